@@ -11,7 +11,7 @@ HERE = Path(__file__).resolve().parent
 
 
 def version() -> str:
-    """The one version number; read as text because importing the package may need what is not installed yet."""
+    """The one version number, read as text: importing the package may need what is not installed yet."""
     match = re.search(r'^__version__ = "(.+)"$', (HERE / NAME / "__init__.py").read_text(), re.MULTILINE)
     if match is None:
         raise RuntimeError(f'{NAME}/__init__.py has no line __version__ = "..."')

@@ -1,0 +1,64 @@
+# Works on a fresh machine that has python3 (3.11 or newer, with venv) and make: every target sets itself up.
+# Another Python: make PYTHON=python3.12 setup      More pytest options: make test PYTEST_ARGS="-k pairing"
+
+PYTHON ?= python3
+VENV ?= .venv
+DEMO_ARGS ?=
+PYTEST_ARGS ?=
+BENCH_ARGS ?=
+
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.set-up
+EXTRAS := demo,ros-wheels,test,train
+
+# A trial run stays on this machine: it never joins a robot's network.
+export ROS_AUTOMATIC_DISCOVERY_RANGE = LOCALHOST
+# The environment is complete in itself. A ROS distribution sourced in the same shell would shadow its
+# packages with modules made for another Python or another release.
+unexport PYTHONPATH LD_LIBRARY_PATH AMENT_PREFIX_PATH RMW_IMPLEMENTATION ROS_DISTRO
+
+.PHONY: help setup demo test lint format bench test-jazzy clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make setup       a virtual environment in $(VENV) with everything, pinned (constraints.txt)"
+	@echo "make demo        play a recording through the node and picture the masks (demo/output)"
+	@echo "make test        the tests, in one pytest run"
+	@echo "make lint        ruff and mypy"
+	@echo "make format      let ruff rewrite what it can"
+	@echo "make bench       time each stage from camera bytes to labels"
+	@echo "make test-jazzy  the tests against Jazzy's rclpy instead of Kilted's"
+	@echo "make clean       remove the environments and everything generated"
+
+setup: $(STAMP)
+
+# setuptools goes first: newer Pythons make environments without it, and building in place with the pinned one
+# keeps the set-up the same everywhere.
+$(STAMP): setup.py setup.cfg constraints.txt asymfusion_ros/__init__.py
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "make: $(PYTHON) is %d.%d, but the pinned packages need 3.11 or newer: make PYTHON=python3.11 $(MAKECMDGOALS)" % sys.version_info[:2])'
+	@$(BIN)/python -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt setuptools
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable '.[$(EXTRAS)]'
+	@touch $@
+
+demo: $(STAMP)
+	$(BIN)/asymfusion demo $(DEMO_ARGS)
+
+test: $(STAMP)
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(STAMP)
+	$(BIN)/asymfusion bench $(BENCH_ARGS)
+
+clean:
+	rm -rf $(VENV) .venv-jazzy build install log demo/output *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
