@@ -1,0 +1,114 @@
+"""The folder format: a data set of RGB, depth and label images that people can make by hand.
+
+    dataset.yaml       name; labels: a built-in set's name or a list of class names; depth_scale: metres
+                       per stored unit; void: the label value that means unlabelled
+    rgb/ID.jpg|png     8-bit colour
+    depth/ID.png       8- or 16-bit, 0 where there is no depth
+    label/ID.png       8-bit class indices
+    SPLIT.txt          one ID a line
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import yaml
+
+from asymfusion_ros.data.labels import VOID, LabelSet, label_set
+from asymfusion_ros.errors import UserError
+
+
+@dataclass(frozen=True)
+class Sample:
+    """rgb: H x W x 3 uint8, RGB. depth: H x W float32 metres, 0 where unknown. label: H x W uint8, void 255."""
+
+    name: str
+    rgb: npt.NDArray[np.uint8]
+    depth: npt.NDArray[np.float32]
+    label: npt.NDArray[np.uint8] | None
+
+
+class Folder:
+    """A data set in the folder format. Raises UserError naming the file that is missing or wrong."""
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root)
+        description = self.root / "dataset.yaml"
+        if not description.is_file():
+            raise UserError(f"{self.root} is not a data set: there is no {description}")
+        try:
+            values = yaml.safe_load(description.read_text())
+            self.name = str(values["name"])
+            self.labels: LabelSet = label_set(values["labels"], self.name)
+            self.depth_scale = float(values["depth_scale"])
+            self.void = int(values.get("void", VOID))
+        except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+            raise UserError(
+                f"{description} is wrong ({type(error).__name__}: {' '.join(str(error).split())}); "
+                "it needs name, labels, depth_scale"
+            ) from error
+        if not (np.isfinite(self.depth_scale) and self.depth_scale > 0):
+            raise UserError(f"{description}: depth_scale is {self.depth_scale}; it is metres per unit, above 0")
+
+    def names(self, split: str) -> list[str]:
+        """The frame names of a split. Raises UserError where it is missing or empty."""
+        path = self.root / f"{split}.txt"
+        if not path.is_file():
+            known = ", ".join(sorted(p.stem for p in self.root.glob("*.txt"))) or "none"
+            raise UserError(f"split {split!r} is missing: no {path} (splits there: {known})")
+        names = path.read_text().split()
+        if not names:
+            raise UserError(f"split {split!r} is empty: {path} lists no frames")
+        return names
+
+    def read(self, name: str, with_label: bool = True) -> Sample:
+        """One frame. Raises UserError for a file that is missing, does not decode or has another size."""
+        jpg, png = (self.root / "rgb" / f"{name}.{ending}" for ending in ("jpg", "png"))
+        colour_path = jpg if jpg.exists() else png
+        bgr = _read(colour_path, cv2.IMREAD_COLOR)
+        depth = _read(self.root / "depth" / f"{name}.png", cv2.IMREAD_UNCHANGED)
+        if depth.ndim != 2:
+            raise UserError(f"{self.root / 'depth' / name}.png has {depth.shape[2]} channels; depth has one")
+        label = None
+        if with_label:
+            label = self._label(name)
+            if label.shape != bgr.shape[:2]:
+                raise UserError(
+                    f"{self.root / 'label' / name}.png is {label.shape[1]}x{label.shape[0]}, "
+                    f"but {colour_path} is {bgr.shape[1]}x{bgr.shape[0]}"
+                )
+        if depth.shape != bgr.shape[:2]:
+            raise UserError(
+                f"{self.root / 'depth' / name}.png is {depth.shape[1]}x{depth.shape[0]}, "
+                f"but {colour_path} is {bgr.shape[1]}x{bgr.shape[0]}"
+            )
+        metres = depth.astype(np.float32) * np.float32(self.depth_scale)
+        return Sample(name, cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), metres, label)
+
+    def _label(self, name: str) -> npt.NDArray[np.uint8]:
+        path = self.root / "label" / f"{name}.png"
+        label = _read(path, cv2.IMREAD_UNCHANGED)
+        if label.ndim != 2 or label.dtype != np.uint8:
+            raise UserError(f"{path} is not an 8-bit image of one channel holding class indices")
+        if self.void != VOID:
+            label = np.where(label == self.void, np.uint8(VOID), label)
+        beyond = (label >= len(self.labels)) & (label != VOID)
+        if beyond.any():
+            raise UserError(
+                f"{path} has label {label[beyond][0]}, but {self.name} has classes 0 to "
+                f"{len(self.labels) - 1} and void {self.void}"
+            )
+        return label
+
+
+def _read(path: Path, flags: int) -> npt.NDArray[np.uint8]:
+    if not path.is_file():
+        raise UserError(f"{path} is missing")
+    image = cv2.imread(str(path), flags)
+    if image is None:
+        raise UserError(f"{path} does not decode as an image: replace it or take it out of the split")
+    return image

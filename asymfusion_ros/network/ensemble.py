@@ -1,0 +1,30 @@
+"""The alpha-softmax ensemble over the modalities' predictions (Section 4.2 of the paper)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class Ensemble(nn.Module):
+    """One importance score a modality; softmax over those present weighs their logits."""
+
+    def __init__(self, modalities: int) -> None:
+        super().__init__()
+        self.alpha = nn.Parameter(torch.ones(modalities))
+
+    def weights(self, present: Sequence[bool]) -> Tensor:
+        """Shape (S,): softmax of alpha over the modalities present, zero for an absent one."""
+        absent = torch.tensor([not here for here in present], device=self.alpha.device)
+        return self.alpha.masked_fill(absent, float("-inf")).softmax(0)
+
+    def forward(self, logits: Sequence[Tensor | None]) -> tuple[Tensor, Tensor]:
+        """S logits of N x K x h x w, None where absent -> (weighted sum, weights).
+
+        Training passes detached logits to let the ensemble's cross entropy reach alpha alone.
+        """
+        weights = self.weights([branch is not None for branch in logits])
+        terms = [branch * weights[i].to(branch.dtype) for i, branch in enumerate(logits) if branch is not None]
+        return torch.stack(terms).sum(0) if len(terms) > 1 else terms[0], weights

@@ -1,0 +1,64 @@
+"""The whole network: encoder, decoder and ensemble over whichever modalities are present."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from asymfusion_ros.errors import ConfigError
+from asymfusion_ros.network.config import RESNETS, NetworkConfig
+from asymfusion_ros.network.efficientnet import EfficientNetLite
+from asymfusion_ros.network.ensemble import Ensemble
+from asymfusion_ros.network.modality import initialise, stack
+from asymfusion_ros.network.refinenet import RefineNet
+from asymfusion_ros.network.resnet import ResNet
+
+
+@dataclass(frozen=True)
+class NetworkOutput:
+    """What a forward pass gives, at the decoder's own resolution (a quarter of the input's).
+
+    logits: N x K x h x w for each modality, None where it was absent. ensemble: their weighted sum.
+    weights: shape (S,), softmax of alpha over the modalities present, zero for an absent one.
+    """
+
+    logits: tuple[Tensor | None, ...]
+    ensemble: Tensor
+    weights: Tensor
+
+
+class SegmentationNetwork(nn.Module):
+    """One shared encoder and decoder for all modalities (Fig. 1a and 2b of the paper)."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = ResNet(config) if config.encoder in RESNETS else EfficientNetLite(config)
+        self.decoder = RefineNet(config, self.encoder.channels)
+        self.ensemble = Ensemble(len(config.modalities))
+        initialise(self)
+
+    def forward(self, inputs: Sequence[Tensor | None]) -> NetworkOutput:
+        """One N x 3 x H x W tensor a modality (float, normalised), None for one that is absent."""
+        names = self.config.modalities
+        if len(inputs) != len(names):
+            raise ConfigError(f"the network takes {len(names)} inputs ({', '.join(names)}), not {len(inputs)}")
+        given = {i: x for i, x in enumerate(inputs) if x is not None}
+        if not given:
+            raise ConfigError(f"all inputs are absent: at least one of {', '.join(names)} is needed")
+        if len({x.shape for x in given.values()}) > 1:
+            shapes = ", ".join(f"{names[i]} {tuple(x.shape)}" for i, x in given.items())
+            raise ConfigError(f"the inputs differ in shape: {shapes}")
+        present = tuple(given)
+        features = self.encoder(stack(list(given.values())), present)
+        parts = dict(zip(present, self.decoder(features).chunk(len(present))))
+        logits = tuple(parts.get(i) for i in range(len(names)))
+        ensemble, weights = self.ensemble(logits)
+        return NetworkOutput(logits, ensemble, weights)
+
+
+def build_network(config: NetworkConfig) -> SegmentationNetwork:
+    """The network that ``config`` describes, with random weights."""
+    return SegmentationNetwork(config)
