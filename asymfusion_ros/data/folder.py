@@ -1,11 +1,11 @@
 """The folder format: a data set of RGB, depth and label images that people can make by hand.
 
-    dataset.yaml       name; labels: a built-in set's name or a list of class names; depth_scale: metres
-                       per stored unit; void: the label value that means unlabelled
-    rgb/ID.jpg|png     8-bit colour
-    depth/ID.png       8- or 16-bit, 0 where there is no depth
-    label/ID.png       8-bit class indices
-    SPLIT.txt          one ID a line
+dataset.yaml       name; labels: a built-in set's name or a list of class names; depth_scale: metres
+                   per stored unit; void: the label value that means unlabelled
+rgb/ID.jpg|png     8-bit colour
+depth/ID.png       8- or 16-bit, 0 where there is no depth
+label/ID.png       8-bit class indices
+SPLIT.txt          one ID a line
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ class Folder:
                 "it needs name, labels, depth_scale"
             ) from error
         if not (np.isfinite(self.depth_scale) and self.depth_scale > 0):
-            raise UserError(f"{description}: depth_scale is {self.depth_scale}; it is metres per unit, above 0")
+            raise UserError(
+                f"{description}: depth_scale is {self.depth_scale}; it is metres per unit, above 0"
+            )
 
     def names(self, split: str) -> list[str]:
         """The frame names of a split. Raises UserError where it is missing or empty."""

@@ -84,7 +84,9 @@ class InputSpec:
         return torch.where(valid, normalised, self.depth_invalid).expand(-1, 3, -1, -1)
 
     def to_dict(self) -> dict[str, Any]:
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+        return {
+            key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()
+        }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> InputSpec:

@@ -58,7 +58,9 @@ class NetworkConfig:
             if value not in choices:
                 raise ConfigError(f"{field}: {value!r} is not available; choose from {_listed(choices)}")
         if not 2 <= self.classes <= 255:
-            raise ConfigError(f"classes: {self.classes} is not within 2 to 255 (masks are 8 bits, 255 is void)")
+            raise ConfigError(
+                f"classes: {self.classes} is not within 2 to 255 (masks are 8 bits, 255 is void)"
+            )
         if not self.modalities or len(set(self.modalities)) < len(self.modalities):
             raise ConfigError(f"modalities: {list(self.modalities)} must be one or more different names")
         if not 0 < self.keep < 1:

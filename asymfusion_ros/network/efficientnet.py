@@ -14,10 +14,14 @@ from torch.nn import functional as F
 
 from asymfusion_ros.network.config import NetworkConfig
 from asymfusion_ros.network.fusion import Fusion
-from asymfusion_ros.network.modality import Present, PrivateBatchNorm2d
+from asymfusion_ros.network.modality import Present, PrivateBatchNorm2d, initialise
 
 # (width, depth) multipliers
-SCALES = {"efficientnet_lite0": (1.0, 1.0), "efficientnet_lite1": (1.0, 1.1), "efficientnet_lite2": (1.1, 1.2)}
+SCALES = {
+    "efficientnet_lite0": (1.0, 1.0),
+    "efficientnet_lite1": (1.0, 1.1),
+    "efficientnet_lite2": (1.1, 1.2),
+}
 # (expansion, kernel, stride, channels, blocks) of each stage
 STAGES = (
     (1, 3, 1, 16, 1),
@@ -125,6 +129,7 @@ class EfficientNetLite(nn.Module):
                 self.taps.append(len(self.blocks) - 1)
                 channels.append(outputs)
         self.channels = tuple(channels)
+        initialise(self)
 
     def forward(self, x: Tensor, present: Present) -> list[Tensor]:
         """(P N) x 3 x H x W -> four tensors, finest first."""

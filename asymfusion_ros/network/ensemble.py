@@ -26,5 +26,7 @@ class Ensemble(nn.Module):
         Training passes detached logits to let the ensemble's cross entropy reach alpha alone.
         """
         weights = self.weights([branch is not None for branch in logits])
-        terms = [branch * weights[i].to(branch.dtype) for i, branch in enumerate(logits) if branch is not None]
+        terms = [
+            branch * weights[i].to(branch.dtype) for i, branch in enumerate(logits) if branch is not None
+        ]
         return torch.stack(terms).sum(0) if len(terms) > 1 else terms[0], weights

@@ -52,7 +52,8 @@ class PrivateBatchNorm2d(nn.Module):
         shift = self.bias[rows] - self.running_mean[rows] * scale
         shape = (len(present), 1, x.shape[1], 1, 1)
         parts = x.unflatten(0, (len(present), -1))
-        return torch.addcmul(shift.view(shape).to(x.dtype), parts, scale.view(shape).to(x.dtype)).flatten(0, 1)
+        scale, shift = (row.view(shape).to(x.dtype) for row in (scale, shift))
+        return torch.addcmul(shift, parts, scale).flatten(0, 1)
 
     def _norm(self, x: Tensor, row: int) -> Tensor:
         return F.batch_norm(
@@ -76,10 +77,8 @@ def stack(inputs: list[Tensor]) -> Tensor:
     return inputs[0] if len(inputs) == 1 else torch.cat(inputs)
 
 
-def initialise(module: nn.Module) -> None:
-    """He initialisation of every convolution below ``module``; biases start at zero."""
-    for part in module.modules():
+def initialise(encoder: nn.Module) -> None:
+    """He initialisation of every convolution of an encoder, where a norm follows each."""
+    for part in encoder.modules():
         if isinstance(part, nn.Conv2d):
             nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
-            if part.bias is not None:
-                nn.init.zeros_(part.bias)

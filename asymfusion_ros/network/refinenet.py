@@ -93,6 +93,10 @@ class RefineNet(nn.Module):
             for i, inputs in enumerate(channels)
         )
         self.classifier = nn.Conv2d(width, config.classes, 3, padding=1)
+        # The convolutions above keep torch's initial scale: He's grows from level to level where no norm
+        # follows. The classifier starts near zero, so that all classes start equally likely.
+        nn.init.normal_(self.classifier.weight, std=0.01)
+        nn.init.constant_(self.classifier.bias, 0.0)
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """Features at 1/4 to 1/32, (P N) x C_i x h_i x w_i -> (P N) x K x h_0 x w_0."""

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from asymfusion_ros.network.config import NetworkConfig
 from asymfusion_ros.network.fusion import Fusion
-from asymfusion_ros.network.modality import Present, PrivateBatchNorm2d
+from asymfusion_ros.network.modality import Present, PrivateBatchNorm2d, initialise
 
 BLOCKS = {
     "resnet18": (2, 2, 2, 2),
@@ -52,7 +52,8 @@ class BasicBlock(nn.Module):
         self.bn1 = _norm(config, width)
         self.conv2 = nn.Conv2d(width, width, 3, 1, 1, bias=False)
         self.bn2 = _norm(config, width)
-        self.downsample = Downsample(config, inputs, width, stride) if stride > 1 or inputs != width else None
+        projects = stride > 1 or inputs != width
+        self.downsample = Downsample(config, inputs, width, stride) if projects else None
         self.fusion = Fusion(config, width) if fused else None
 
     def forward(self, x: Tensor, present: Present) -> Tensor:
@@ -80,7 +81,8 @@ class Bottleneck(nn.Module):
         self.bn2 = _norm(config, width)
         self.conv3 = nn.Conv2d(width, outputs, 1, bias=False)
         self.bn3 = _norm(config, outputs)
-        self.downsample = Downsample(config, inputs, outputs, stride) if stride > 1 or inputs != outputs else None
+        projects = stride > 1 or inputs != outputs
+        self.downsample = Downsample(config, inputs, outputs, stride) if projects else None
         self.fusion = Fusion(config, width) if fused else None
 
     def forward(self, x: Tensor, present: Present) -> Tensor:
@@ -113,6 +115,7 @@ class ResNet(nn.Module):
                 blocks.append(block(config, inputs, width, stride, fused=i == count - 1))
                 inputs = width * block.expansion
             self.add_module(f"layer{stage + 1}", blocks)
+        initialise(self)
 
     def forward(self, x: Tensor, present: Present) -> list[Tensor]:
         """(P N) x 3 x H x W -> four tensors, finest first."""

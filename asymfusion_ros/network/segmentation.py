@@ -11,7 +11,7 @@ from asymfusion_ros.errors import ConfigError
 from asymfusion_ros.network.config import RESNETS, NetworkConfig
 from asymfusion_ros.network.efficientnet import EfficientNetLite
 from asymfusion_ros.network.ensemble import Ensemble
-from asymfusion_ros.network.modality import initialise, stack
+from asymfusion_ros.network.modality import stack
 from asymfusion_ros.network.refinenet import RefineNet
 from asymfusion_ros.network.resnet import ResNet
 
@@ -38,13 +38,12 @@ class SegmentationNetwork(nn.Module):
         self.encoder = ResNet(config) if config.encoder in RESNETS else EfficientNetLite(config)
         self.decoder = RefineNet(config, self.encoder.channels)
         self.ensemble = Ensemble(len(config.modalities))
-        initialise(self)
 
     def forward(self, inputs: Sequence[Tensor | None]) -> NetworkOutput:
         """One N x 3 x H x W tensor a modality (float, normalised), None for one that is absent."""
         names = self.config.modalities
         if len(inputs) != len(names):
-            raise ConfigError(f"the network takes {len(names)} inputs ({', '.join(names)}), not {len(inputs)}")
+            raise ConfigError(f"the network has {len(names)} inputs ({', '.join(names)}), not {len(inputs)}")
         given = {i: x for i, x in enumerate(inputs) if x is not None}
         if not given:
             raise ConfigError(f"all inputs are absent: at least one of {', '.join(names)} is needed")

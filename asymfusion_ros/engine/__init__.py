@@ -1,0 +1,1 @@
+"""Frames in, labels out, all on one device; no ROS."""

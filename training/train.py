@@ -1,0 +1,138 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from asymfusion_ros.checkpoint import save_checkpoint
+from asymfusion_ros.data.folder import Folder
+from asymfusion_ros.errors import UserError
+from asymfusion_ros.network import SegmentationNetwork, build_network
+from asymfusion_training.evaluate import evaluate
+from asymfusion_training.frames import Batch, TrainingFrames, collate
+from asymfusion_training.losses import segmentation_loss
+from asymfusion_training.pretrained import load_imagenet
+from asymfusion_training.recipe import Recipe
+
+
+def train(
+    recipe: Recipe, recipe_name: str, folder: Folder, output: Path, device: torch.device, workers: int
+) -> Path:
+    """Trains on the split ``train``, scores on ``val`` after every epoch and keeps the best and the last.
+
+    Returns the path of the best checkpoint. Raises UserError when the loss stops being a number, naming
+    the batch's files; the checkpoints written so far stay.
+    """
+    torch.manual_seed(recipe.seed)
+    spec = recipe.input_spec()
+    config = recipe.network_config(len(folder.labels))
+    network = build_network(config)
+    if recipe.pretrained != "none":
+        load_imagenet(network, recipe.pretrained)
+    network.to(device, memory_format=torch.channels_last)
+    frames = TrainingFrames(folder, "train", recipe, spec)
+    val = folder.names("val")
+    if len(frames) < recipe.batch:
+        raise UserError(f"split 'train' has {len(frames)} frames, fewer than a batch of {recipe.batch}")
+    loader = DataLoader(
+        frames, recipe.batch, shuffle=True, drop_last=True, num_workers=workers, collate_fn=collate
+    )
+    optimiser = torch.optim.AdamW(parameter_groups(network, recipe))
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser,
+        [group["lr"] for group in optimiser.param_groups],
+        total_steps=recipe.epochs * len(loader),
+        pct_start=recipe.warm_up,
+    )
+    output.mkdir(parents=True, exist_ok=True)
+    best = -math.inf
+    started = time.monotonic()
+    for epoch in range(recipe.epochs):
+        frames.epoch = epoch
+        network.train()
+        total = 0.0
+        with tqdm(loader, desc=f"epoch {epoch + 1}/{recipe.epochs}", unit="batch", leave=False) as bar:
+            for step, batch in enumerate(bar):
+                loss = training_step(network, batch, recipe, spec, device)
+                optimiser.zero_grad(set_to_none=True)
+                loss.backward()
+                nn.utils.clip_grad_norm_(network.parameters(), 10.0)
+                optimiser.step()
+                schedule.step()
+                total += loss.item()
+                bar.set_postfix(loss=f"{total / (step + 1):.3f}")
+        scores = {branch: matrix.scores() for branch, matrix in evaluate(network, spec, folder, val).items()}
+        line = {"epoch": epoch + 1, "loss": total / len(loader), "minutes": (time.monotonic() - started) / 60}
+        ious = {branch: round(100 * score["mean_iou"], 2) for branch, score in scores.items()}
+        tqdm.write(
+            f"epoch {epoch + 1}: loss {line['loss']:.3f}, mIoU on val {ious}, {line['minutes']:.1f} min"
+        )
+        with (output / "history.jsonl").open("a") as history:
+            history.write(json.dumps({**line, "val": scores}) + "\n")
+        provenance = {
+            "data": folder.name,
+            "recipe": recipe_name,
+            "epochs": epoch + 1,
+            "seed": recipe.seed,
+            "val": scores,
+        }
+        targets = [output / "last.safetensors"]
+        if scores["ensemble"]["mean_iou"] > best:
+            best = scores["ensemble"]["mean_iou"]
+            targets.append(output / "best.safetensors")
+        for target in targets:
+            save_checkpoint(
+                target, network.state_dict(), config, folder.labels, spec, provenance, torch.float16
+            )
+    return output / "best.safetensors"
+
+
+def training_step(
+    network: SegmentationNetwork, batch: Batch, recipe: Recipe, spec: object, device: torch.device
+) -> Tensor:
+    """The loss of one batch, with a modality left out now and then."""
+    modalities = network.config.modalities
+    inputs: list[Tensor | None] = [
+        x.to(device, memory_format=torch.channels_last, non_blocking=True)
+        for x in batch.inputs(modalities, spec)  # type: ignore[arg-type]
+    ]
+    if len(modalities) > 1 and torch.rand(()) < recipe.modality_dropout:
+        inputs[int(torch.randint(len(modalities), ()))] = None
+    output = network(inputs)
+    loss = segmentation_loss(network, output, batch.label.to(device), recipe.distillation)
+    if not torch.isfinite(loss):
+        raise UserError(
+            f"the loss is {loss.item()} on frames {', '.join(batch.names)}: look at these files, or lower "
+            "encoder_rate and decoder_rate; the last checkpoints are kept"
+        )
+    return loss
+
+
+def parameter_groups(network: SegmentationNetwork, recipe: Recipe) -> list[dict[str, object]]:
+    """Encoder and the rest at their own rates; norms, biases and alpha without weight decay."""
+    groups = []
+    for rate, parameters in (
+        (recipe.encoder_rate, list(network.encoder.named_parameters())),
+        (
+            recipe.decoder_rate,
+            [*network.decoder.named_parameters(), *network.ensemble.named_parameters()],
+        ),
+    ):
+        # Convolutions alone have four axes: the norms are S x C.
+        groups += [
+            {
+                "params": [p for _, p in parameters if p.ndim == 4],
+                "lr": rate,
+                "weight_decay": recipe.weight_decay,
+            },
+            {"params": [p for _, p in parameters if p.ndim < 4], "lr": rate, "weight_decay": 0.0},
+        ]
+    return groups
