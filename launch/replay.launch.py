@@ -1,0 +1,76 @@
+"""A ROS 2 recording through the segmentation node, watched in RViz.
+
+    ros2 launch asymfusion_ros replay.launch.py bag:=my_recording \
+        rgb_topic:=/camera/color/image_raw depth_topic:=/camera/aligned_depth_to_color/image_raw
+
+Topics, checkpoint and the rest are the arguments of segmentation.launch.py. The recording starts when the
+node is active, so that its first seconds are not lost while the network loads, and its end ends the launch.
+"""
+
+from pathlib import Path
+
+from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
+from launch.actions import (
+    DeclareLaunchArgument,
+    EmitEvent,
+    ExecuteProcess,
+    IncludeLaunchDescription,
+    OpaqueFunction,
+    RegisterEventHandler,
+)
+from launch.event_handlers import OnProcessExit
+from launch.events import Shutdown
+from launch.events.process import ProcessExited
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.substitutions import LaunchConfiguration
+from launch_ros.event_handlers import OnStateTransition
+
+SEGMENTATION = Path(__file__).resolve().parent / "segmentation.launch.py"
+
+
+def arguments() -> list[DeclareLaunchArgument]:
+    return [
+        DeclareLaunchArgument("bag", description="the recording: the folder that `ros2 bag record` wrote"),
+        DeclareLaunchArgument(
+            "rate", default_value="", description="speed of the playback, 0.5 for half [empty: as recorded]"
+        ),
+        DeclareLaunchArgument(
+            "loop", default_value="false", choices=["true", "false"], description="start over at the end"
+        ),
+        DeclareLaunchArgument(
+            "rviz", default_value="true", choices=["true", "false"], description="watch it in RViz"
+        ),
+    ]
+
+
+def play(context: LaunchContext) -> list[LaunchDescriptionEntity]:
+    def given(name: str) -> str:
+        return LaunchConfiguration(name).perform(context)
+
+    command = ["ros2", "bag", "play", given("bag"), "--clock", "--disable-keyboard-controls"]
+    if given("rate"):
+        command += ["--rate", given("rate")]
+    if given("loop") == "true":
+        command.append("--loop")
+    player = ExecuteProcess(cmd=command, name="player", output="screen")
+
+    def finish(event: ProcessExited, _: LaunchContext) -> list[LaunchDescriptionEntity]:
+        # RViz may be closed and the masks still be wanted; without the other two there is nothing to show.
+        if event.process_name.startswith("player"):
+            return [EmitEvent(event=Shutdown(reason="the recording has ended"))]
+        if event.process_name.startswith("segmentation_node"):
+            return [EmitEvent(event=Shutdown(reason="the segmentation node has ended"))]
+        return []
+
+    return [
+        RegisterEventHandler(OnStateTransition(goal_state="active", entities=[player])),
+        RegisterEventHandler(OnProcessExit(on_exit=finish)),
+    ]
+
+
+def generate_launch_description() -> LaunchDescription:
+    segmentation = IncludeLaunchDescription(
+        PythonLaunchDescriptionSource(str(SEGMENTATION)),
+        launch_arguments={"rviz": LaunchConfiguration("rviz"), "use_sim_time": "true"}.items(),
+    )
+    return LaunchDescription([*arguments(), OpaqueFunction(function=play), segmentation])
