@@ -1,0 +1,76 @@
+"""The one thread that segments, and the slot through which it gets the newest pair.
+
+A network slower than the camera must not build up a queue: a pair that waits while a newer one comes is
+dropped, so the mask is always of the newest pair there is.
+"""
+
+from __future__ import annotations
+
+import threading
+import traceback
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+
+
+class NewestSlot(Generic[Item]):
+    """Holds one item for one consumer; a newer item takes the place of one that still waits."""
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._item: Item | None = None
+        self._closed = False
+
+    def put(self, item: Item) -> bool:
+        """Leaves ``item`` for the consumer, without waiting; True where it took the place of another."""
+        with self._condition:
+            replaced = self._item is not None
+            self._item = item
+            self._condition.notify()
+        return replaced
+
+    def take(self) -> Item | None:
+        """Waits for an item; None once the slot is closed."""
+        with self._condition:
+            self._condition.wait_for(lambda: self._closed or self._item is not None)
+            item, self._item = self._item, None
+            return None if self._closed else item
+
+    def clear(self) -> bool:
+        """Drops what waits; True where something did."""
+        with self._condition:
+            dropped = self._item is not None
+            self._item = None
+        return dropped
+
+    def close(self) -> None:
+        with self._condition:
+            self._closed = True
+            self._condition.notify_all()
+
+
+class InferenceWorker(Generic[Item]):
+    """Runs ``process(item)`` for the newest item put in ``slot``, in a thread of its own, until stopped.
+
+    ``process`` may raise: ``on_error`` gets the traceback, and the next item is processed.
+    """
+
+    def __init__(self, process: Callable[[Item], None], on_error: Callable[[str], None]) -> None:
+        self.slot: NewestSlot[Item] = NewestSlot()
+        self._process = process
+        self._on_error = on_error
+        self._thread = threading.Thread(target=self._run, name="inference", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while (item := self.slot.take()) is not None:
+            try:
+                self._process(item)
+            except Exception:
+                self._on_error(traceback.format_exc())
+
+    def stop(self) -> None:
+        """Lets the item under way finish, and ends the thread."""
+        self.slot.close()
+        self._thread.join()

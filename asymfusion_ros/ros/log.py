@@ -1,0 +1,51 @@
+"""A node's log, held back so that a fault that comes with every image is one line in five seconds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Hashable
+from typing import Any
+
+from asymfusion_ros.stream.throttle import Throttle
+
+PERIOD = 5.0  # seconds between two lines about the same thing
+
+
+class ThrottledLog:
+    """Writes to an rclpy logger, each ``key`` at most once in PERIOD seconds.
+
+    rclpy's own throttle_duration_sec goes by the line of code that logs: two topics that fail in the same
+    way would hide each other.
+    """
+
+    def __init__(self, logger: Any, clock: Callable[[], float] = time.monotonic) -> None:
+        self._logger = logger
+        self._throttle = Throttle(PERIOD, clock)
+        self._once = Throttle(PERIOD, clock)
+
+    def warning(self, key: Hashable, text: str) -> None:
+        held_back = self._throttle.admit(key)
+        if held_back is not None:
+            self._logger.warning(text + _more(held_back))
+
+    def error(self, key: Hashable, text: str) -> None:
+        held_back = self._throttle.admit(key)
+        if held_back is not None:
+            self._logger.error(text + _more(held_back))
+
+    def info_once(self, key: Hashable, text: str) -> None:
+        if self._once.first(key):
+            self._logger.info(text)
+
+    def warning_once(self, key: Hashable, text: str) -> None:
+        if self._once.first(key):
+            self._logger.warning(text)
+
+    def forget(self) -> None:
+        """Says everything afresh: for a node that is activated again."""
+        self._throttle.forget()
+        self._once.forget()
+
+
+def _more(held_back: int) -> str:
+    return f" ({held_back} more like it)" if held_back else ""

@@ -1,0 +1,223 @@
+"""The node `segmentation`: RGB and depth images in, masks out.
+
+A managed node: configuring loads the checkpoint and makes the publishers; activating subscribes (intake.py)
+and starts the inference thread (pair_segmenter.py), with the newest pair handed from the one to the other.
+A message can be refused, and is logged; it can't stop the node.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.signals import SignalHandlerOptions
+from rclpy.utilities import remove_ros_args
+from std_msgs.msg import Header
+
+import asymfusion_ros
+from asymfusion_ros.errors import UserError
+from asymfusion_ros.ros import parameters
+from asymfusion_ros.ros.drawing import LabelPainter
+from asymfusion_ros.ros.inference_worker import InferenceWorker
+from asymfusion_ros.ros.intake import Intake
+from asymfusion_ros.ros.log import ThrottledLog
+from asymfusion_ros.ros.outputs import LabelInfoOutput, Outputs
+from asymfusion_ros.ros.pair_segmenter import PairSegmenter
+from asymfusion_ros.ros.pairs import Pair
+from asymfusion_ros.stream.counters import Counters
+
+NODE_NAME = "segmentation"
+WARM_UP_SIZE = (480, 640)  # height and width of the images that most cameras send
+SIGNAL_PERIOD = 0.2  # seconds that a signal may wait while no message comes
+
+Transition = Callable[[Any, LifecycleState], TransitionCallbackReturn]
+
+
+def logged(transition: Transition) -> Transition:
+    """Logs what a transition raises, which rclpy would swallow: a user's mistake in one line, refusing the
+    transition; anything else with its traceback, as an error that the node is cleaned up after.
+    """
+
+    @functools.wraps(transition)
+    def wrapper(self: Any, state: LifecycleState) -> TransitionCallbackReturn:
+        try:
+            return transition(self, state)
+        except UserError as error:
+            self.get_logger().error(str(error))
+            return TransitionCallbackReturn.FAILURE
+        except Exception:
+            self.get_logger().error(f"{transition.__name__} failed:\n{traceback.format_exc()}")
+            return TransitionCallbackReturn.ERROR
+
+    return wrapper
+
+
+class SegmentationNode(LifecycleNode):
+    """See the module's description. ``options`` are the keyword arguments of rclpy.node.Node.
+
+    Attributes: ``counters``, what became of the images since the node was made.
+    """
+
+    def __init__(self, node_name: str = NODE_NAME, **options: Any) -> None:
+        super().__init__(node_name, **options)
+        self.counters = Counters()
+        self._say = ThrottledLog(self.get_logger())
+        self._settings: parameters.Settings | None = None
+        self._segmenter: Any = None
+        self._outputs: Outputs | None = None
+        self._label_info: LabelInfoOutput | None = None
+        self._worker: InferenceWorker[Pair] | None = None
+        self._intake: Intake | None = None
+        parameters.declare(self)
+        self.add_on_set_parameters_callback(
+            lambda changes: parameters.check_change(changes, configured=self._segmenter is not None)
+        )
+
+    def start(self) -> bool:
+        """Configures and activates; False where either was refused (the log says why)."""
+        return (
+            self.trigger_configure() == TransitionCallbackReturn.SUCCESS
+            and self.trigger_activate() == TransitionCallbackReturn.SUCCESS
+        )
+
+    def close(self) -> None:
+        """Stops and releases everything, whatever state the node is in, and logs the counters."""
+        self._release()
+        self.get_logger().info(self.counters.summary())
+
+    @logged
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        settings = parameters.read(self)
+        began = time.monotonic()
+        segmenter = asymfusion_ros.Segmenter.from_checkpoint(
+            settings.checkpoint, device=settings.device, precision=settings.precision
+        )
+        segmenter.warm_up(*WARM_UP_SIZE)
+        label_set = segmenter.label_set
+        self._outputs = Outputs(self, LabelPainter(label_set.palette, settings.overlay_opacity))
+        if self._label_info is None:
+            self._label_info = LabelInfoOutput(self, self.get_logger().info)
+        self._settings, self._segmenter = settings, segmenter
+        self.get_logger().info(
+            f"checkpoint {settings.checkpoint!r} ready after {time.monotonic() - began:.1f} s: "
+            f"{len(label_set.names)} labels ({label_set.name})"
+        )
+        return super().on_configure(state)
+
+    @logged
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        assert self._settings is not None and self._outputs is not None and self._label_info is not None
+        result = super().on_activate(state)
+        self._say.forget()
+        segment = PairSegmenter(self._segmenter, self._outputs, self.counters, self._say)
+        self._worker = InferenceWorker(segment, self._on_inference_error)
+        self._intake = Intake(self, self._settings, self.counters, self._say, self._hand_over)
+        now = Header(stamp=self.get_clock().now().to_msg())
+        self._label_info.publish(now, tuple(self._segmenter.label_set.names))
+        self.get_logger().info(self._intake.description())
+        return result
+
+    @logged
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._stop_streams()
+        return super().on_deactivate(state)
+
+    @logged
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._release()
+        return super().on_cleanup(state)
+
+    @logged
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._release()
+        return super().on_shutdown(state)
+
+    @logged
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._release()
+        return super().on_error(state)
+
+    def _hand_over(self, pair: Pair) -> None:
+        assert self._worker is not None  # there is no intake without it
+        self.counters.replaced += self._worker.slot.put(pair)
+
+    def _on_inference_error(self, trace: str) -> None:
+        self._say.error("inference", f"a pair was not segmented:\n{trace}")
+
+    def _stop_streams(self) -> None:
+        if self._intake is not None:
+            self._intake.close()
+        if self._worker is not None:
+            self._worker.stop()
+        self._intake = self._worker = None
+
+    def _release(self) -> None:
+        self._stop_streams()
+        if self._outputs is not None:
+            self._outputs.close()
+        self._outputs = self._segmenter = self._settings = None
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the node until SIGINT or SIGTERM (0), or until its start is refused (1)."""
+    arguments = sys.argv if arguments is None else arguments
+    _parse(remove_ros_args(arguments)[1:])
+    stop = threading.Event()
+
+    def on_signal(number: int, frame: Any) -> None:
+        stop.set()
+        signal.signal(number, signal.SIG_DFL)  # a second one ends the process at once
+
+    # Not rclpy's handlers: they shut the context down first, and then nothing can be closed or logged.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, on_signal)
+    rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        return _run(stop)
+    finally:
+        rclpy.try_shutdown()
+
+
+def _run(stop: threading.Event) -> int:
+    node = SegmentationNode()
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    try:
+        autostart = node.get_parameter("autostart").value
+        if autostart and not node.start():
+            return 1
+        while not stop.is_set():
+            executor.spin_once(timeout_sec=SIGNAL_PERIOD)
+    except ExternalShutdownException:
+        pass  # the context was shut down elsewhere: end as on a signal
+    finally:
+        node.close()
+        executor.shutdown()
+        node.destroy_node()
+    return 0
+
+
+def _parse(arguments: list[str]) -> None:
+    lines = [f"  {p.name} (default {p.default}): {p.description}" for p in parameters.PARAMETERS]
+    argparse.ArgumentParser(
+        prog="segmentation_node",
+        description="Segments paired RGB and depth images and publishes masks (a ROS 2 lifecycle node).",
+        epilog="parameters:\n" + "\n".join(lines) + "\n\nexample:\n"
+        "  segmentation_node --ros-args -p checkpoint:=model.safetensors -p slop:=0.03 "
+        "-r rgb/image_rect_color:=/camera/color/image_raw",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    ).parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
