@@ -43,7 +43,7 @@ def evaluate(
         )
         branches = {modality: output.logits[every.index(modality)] for modality in present}
         for branch, logits in {**branches, "ensemble": output.ensemble}.items():
-            predictions = labels_at(logits, batch.label.shape[-2:]).cpu()
+            predictions = labels_at(logits[0], batch.label.shape[-2:]).cpu()[None]
             matrices[branch].update(batch.label, predictions)
     network.train(was_training)
     return matrices
