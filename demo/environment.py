@@ -9,13 +9,15 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from importlib import metadata
 from pathlib import Path
 
 import asymfusion_ros
 
 PROFILE = Path("config") / "fastdds_large_images.xml"
-# The first is Fast DDS 3 (Kilted and newer), the second Fast DDS 2 (Humble, Jazzy).
+# Fast DDS 3 (Kilted and newer) reads the first, Fast DDS 2 (Humble, Jazzy) the second.
 PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
+JAZZY_RCLPY, KILTED_RCLPY = 7, 9  # major versions; Humble's is 3
 DOMAINS = range(1, 101)  # beyond 101 the ports may collide with those that Linux hands out
 
 
@@ -29,18 +31,23 @@ def large_images_profile() -> Path | None:
 
 def demo_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """The variables to add to ``environment``; those that it has already are left alone."""
+    old = _rclpy_major() < KILTED_RCLPY
     wanted = {
         "ROS_DOMAIN_ID": str(DOMAINS[os.getpid() % len(DOMAINS)]),
         "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
-        "ROS_LOCALHOST_ONLY": "1",
-        # Fewer oddities in a log that a person reads as it grows.
-        "PYTHONUNBUFFERED": "1",
+        "PYTHONUNBUFFERED": "1",  # logs that can be read as they grow
+        "RCUTILS_COLORIZED_OUTPUT": "0",  # they are files
     }
-    # Newer distributions warn about the old variable, Humble ignores the new one.
-    if environment.get("ROS_DISTRO") != "humble":
-        del wanted["ROS_LOCALHOST_ONLY"]
+    # Humble, whose discovery range is this variable; every later distribution warns about it.
+    if _rclpy_major() < JAZZY_RCLPY:
+        wanted["ROS_LOCALHOST_ONLY"] = "1"
     # Either variable being set means that the user has a profile of their own.
     profile = large_images_profile()
     if profile is not None and not any(environment.get(name) for name in PROFILE_VARIABLES):
-        wanted |= dict.fromkeys(PROFILE_VARIABLES, str(profile))
+        wanted[PROFILE_VARIABLES[old]] = str(profile)
     return {name: value for name, value in wanted.items() if not environment.get(name)}
+
+
+def _rclpy_major() -> int:
+    # The environment must be complete before rclpy is imported, so its version is looked up, not asked.
+    return int(metadata.version("rclpy").split(".")[0])

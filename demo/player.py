@@ -33,6 +33,7 @@ CAMERA_INFO_TOPIC = "rgb/camera_info"
 
 # As camera drivers publish: reliable, so that subscribers of either kind match.
 QOS = QoSProfile(history=QoSHistoryPolicy.KEEP_LAST, depth=5, reliability=QoSReliabilityPolicy.RELIABLE)
+ANSWER_SECONDS = 5.0  # until a service call is repeated
 SETTLED = 1.0  # seconds without a change among the subscriptions
 
 
@@ -116,10 +117,9 @@ class Player:
             stamp = wall + sample.stamp
             message = image_message(sample, to_time(stamp))
             time.sleep(max(0, beginning + sample.due - time.monotonic_ns()) / NANOSECONDS)
-            if sample.calibration is not None:
+            if sample.kind == "rgb" and sample.calibration is not None:
                 info = camera_info_message(sample.calibration, sample.frame_id, message.header.stamp)
-                if sample.kind == "rgb":
-                    self._camera_info.publish(info)
+                self._camera_info.publish(info)
             at = time.monotonic_ns()
             self._images[sample.kind].publish(message)
             on_published(sample, stamp, at)
@@ -147,9 +147,13 @@ def wait_until_active(node: Node, name: str, timeout: float) -> None:
         while time.monotonic() < deadline:
             if not client.wait_for_service(timeout_sec=0.1):
                 continue
+            # A node that is loading its network answers when it is done.
             future = client.call_async(GetState.Request())
-            rclpy.spin_until_future_complete(node, future, timeout_sec=1.0)
-            response = future.result() if future.done() else None
+            rclpy.spin_until_future_complete(node, future, timeout_sec=ANSWER_SECONDS)
+            if not future.done():
+                client.remove_pending_request(future)
+                continue
+            response = future.result()
             if response is not None and response.current_state.id == State.PRIMARY_STATE_ACTIVE:
                 return
             time.sleep(0.1)

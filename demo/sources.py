@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--rate",
         type=positive,
         metavar="HZ",
-        help=f"frames a second (default: {BUILT_IN_RATE:g}, of a folder {FOLDER_RATE:g}; a bag keeps its own)",
+        help=f"frames a second (default: {BUILT_IN_RATE:g}, of a folder {FOLDER_RATE:g}; a bag has its own)",
     )
     group.add_argument(
         "--seconds",
@@ -75,3 +75,14 @@ def open_recording(args: argparse.Namespace) -> Recording:
     from asymfusion_demo.motorcycle import MotorcycleRecording
 
     return MotorcycleRecording(args.rate or BUILT_IN_RATE, args.seconds or BUILT_IN_SECONDS)
+
+
+def source_arguments(args: argparse.Namespace) -> list[str]:
+    """The options of ``add_arguments`` again, for the process that plays."""
+    options = ("recording", "folder", "rgb_topic", "depth_topic", "split", "rate", "seconds")
+    words = []
+    for option in options:
+        value = getattr(args, option)
+        if value is not None:
+            words += [f"--{option.replace('_', '-')}={value}"]
+    return words

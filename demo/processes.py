@@ -1,0 +1,74 @@
+"""The demo's child processes: started in sessions of their own, always stopped, their output kept."""
+
+from __future__ import annotations
+
+import json
+import queue
+import subprocess
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+STOP_SECONDS = 8.0
+
+
+class Child:
+    """A process whose standard error (and output, unless it is read as events) goes to ``log``.
+
+    In a session of its own, so that Ctrl-C reaches the parent alone, which then stops its children in
+    order. A context manager: leaving it stops the process.
+    """
+
+    def __init__(self, name: str, command: Sequence[str], log: Path, read_events: bool = False) -> None:
+        self.name = name
+        self.log = log
+        self._events: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        with log.open("wb") as file:
+            self.process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE if read_events else file,
+                stderr=file,
+                start_new_session=True,
+            )
+        if read_events:
+            threading.Thread(target=self._read, name=f"{name} events", daemon=True).start()
+
+    def __enter__(self) -> Child:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def running(self) -> bool:
+        return self.process.poll() is None
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        """The events that have come since the last call, without waiting."""
+        while not self._events.empty():
+            yield self._events.get()
+
+    def stop(self) -> None:
+        """Asks the process to end (SIGTERM), and ends it after STOP_SECONDS."""
+        if self.running:
+            self.process.terminate()
+            try:
+                self.process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+        self.process.wait()
+
+    def tail(self, lines: int = 6) -> str:
+        """The last lines of the log, indented."""
+        words = self.log.read_text(errors="replace").strip().splitlines()
+        return "\n".join(f"    {line}" for line in words[-lines:]) or "    (the log is empty)"
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self._events.put(json.loads(line))
