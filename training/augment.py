@@ -15,15 +15,22 @@ from asymfusion_ros.data.labels import VOID
 from asymfusion_training.recipe import Recipe
 
 
-def augmented(sample: Sample, recipe: Recipe, size: tuple[int, int], rng: np.random.Generator) -> Sample:
+def augmented(
+    sample: Sample,
+    recipe: Recipe,
+    full_size: tuple[int, int],
+    size: tuple[int, int],
+    rng: np.random.Generator,
+) -> Sample:
     """A random zoom, crop, mirror and change of colours of ``sample``, with holes in its depth.
 
-    ``size``: (height, width) of the result. Beyond the frame: mean grey, no depth, void.
+    full_size: (height, width) of the network's input, which a zoom of 1 fits the frame to. size: of the
+    result, a window of the zoomed frame. Beyond the frame: mean grey, no depth, void.
     """
     assert sample.label is not None
     height, width = size
     source_height, source_width = sample.label.shape
-    fit = max(height / source_height, width / source_width)
+    fit = max(full_size[0] / source_height, full_size[1] / source_width)
     zoom = fit * np.exp(rng.uniform(*np.log(recipe.scale)))
     scaled = (round(source_width * zoom), round(source_height * zoom))
     shrinks = zoom < 1

@@ -37,7 +37,8 @@ def evaluate(
     names = list(names)
     for name in tqdm(names, desc="evaluate", unit="frame", disable=not progress, leave=False):
         batch = collate([folder.read(name)])
-        inputs = batch.inputs(every, spec)
+        size = spec.network_size(*batch.label.shape[-2:])
+        inputs = batch.inputs(every, spec, size)
         output = network(
             [x.to(device) if modality in present else None for modality, x in zip(every, inputs)]
         )

@@ -25,9 +25,8 @@ class Batch:
     depth: Tensor
     label: Tensor
 
-    def inputs(self, modalities: tuple[str, ...], spec: InputSpec) -> list[Tensor]:
-        """The network's inputs, in the order of its modalities."""
-        size = spec.network_size(*self.label.shape[-2:])
+    def inputs(self, modalities: tuple[str, ...], spec: InputSpec, size: tuple[int, int]) -> list[Tensor]:
+        """The network's inputs at this (height, width), in the order of its modalities."""
         made = {"rgb": lambda: spec.rgb(self.rgb, size), "depth": lambda: spec.depth(self.depth, size)}
         return [made[name]() for name in modalities]
 
@@ -39,7 +38,8 @@ class TrainingFrames(Dataset[Sample]):
         self.folder = folder
         self.names = folder.names(split)
         self.recipe = recipe
-        self.size = (spec.height, spec.width)
+        self.full_size = (spec.height, spec.width)
+        self.size = recipe.crop or self.full_size
         self.epoch = 0
 
     def __len__(self) -> int:
@@ -47,7 +47,7 @@ class TrainingFrames(Dataset[Sample]):
 
     def __getitem__(self, index: int) -> Sample:
         rng = np.random.default_rng((self.recipe.seed, self.epoch, index))
-        return augmented(self.folder.read(self.names[index]), self.recipe, self.size, rng)
+        return augmented(self.folder.read(self.names[index]), self.recipe, self.full_size, self.size, rng)
 
 
 def collate(samples: list[Sample]) -> Batch:

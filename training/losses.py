@@ -28,13 +28,14 @@ def segmentation_loss(
     ensemble, _ = network.ensemble([None if branch is None else branch.detach() for branch in logits])
     branches = [branch for branch in logits if branch is not None]
     loss = cross_entropy(ensemble, target)
-    teacher = ensemble.detach().log_softmax(1)
+    log_teacher = ensemble.detach().log_softmax(1)
+    teacher = log_teacher.exp()
     known = target != VOID
     for branch in branches:
-        log_probability = branch.log_softmax(1)
-        loss = loss + F.nll_loss(log_probability, target, ignore_index=VOID)
+        log_branch = branch.log_softmax(1)
+        loss = loss + F.nll_loss(log_branch, target, ignore_index=VOID)
         if distillation and len(branches) > 1:
-            divergence = F.kl_div(log_probability, teacher, reduction="none", log_target=True).sum(1)
+            divergence = (teacher * (log_teacher - log_branch)).sum(1)  # KL(teacher || branch)
             loss = loss + distillation * divergence[known].mean()
     return loss
 

@@ -21,6 +21,8 @@ class Recipe:
     pretrained: ``imagenet``, a file's path, or ``none``.
     encoder_rate, decoder_rate: peak learning rates of the one-cycle schedule (alpha learns like the decoder).
     scale: smallest and largest random zoom, relative to the network's input size.
+    crop: (height, width) of the training windows; None: the network's input size.
+    validate_every: epochs between two scorings of ``val`` (the last epoch is always scored).
     modality_dropout: the chance of a step with one random modality absent, so that the checkpoint still
     serves when a camera is lost. depth_holes: the chance of a frame whose depth gets holes.
     distillation: weight of the KL divergence from the detached ensemble to each branch.
@@ -36,6 +38,8 @@ class Recipe:
     weight_decay: float = 0.01
     warm_up: float = 0.1
     scale: tuple[float, float] = (0.75, 1.75)
+    crop: tuple[int, int] | None = None
+    validate_every: int = 1
     modality_dropout: float = 0.1
     depth_holes: float = 0.3
     distillation: float = 0.3
@@ -43,8 +47,13 @@ class Recipe:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "scale", tuple(self.scale))
-        if self.epochs < 1 or self.batch < 1:
-            raise ConfigError(f"recipe: epochs ({self.epochs}) and batch ({self.batch}) must be 1 or more")
+        if self.crop is not None:
+            object.__setattr__(self, "crop", tuple(self.crop))
+            if len(self.crop) != 2 or min(self.crop) < 32:
+                raise ConfigError(f"recipe: crop {self.crop} must be [height, width], 32 or more each")
+        for name in ("epochs", "batch", "validate_every"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"recipe: {name} is {getattr(self, name)}; it must be 1 or more")
         if len(self.scale) != 2 or not 0 < self.scale[0] <= self.scale[1]:
             raise ConfigError(f"recipe: scale {self.scale} must be [smallest, largest], both above 0")
         for name in ("modality_dropout", "depth_holes", "warm_up"):

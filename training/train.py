@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from asymfusion_ros.checkpoint import save_checkpoint
 from asymfusion_ros.data.folder import Folder
+from asymfusion_ros.data.input_spec import InputSpec
 from asymfusion_ros.errors import UserError
 from asymfusion_ros.network import SegmentationNetwork, build_network
 from asymfusion_training.evaluate import evaluate
@@ -96,13 +97,13 @@ def train(
 
 
 def training_step(
-    network: SegmentationNetwork, batch: Batch, recipe: Recipe, spec: object, device: torch.device
+    network: SegmentationNetwork, batch: Batch, recipe: Recipe, spec: InputSpec, device: torch.device
 ) -> Tensor:
     """The loss of one batch, with a modality left out now and then."""
     modalities = network.config.modalities
     inputs: list[Tensor | None] = [
         x.to(device, memory_format=torch.channels_last, non_blocking=True)
-        for x in batch.inputs(modalities, spec)  # type: ignore[arg-type]
+        for x in batch.inputs(modalities, spec, batch.label.shape[-2:])
     ]
     if len(modalities) > 1 and torch.rand(()) < recipe.modality_dropout:
         inputs[int(torch.randint(len(modalities), ()))] = None
