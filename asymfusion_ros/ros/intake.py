@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rclpy.clock import Clock, ClockType, JumpThreshold
@@ -36,11 +36,14 @@ WATCH_PERIOD = 0.5  # seconds between two looks at the topics' health and at the
 
 
 class Intake:
-    """Subscribes to the two topics and calls ``hand_over(pair)`` for each pair, until closed."""
+    """Subscribes to the topics of ``modalities`` ("rgb", "depth" or both) and calls ``hand_over(pair)`` for
+    each pair, until closed. Where the network takes one modality alone, each image is a pair by itself.
+    """
 
     def __init__(
         self,
         node: Node,
+        modalities: Sequence[str],
         settings: Settings,
         counters: Counters,
         say: ThrottledLog,
@@ -51,11 +54,12 @@ class Intake:
         self._counters = counters
         self._say = say
         self._hand_over = hand_over
-        self._health = StreamHealth(tuple(TOPICS), SILENT_AFTER, time.monotonic())
+        self._health = StreamHealth(tuple(modalities), SILENT_AFTER, time.monotonic())
         self._synchronizer = PairSynchronizer(settings.slop, settings.queue_size, self._on_pair)
         self._inputs = {
             kind: ImageInput(node, topic, functools.partial(self._on_image, kind))
             for kind, topic in TOPICS.items()
+            if kind in modalities
         }
         # Steady: it must run on where simulated time stands still.
         self._timer: Any = node.create_timer(
@@ -74,6 +78,9 @@ class Intake:
 
     def description(self) -> str:
         """One line for the log: what is waited for, and who pairs it."""
+        if len(self._inputs) == 1:
+            (source,) = self._inputs.values()
+            return f"waiting for images of {source.topic}: the checkpoint takes no other modality"
         slop = self._settings.slop
         matching = f"within {slop:g} s" if slop > 0 else "of equal stamps"
         return (
@@ -106,14 +113,18 @@ class Intake:
                 f"{topic}: stamps went back in time (a recording that loops, or a driver that restarted?): "
                 "what waited for a partner is forgotten",
             )
-        if self._health.missing(OTHER[kind], now, self._settings.missing_after):
+        alone = Pair(message, None) if kind == "rgb" else Pair(None, message)
+        if len(self._inputs) == 1:
+            self._health.paired(now)
+            self._hand_over(alone)
+        elif self._health.missing(OTHER[kind], now, self._settings.missing_after):
             self._counters.alone += 1
             self._say.warning(
                 (OTHER[kind], "missing"),
                 f"{self._inputs[OTHER[kind]].topic}: nothing usable for {self._settings.missing_after:g} s "
                 f"(missing_after): {topic} is segmented alone",
             )
-            self._hand_over(Pair(message, None) if kind == "rgb" else Pair(None, message))
+            self._hand_over(alone)
         else:
             self._synchronizer.add(kind, message)
 

@@ -79,6 +79,8 @@ PARAMETERS = (
         "overlay_opacity", 0.5, "how much of the class colour covers the picture in ~/overlay", 0.0, 1.0
     ),
 )
+# What every node has.
+ROS_PARAMETERS = ("use_sim_time", "start_type_description_service", "qos_overrides.")
 TABLE = {parameter.name: parameter for parameter in PARAMETERS}
 
 
@@ -96,8 +98,13 @@ class Settings:
     overlay_opacity: float
 
 
-def declare(node: Node) -> None:
-    """Declares every parameter with its description. Their values are checked when they are read."""
+def declare(node: Node) -> list[str]:
+    """Declares every parameter with its description; their values are checked when they are read.
+
+    ``node`` has declared what the user gave. Returns the names among it that no parameter has: rclpy would
+    ignore them without a word.
+    """
+    given = node.get_parameters_by_prefix("")
     for parameter in PARAMETERS:
         # rclpy's own check of types would refuse `slop: 0` with a traceback from inside the constructor.
         descriptor = ParameterDescriptor(
@@ -105,7 +112,11 @@ def declare(node: Node) -> None:
             additional_constraints=parameter.range_text,
             dynamic_typing=True,
         )
-        node.declare_parameter(parameter.name, parameter.default, descriptor)
+        if parameter.name in given:
+            node.set_descriptor(parameter.name, descriptor)
+        else:
+            node.declare_parameter(parameter.name, parameter.default, descriptor)
+    return sorted(name for name in given if name not in TABLE and not name.startswith(ROS_PARAMETERS))
 
 
 def read(node: Node) -> Settings:

@@ -19,6 +19,7 @@ from typing import Any
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
@@ -69,7 +70,8 @@ class SegmentationNode(LifecycleNode):
     """
 
     def __init__(self, node_name: str = NODE_NAME, **options: Any) -> None:
-        super().__init__(node_name, **options)
+        # Declared from what the user gave, so that a misspelt name can be found (parameters.py).
+        super().__init__(node_name, automatically_declare_parameters_from_overrides=True, **options)
         self.counters = Counters()
         self._say = ThrottledLog(self.get_logger())
         self._settings: parameters.Settings | None = None
@@ -78,7 +80,9 @@ class SegmentationNode(LifecycleNode):
         self._label_info: LabelInfoOutput | None = None
         self._worker: InferenceWorker[Pair] | None = None
         self._intake: Intake | None = None
-        parameters.declare(self)
+        self._was_active = False
+        for name in parameters.declare(self):
+            self.get_logger().warning(f"there is no parameter {name}: it is ignored (see --help)")
         self.add_on_set_parameters_callback(
             lambda changes: parameters.check_change(changes, configured=self._segmenter is not None)
         )
@@ -91,9 +95,12 @@ class SegmentationNode(LifecycleNode):
         )
 
     def close(self) -> None:
-        """Stops and releases everything, whatever state the node is in, and logs the counters."""
+        """Stops and releases everything, whatever state the node is in, and logs the counters of a node that
+        was active.
+        """
         self._release()
-        self.get_logger().info(self.counters.summary())
+        if self._was_active:
+            self.get_logger().info(self.counters.summary())
 
     @logged
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -118,10 +125,13 @@ class SegmentationNode(LifecycleNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         assert self._settings is not None and self._outputs is not None and self._label_info is not None
         result = super().on_activate(state)
+        self._was_active = True
         self._say.forget()
         segment = PairSegmenter(self._segmenter, self._outputs, self.counters, self._say)
         self._worker = InferenceWorker(segment, self._on_inference_error)
-        self._intake = Intake(self, self._settings, self.counters, self._say, self._hand_over)
+        self._intake = Intake(
+            self, self._segmenter.modalities, self._settings, self.counters, self._say, self._hand_over
+        )
         now = Header(stamp=self.get_clock().now().to_msg())
         self._label_info.publish(now, tuple(self._segmenter.label_set.names))
         self.get_logger().info(self._intake.description())
@@ -171,7 +181,6 @@ class SegmentationNode(LifecycleNode):
 def main(arguments: list[str] | None = None) -> int:
     """Runs the node until SIGINT or SIGTERM (0), or until its start is refused (1)."""
     arguments = sys.argv if arguments is None else arguments
-    _parse(remove_ros_args(arguments)[1:])
     stop = threading.Event()
 
     def on_signal(number: int, frame: Any) -> None:
@@ -181,7 +190,12 @@ def main(arguments: list[str] | None = None) -> int:
     # Not rclpy's handlers: they shut the context down first, and then nothing can be closed or logged.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, on_signal)
-    rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        _parse(remove_ros_args(arguments)[1:])
+        rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+    except (_rclpy.RCLInvalidROSArgsError, _rclpy.UnknownROSArgsError) as error:
+        print(f"segmentation_node: error: wrong ROS arguments: {error}", file=sys.stderr)
+        return 1
     try:
         return _run(stop)
     finally:

@@ -1,0 +1,93 @@
+"""Who is silent, who jumped, who doesn't pair; and how often a line is said."""
+
+from asymfusion_ros.stream.health import StreamHealth, TopicHealth, TopicState
+from asymfusion_ros.stream.throttle import Throttle
+
+MS = 1_000_000
+SECOND = 1000 * MS
+
+
+def test_a_topic_goes_from_never_seen_to_alive_to_silent():
+    topic = TopicHealth(started=100.0)
+    assert topic.state(101.0, silent_after=3.0) is TopicState.NEVER_SEEN
+    assert topic.silence(101.0) == 1.0
+    topic.arrived(102.0, 5 * SECOND)
+    assert topic.state(104.9, 3.0) is TopicState.ALIVE
+    assert topic.state(105.0, 3.0) is TopicState.SILENT
+    assert topic.silence(106.0) == 4.0
+
+
+def test_only_a_step_back_beyond_disorder_is_a_jump():
+    topic = TopicHealth(started=0.0)
+    assert not topic.arrived(1.0, 5 * SECOND)
+    assert not topic.arrived(1.1, 5 * SECOND - 100 * MS)
+    assert topic.arrived(1.2, 5 * SECOND - 101 * MS)
+    assert not topic.arrived(1.3, 5 * SECOND - 80 * MS)
+    assert topic.jumps == 1
+
+
+def test_slow_drift_backwards_in_small_steps_is_noticed():
+    """Each step is small, but the newest stamp seen is what counts."""
+    topic = TopicHealth(started=0.0)
+    jumps = [topic.arrived(0.1 * k, SECOND - k * 60 * MS) for k in range(3)]
+    assert jumps == [False, False, True]
+
+
+def test_silent_topics_are_named_and_refused_images_are_not_silence():
+    health = StreamHealth(("rgb", "depth"), silent_after=3.0, now=0.0)
+    assert health.silent(2.9) == []
+    health.arrived("rgb", 2.9, SECOND)
+    assert health.silent(3.0) == ["depth"]
+    health.refused("depth", 3.1)
+    assert health.silent(3.2) == []
+    assert health.silent(6.0) == ["rgb"]
+
+
+def test_the_other_is_missing_when_nothing_usable_came():
+    health = StreamHealth(("rgb", "depth"), silent_after=3.0, now=0.0)
+    health.arrived("depth", 1.0, SECOND)
+    health.refused("depth", 2.9)
+    assert not health.missing("depth", 2.9, missing_after=2.0)
+    assert health.missing("depth", 3.0, missing_after=2.0)
+    assert not health.missing("depth", 1000.0, missing_after=0.0)
+
+
+def test_streams_that_never_pair_are_reported_with_their_offset():
+    health = StreamHealth(("rgb", "depth"), silent_after=3.0, now=0.0)
+    for k in range(1, 40):
+        health.arrived("rgb", k * 0.1, SECOND + k * 100 * MS)
+        health.arrived("depth", k * 0.1, SECOND + k * 100 * MS + 400 * MS)
+    assert health.unpaired_offset(2.9) is None
+    assert health.unpaired_offset(3.9) == 400 * MS
+    health.paired(3.9)
+    assert health.unpaired_offset(4.0) is None
+
+
+def test_streams_are_not_called_unpaired_while_one_is_silent():
+    health = StreamHealth(("rgb", "depth"), silent_after=3.0, now=0.0)
+    health.arrived("depth", 0.5, SECOND)
+    health.arrived("rgb", 4.0, 5 * SECOND)
+    assert health.unpaired_offset(4.0) is None
+
+
+def test_a_line_is_said_once_a_period_for_each_key_and_counts_what_it_held_back():
+    now = [0.0]
+    throttle = Throttle(5.0, lambda: now[0])
+    assert throttle.admit("rgb") == 0
+    assert throttle.admit("depth") == 0
+    now[0] = 4.9
+    assert throttle.admit("rgb") is None
+    assert throttle.admit("rgb") is None
+    now[0] = 5.0
+    assert throttle.admit("rgb") == 2
+    assert throttle.admit("rgb") is None
+    now[0] = 10.0
+    assert throttle.admit("rgb") == 1
+    assert throttle.admit("depth") == 0
+
+
+def test_once_is_once_until_forgotten():
+    throttle = Throttle(5.0, lambda: 1e9)
+    assert [throttle.first("a"), throttle.first("a"), throttle.first("b")] == [True, False, True]
+    throttle.forget()
+    assert throttle.first("a")
