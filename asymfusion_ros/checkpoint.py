@@ -24,6 +24,9 @@ from asymfusion_ros.data.input_spec import InputSpec
 from asymfusion_ros.data.labels import LabelSet
 from asymfusion_ros.errors import CheckpointError, ConfigError
 from asymfusion_ros.network import NetworkConfig, SegmentationNetwork, build_network
+from asymfusion_ros.released import convert_released
+
+__all__ = ["Checkpoint", "convert_released", "default_checkpoint", "load_checkpoint", "save_checkpoint"]
 
 FORMAT = "asymfusion/1"
 DEFAULT = "default"

