@@ -52,6 +52,12 @@ class Collector:
         for kind, topic in topics.items():
             node.create_subscription(Image, topic, self._receiver(kind), QOS)
 
+    @property
+    def awaits_overlay(self) -> bool:
+        """Whether the overlay that belongs to the newest mask is still to come."""
+        masks = self.statistics.masks
+        return bool(masks) and not self._assembler.complete(max(masks))
+
     def _receiver(self, kind: str) -> Callable[[Image], None]:
         def receive(message: Image) -> None:
             at = time.monotonic_ns()

@@ -21,7 +21,7 @@ from asymfusion_demo.environment import demo_environment
 from asymfusion_demo.gallery import write_pictures
 from asymfusion_demo.recording import Recording
 from asymfusion_demo.sources import add_arguments as add_source_arguments
-from asymfusion_demo.sources import open_recording, source_arguments
+from asymfusion_demo.sources import open_recording, positive, source_arguments
 from asymfusion_demo.summary import Summary, node_counters
 from asymfusion_ros import __version__
 from asymfusion_ros.checkpoint import load_checkpoint
@@ -41,6 +41,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     node.add_argument("--device", metavar="NAME", help="auto, cpu, cuda, cuda:1")
     node.add_argument("--slop", type=float, metavar="S", help="largest distance of paired stamps in seconds")
     node.add_argument("--missing-after", type=float, metavar="S", help="segment one image alone after this")
+    parser.add_argument(
+        "--patience",
+        type=positive,
+        default=20.0,
+        metavar="S",
+        help="give up when the last image was this long ago and no mask has come (default: 20)",
+    )
     parser.add_argument(
         "--output",
         type=Path,
@@ -70,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
     from asymfusion_demo.streaming import play_through_node
 
     collected, log = play_through_node(
-        node_command(args), source_arguments(args), recording, output, progress.say
+        node_command(args), source_arguments(args), recording, output, args.patience, progress.say
     )
     progress.say("drawing the pictures")
     summary = collected.statistics.summary(node_counters(log))

@@ -17,6 +17,7 @@ from asymfusion_ros.data.labels import VOID, LabelSet
 BACKGROUND, TEXT, FAINT, UNKNOWN = (24, 26, 30), (236, 238, 240), (150, 156, 164), (52, 55, 60)
 GAP = 12
 LEGEND_CLASSES = 12  # the largest that the legend names
+LEGEND_SHARE = 0.005  # smaller ones would read "0%"
 SHEET_COLUMNS = 2
 
 
@@ -81,6 +82,8 @@ class Painter:
         """Swatch, name and share of the largest classes of a mask, in two lines."""
         font, x, y, line = _font(size), left, top, size + size // 2
         for name, share, colour in class_shares(mask, self._labels)[:LEGEND_CLASSES]:
+            if share < LEGEND_SHARE:
+                return
             words = f"{name} {share:.0%}"
             needed = size + size // 3 + draw.textlength(words, font) + size
             if x + needed > right:

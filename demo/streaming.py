@@ -28,7 +28,7 @@ NODE = "segmentation"
 COLLECTOR = "collector"
 START_SECONDS = 180.0  # a large network on a slow disk, and its warm-up
 QUIET_SECONDS = 3.0  # after the last frame, so long without a mask is the end
-FIRST_MASK_SECONDS = 20.0  # the same while no mask has come at all
+OVERLAY_SECONDS = 2.0  # the last overlay follows the last mask
 
 
 class DemoError(UserError):
@@ -40,11 +40,13 @@ def play_through_node(
     source: Sequence[str],
     recording: Recording,
     output: Path,
+    patience: float,
     say: Callable[[str], None],
 ) -> tuple[Collector, str]:
     """Starts ``node_command`` and a player of ``source`` (its options); returns what came and the node's log.
 
-    ``recording`` is what the player plays; logs go to ``output``; ``say`` tells a person what happens.
+    ``recording`` is what the player plays; logs go to ``output``; ``patience`` is how many seconds after the
+    last image the first mask may come; ``say`` tells a person what happens.
     Raises DemoError where a process fails or no mask comes. However it ends, the processes have ended.
     """
     player_command = [sys.executable, "-m", "asymfusion_demo.player", *source, f"--timeout={START_SECONDS:g}"]
@@ -69,11 +71,14 @@ def play_through_node(
         executor = SingleThreadedExecutor()
         stack.callback(executor.shutdown)
         executor.add_node(ros_node)
-        run = _Run(collector.statistics, recording.rgb_frames, node, player, say)
+        run = _Run(collector.statistics, recording.rgb_frames, node, player, patience, say)
         try:
             while not run.is_over():
                 executor.spin_once(timeout_sec=0.05)
                 run.look()
+            until = time.monotonic() + OVERLAY_SECONDS
+            while collector.awaits_overlay and time.monotonic() < until:
+                executor.spin_once(timeout_sec=0.05)
         finally:
             run.close()
         say("all frames are played; stopping the node")
@@ -92,11 +97,13 @@ class _Run:
         rgb_frames: int,
         node: Child,
         player: Child,
+        patience: float,
         say: Callable[[str], None],
     ) -> None:
         self._statistics = statistics
         self._rgb_frames = rgb_frames
         self._node, self._player = node, player
+        self._patience = patience
         self._say = say
         self._finished: float | None = None
         self._bar: tqdm | None = None
@@ -124,7 +131,7 @@ class _Run:
             return True
         now = time.monotonic()
         if not masks:
-            return now - self._finished > FIRST_MASK_SECONDS
+            return now - self._finished > self._patience
         last = max(self._finished, max(masks.values()) / NANOSECONDS)
         slowest = max(self._statistics.latencies(), default=0.0) / 1000
         return now - last > max(QUIET_SECONDS, 2 * slowest)

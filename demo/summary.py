@@ -95,10 +95,8 @@ class Summary:
         paired = "the node did not say" if self.paired is None else str(self.paired)
         segmented = f"{self.masks}"
         if self.dropped:
-            segmented += (
-                f"  ({self.dropped} pairs gave way to a newer one: the node segments the newest, so that "
-                "masks stay fresh on a computer slower than the camera)"
-            )
+            pairs = "1 pair" if self.dropped == 1 else f"{self.dropped} pairs"
+            segmented += f"  ({pairs} gave way to a newer one: a node that is busy takes the newest next)"
         rate = "-" if self.masks_per_second is None else f"{self.masks_per_second:.1f}"
         latency = "-"
         if self.latency_median_ms is not None:

@@ -51,7 +51,7 @@ def to_metres(message: Any) -> npt.NDArray[np.float32]:
     pixels = _frame(message).pixels()
     metres = pixels.astype(np.float32)
     if DEPTH_ENCODINGS[message.encoding][1] == 2:
-        metres *= 0.001
+        metres /= 1000
     metres[~(np.isfinite(metres) & (metres > 0))] = np.nan
     return metres
 
