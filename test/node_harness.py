@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import functools
 import os
 import time
 from collections.abc import Callable
@@ -182,4 +183,9 @@ class Rig:
 
 def expected_labels(checkpoint: Path, rgb: np.ndarray | None, depth: np.ndarray | None) -> np.ndarray:
     """What the engine makes of the arrays themselves."""
-    return Segmenter.from_checkpoint(checkpoint, device="cpu")(rgb, depth, confidence=False).numpy().labels
+    return engine(checkpoint)(rgb, depth, confidence=False).numpy().labels
+
+
+@functools.cache
+def engine(checkpoint: Path) -> Segmenter:
+    return Segmenter.from_checkpoint(checkpoint, device="cpu")

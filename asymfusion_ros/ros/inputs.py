@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -9,53 +11,90 @@ from rclpy.node import Node
 from rclpy.qos import ReliabilityPolicy
 from sensor_msgs.msg import Image
 
-from asymfusion_ros.ros.qos import input_profile, matching_reliability
+from asymfusion_ros.ros.qos import INPUT_DEPTH, input_profile, matching_reliability
 
 IMAGE_TYPE = "sensor_msgs/msg/Image"
 
 
 class ImageInput:
-    """A subscription to ``topic`` (relative: it can be remapped) that calls ``on_message``."""
+    """A subscription to ``topic`` (relative: it can be remapped) that calls ``on_message``.
+
+    Its reliability can't be changed in place. So a new subscription takes over from the old one, which stays
+    until the new one has been heard: nothing that is sent in between is lost, or taken in twice.
+    """
 
     def __init__(self, node: Node, topic: str, on_message: Callable[[Image], None]) -> None:
         self._node = node
+        self._relative_topic = topic
         self._on_message = on_message
         self.topic: str = node.resolve_topic_name(topic)
-        self._relative_topic = topic
-        self.reliability = ReliabilityPolicy.BEST_EFFORT
-        self._subscription: Any = self._subscribe()
-
-    def _subscribe(self) -> Any:
-        profile = input_profile(self.reliability)
-        return self._node.create_subscription(Image, self._relative_topic, self._on_message, profile)
+        self.reliability = self._offered_reliability()
+        self._generation = 0
+        self._current: Any = self._subscribe()
+        self._retiring: Any = None
+        self._current_heard = False
+        # Stamps taken in while there are two subscriptions.
+        self._taken: deque[tuple[int, int]] = deque(maxlen=4 * INPUT_DEPTH)
 
     def follow_publishers(self) -> bool:
         """Subscribes anew where the publishers now offer another reliability; True where it did."""
-        # Publishers of another type than Image can't be received from, whatever they offer.
-        offered = [p.qos_profile.reliability for p in self._publishers() if p.topic_type == IMAGE_TYPE]
-        wanted = matching_reliability(offered)
+        if self._retiring is not None and self._current_heard:
+            self._drop_retiring()
+        wanted = self._offered_reliability()
         if wanted == self.reliability:
             return False
+        if self._retiring is not None:
+            self._drop_retiring()
         self.reliability = wanted
-        self._node.destroy_subscription(self._subscription)
-        self._subscription = self._subscribe()
+        self._retiring, self._current_heard = self._current, False
+        self._generation += 1
+        self._current = self._subscribe()
         return True
 
     def advice(self) -> str:
         """What to do about the topic's silence, from who publishes it now."""
-        publishers = self._publishers()
-        types = sorted({publisher.topic_type for publisher in publishers} - {IMAGE_TYPE})
-        if not publishers:
+        types = {publisher.topic_type for publisher in self._publishers()}
+        if not types:
             return "nobody publishes it: start the camera, or remap the topic (see `ros2 topic list`)"
-        if types and not any(publisher.topic_type == IMAGE_TYPE for publisher in publishers):
-            return f"it carries {', '.join(types)}, not {IMAGE_TYPE}: remap to a raw image topic"
+        if IMAGE_TYPE not in types:
+            return f"it carries {', '.join(sorted(types))}, not {IMAGE_TYPE}: remap to a raw image topic"
         return (
             "it has a publisher, but nothing arrives: is the camera streaming (see `ros2 topic hz`), and do "
             "large messages get through (see config/fastdds_large_images.xml)?"
         )
 
+    def close(self) -> None:
+        self._node.destroy_subscription(self._current)
+        if self._retiring is not None:
+            self._node.destroy_subscription(self._retiring)
+
+    def _subscribe(self) -> Any:
+        receive = functools.partial(self._receive, self._generation)
+        profile = input_profile(self.reliability)
+        return self._node.create_subscription(Image, self._relative_topic, receive, profile)
+
+    def _receive(self, generation: int, message: Image) -> None:
+        if generation == self._generation:
+            self._current_heard = True
+        if self._retiring is not None:
+            stamp = (message.header.stamp.sec, message.header.stamp.nanosec)
+            if stamp in self._taken:
+                return
+            self._taken.append(stamp)
+        self._on_message(message)
+
+    def _drop_retiring(self) -> None:
+        self._node.destroy_subscription(self._retiring)
+        self._retiring = None
+        self._taken.clear()
+
+    def _offered_reliability(self) -> ReliabilityPolicy:
+        # From publishers of another type nothing can be received, whatever they offer.
+        return matching_reliability(
+            publisher.qos_profile.reliability
+            for publisher in self._publishers()
+            if publisher.topic_type == IMAGE_TYPE
+        )
+
     def _publishers(self) -> list[Any]:
         return list(self._node.get_publishers_info_by_topic(self.topic))
-
-    def close(self) -> None:
-        self._node.destroy_subscription(self._subscription)

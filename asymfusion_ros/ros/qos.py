@@ -11,8 +11,8 @@ from collections.abc import Iterable
 
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
-# A few images of slack for a burst; more would only be old by the time their turn comes.
-INPUT_DEPTH = 5
+# Slack for a third of a second in which the executor doesn't get to run.
+INPUT_DEPTH = 10
 OUTPUT_DEPTH = 2
 
 

@@ -1,0 +1,264 @@
+"""The node on real DDS: what goes in, what comes out, and what bad input does to it."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy", reason="needs rclpy")
+pytest.importorskip("sensor_msgs.msg", reason="needs sensor_msgs")
+
+from node_harness import (
+    HEIGHT,
+    SECOND,
+    WIDTH,
+    Rig,
+    checkpoint,  # noqa: F401
+    distances,
+    expected_labels,
+    header,
+    image,
+    picture,
+    pixels_of,
+)
+
+OUTPUTS = ("mask", "confidence", "color_mask", "overlay")
+
+
+@pytest.fixture(scope="module")
+def shared_rig(checkpoint):  # noqa: F811
+    """One node for all tests that only send images; each uses stamps of its own."""
+    rig = Rig(checkpoint, listen=OUTPUTS).start()
+    yield rig
+    rig.close()
+
+
+stamps = iter(range(100 * SECOND, 10**6 * SECOND, 10 * SECOND))
+
+
+@pytest.fixture
+def rig(shared_rig):
+    shared_rig.log.clear()
+    shared_rig.node._say.forget()  # each test sees its own lines, however soon it follows another
+    return shared_rig
+
+
+@pytest.fixture
+def stamp():
+    return next(stamps)
+
+
+def test_all_outputs_carry_the_mask_of_the_pair_and_the_rgb_images_stamp_and_frame(
+    rig,
+    stamp,
+    checkpoint,  # noqa: F811
+):
+    rgb, depth = picture(7), distances(7)
+    rig.send(
+        image(rgb, "rgb8", stamp + 123, "rgb_optical"),
+        image(depth, "16UC1", stamp + 5_000_000, "rgb_optical"),
+    )
+    outputs = {topic: rig.mask(stamp + 123, topic) for topic in OUTPUTS}
+    for topic, message in outputs.items():
+        assert message.header == header(stamp + 123, "rgb_optical"), topic
+        assert (message.height, message.width) == (HEIGHT, WIDTH), topic
+        assert message.is_bigendian == 0, topic
+    assert outputs["mask"].encoding == outputs["confidence"].encoding == "mono8"
+    assert outputs["mask"].step == outputs["confidence"].step == WIDTH
+    assert outputs["color_mask"].encoding == outputs["overlay"].encoding == "rgb8"
+    labels = expected_labels(checkpoint, rgb, depth)
+    assert len(np.unique(labels)) > 2
+    np.testing.assert_array_equal(pixels_of(outputs["mask"]), labels)
+    colours = np.array([[128, 0, 0], [0, 128, 0], [128, 128, 0], [0, 0, 128], [128, 0, 128], [0, 128, 128]])
+    np.testing.assert_array_equal(pixels_of(outputs["color_mask"]), colours[labels])
+    np.testing.assert_array_equal(pixels_of(outputs["overlay"]), rgb // 2 + colours[labels] // 2)
+    assert pixels_of(outputs["confidence"]).std() > 0
+
+
+RGB = picture(3)
+GREY = picture(4)[..., 0]
+ALPHA = np.full_like(GREY, 9)
+COLOURS = {
+    "rgb8": (RGB, RGB),
+    "bgr8": (RGB[..., ::-1], RGB),
+    "rgba8": (np.dstack([RGB, ALPHA]), RGB),
+    "bgra8": (np.dstack([RGB[..., ::-1], ALPHA]), RGB),
+    "mono8": (GREY, np.dstack([GREY] * 3)),
+}
+
+
+@pytest.mark.parametrize("pad", [0, 13])
+@pytest.mark.parametrize("encoding", COLOURS)
+def test_every_colour_encoding_gives_the_mask_of_the_same_rgb_picture(
+    rig,
+    stamp,
+    checkpoint,  # noqa: F811
+    encoding,
+    pad,
+):
+    pixels, same = COLOURS[encoding]
+    rig.send(image(pixels, encoding, stamp, pad=pad), image(distances(), "16UC1", stamp))
+    labels = expected_labels(checkpoint, same, distances())
+    np.testing.assert_array_equal(pixels_of(rig.mask(stamp)), labels)
+
+
+METRES = np.where(distances() == 0, np.nan, distances() / 1000)
+
+
+@pytest.mark.parametrize("pad", [0, 12])
+@pytest.mark.parametrize(
+    "encoding, pixels",
+    [
+        ("16UC1", distances().astype("<u2")),
+        ("16UC1", distances().astype(">u2")),
+        ("mono16", distances()),
+        ("32FC1", METRES.astype("<f4")),
+        ("32FC1", METRES.astype(">f4")),
+        ("32FC1", np.where(np.isnan(METRES), -np.inf, METRES).astype("<f4")),
+    ],
+    ids=["16UC1", "16UC1-big", "mono16", "32FC1", "32FC1-big", "32FC1-inf"],
+)
+def test_every_depth_encoding_gives_the_mask_of_the_same_distances(
+    rig,
+    stamp,
+    checkpoint,  # noqa: F811
+    encoding,
+    pixels,
+    pad,
+):
+    rig.send(image(RGB, "rgb8", stamp), image(pixels, encoding, stamp, pad=pad))
+    labels = expected_labels(checkpoint, RGB, distances())
+    # Float metres and integer millimetres may differ in the last bit, and so may a pixel on the border.
+    assert (pixels_of(rig.mask(stamp)) == labels).mean() > 0.99
+
+
+def test_a_bayer_image_is_converted_and_the_log_says_by_what(rig, stamp):
+    pytest.importorskip("rosbags.image", reason="needs rosbags-image")
+    rig.node._worker._process._convert._chosen.clear()
+    rig.send(image(GREY, "bayer_rggb8", stamp), image(distances(), "16UC1", stamp))
+    assert rig.mask(stamp).width == WIDTH
+    rig.until(lambda: rig.said("bayer_rggb8 images are converted to rgb8 by"))
+
+
+def changed(message, **fields):
+    for name, value in fields.items():
+        setattr(message, name, value)
+    return message
+
+
+RGB_NAME, DEPTH_NAME = "/rgb/image_rect_color", "/depth_registered/image_rect"
+BAD_RGB = {
+    "encoding": ({"encoding": "h264"}, "'h264' is not supported"),
+    "depth on rgb": ({"encoding": "16UC1"}, "swapped"),
+    "short data": ({"height": HEIGHT + 1}, "cut short"),
+    "short step": ({"step": WIDTH}, "step is 64"),
+    "no pixels": ({"height": 0, "width": 0}, "no pixels"),
+    "zero stamp": ({"header": header(0)}, "stamp is zero"),
+}
+BAD_DEPTH = {
+    "encoding": ({"encoding": "8UC3"}, "'8UC3' is not depth"),
+    "short data": ({"height": HEIGHT + 1}, "cut short"),
+    "no pixels": ({"width": 0}, "no pixels"),
+    "zero stamp": ({"header": header(0)}, "stamp is zero"),
+}
+
+
+@pytest.mark.parametrize("fault", BAD_RGB)
+def test_a_bad_rgb_image_is_named_and_the_next_pair_is_segmented(rig, stamp, fault):
+    fields, words = BAD_RGB[fault]
+    rejected = rig.node.counters.rejected
+    rig.send(changed(image(RGB, "rgb8", stamp), **fields), image(distances(), "16UC1", stamp))
+    rig.good_pair_is_segmented(stamp + SECOND)
+    rig.until(lambda: rig.said(RGB_NAME, "image skipped", words))
+    assert rig.node.counters.rejected == rejected + 1
+
+
+@pytest.mark.parametrize("fault", BAD_DEPTH)
+def test_a_bad_depth_image_is_named_and_the_next_pair_is_segmented(rig, stamp, fault):
+    fields, words = BAD_DEPTH[fault]
+    rejected = rig.node.counters.rejected
+    rig.send(image(RGB, "rgb8", stamp), changed(image(distances(), "16UC1", stamp), **fields))
+    rig.good_pair_is_segmented(stamp + SECOND)
+    rig.until(lambda: rig.said(DEPTH_NAME, "image skipped", words))
+    assert rig.node.counters.rejected == rejected + 1
+
+
+def test_a_stream_of_bad_images_is_one_line_not_many(rig, stamp):
+    before = rig.node.counters.rejected
+    for k in range(20):
+        rig.send(image(RGB, "nonsense", stamp + k), None)
+        rig.until(lambda: rig.node.counters.rejected == before + k + 1)  # noqa: B023
+    rig.good_pair_is_segmented(stamp + SECOND)
+    rig.until(lambda: rig.said("nonsense"))
+    assert sum("nonsense" in line for line in rig.log) == 1
+
+
+@pytest.mark.parametrize(
+    "depth, encoding",
+    [
+        (np.zeros((HEIGHT, WIDTH), np.uint16), "16UC1"),
+        (np.full((HEIGHT, WIDTH), np.nan, np.float32), "32FC1"),
+        (np.full((HEIGHT, WIDTH), np.inf, np.float32), "32FC1"),
+    ],
+    ids=["zero", "NaN", "Inf"],
+)
+def test_depth_without_a_valid_pixel_leaves_rgb_alone(
+    rig,
+    stamp,
+    checkpoint,  # noqa: F811
+    depth,
+    encoding,
+):
+    rig.send(image(RGB, "rgb8", stamp), image(depth, encoding, stamp))
+    np.testing.assert_array_equal(pixels_of(rig.mask(stamp)), expected_labels(checkpoint, RGB, None))
+    rig.until(lambda: rig.said("no pixel of the 64x48 depth image is valid", "RGB is segmented alone"))
+    rig.good_pair_is_segmented(stamp + SECOND)
+
+
+def test_depth_of_another_size_is_resized_to_rgb_and_said_once(rig, stamp):
+    small = distances(0, 24, 32)
+    for k in range(3):
+        at = stamp + k * SECOND
+        rig.send(image(RGB, "rgb8", at), image(small, "16UC1", at))
+        assert (rig.mask(at).height, rig.mask(at).width) == (HEIGHT, WIDTH)
+    rig.until(lambda: rig.said("32x24 depth is resized to 64x48 RGB"))
+    rig.good_pair_is_segmented(stamp + 5 * SECOND)
+    assert sum("is resized" in line for line in rig.log) == 1
+
+
+def test_images_of_changing_size(rig, stamp):
+    for k, (height, width) in enumerate([(48, 64), (56, 40), (8, 8), (120, 160)]):
+        at = stamp + k * SECOND
+        rig.send(
+            image(picture(1, height, width), "rgb8", at), image(distances(1, height, width), "16UC1", at)
+        )
+        assert pixels_of(rig.mask(at)).shape == (height, width)
+
+
+def test_depth_in_another_frame_is_pointed_out(rig, stamp):
+    rig.send(image(RGB, "rgb8", stamp, "rgb_optical"), image(distances(), "16UC1", stamp, "depth_optical"))
+    assert rig.mask(stamp).header.frame_id == "rgb_optical"
+    rig.until(lambda: rig.said("'depth_optical'", "'rgb_optical'", "registered"))
+
+
+def test_a_recording_that_starts_over_is_segmented_again(rig, stamp):
+    """With full queues, so that without the clearing every new image would be dropped as the oldest."""
+    for k in range(12):
+        rig.send(image(RGB, "rgb8", stamp + 2 * SECOND + k * SECOND // 10), None)
+        rig.send(None, image(distances(), "16UC1", stamp + 2 * SECOND + k * SECOND // 10 + SECOND // 20))
+    rig.spin(0.3)
+    rig.good_pair_is_segmented(stamp)
+    rig.good_pair_is_segmented(stamp + SECOND // 30)
+    rig.until(lambda: rig.said(RGB_NAME, "went back in time") and rig.said(DEPTH_NAME, "went back in time"))
+
+
+def test_an_engine_that_fails_costs_one_pair_and_logs_the_traceback(rig, stamp, monkeypatch):
+    process = rig.node._worker._process
+    whole = process._segmenter
+
+    def fail(*arguments, **options):
+        monkeypatch.setattr(process, "_segmenter", whole)
+        raise RuntimeError("CUDA out of memory")
+
+    monkeypatch.setattr(process, "_segmenter", fail)
+    rig.send_pair(stamp)
+    rig.until(lambda: rig.said("a pair was not segmented", "Traceback", "CUDA out of memory"))
+    rig.good_pair_is_segmented(stamp + SECOND)
