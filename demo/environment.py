@@ -7,6 +7,7 @@ depth at camera rates. Whatever the user has set stays.
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Mapping
 from importlib import metadata
@@ -20,6 +21,10 @@ PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES
 JAZZY_RCLPY, KILTED_RCLPY = 7, 9  # major versions; Humble's is 3
 DOMAINS = range(1, 101)  # beyond 101 the ports may collide with those that Linux hands out
 
+SHARED_MEMORY = Path("/dev/shm")
+SEGMENT_BYTES = 64 << 20  # what the profile asks for, once a process
+PARTICIPANTS = 3
+
 
 def large_images_profile() -> Path | None:
     """The Fast DDS profile of this installation; None where only the Python modules were installed."""
@@ -27,6 +32,21 @@ def large_images_profile() -> Path | None:
     prefixes = [*os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep), sys.prefix]
     shares = [Path(prefix) / "share" / "asymfusion_ros" for prefix in prefixes if prefix]
     return next((folder / PROFILE for folder in (source_tree, *shares) if (folder / PROFILE).is_file()), None)
+
+
+def shared_memory_note() -> str | None:
+    """A line for the user where /dev/shm is too small for the profile; None where it is not.
+
+    Fast DDS then does without shared memory, and says so in red in every process's log.
+    """
+    needed = PARTICIPANTS * SEGMENT_BYTES
+    free = shutil.disk_usage(SHARED_MEMORY).free if SHARED_MEMORY.is_dir() else 0
+    if free >= needed:
+        return None
+    return (
+        f"{SHARED_MEMORY} has {free >> 20} MiB free, less than {needed >> 20}: images go over loopback UDP, "
+        "which is slower (in a container: docker run --shm-size=512m)"
+    )
 
 
 def demo_environment(environment: Mapping[str, str]) -> dict[str, str]:

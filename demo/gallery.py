@@ -44,5 +44,5 @@ def caption(statistics: Statistics, stamp: int) -> Caption:
             f"{(statistics.masks[stamp] - statistics.rgb_sent[stamp]) / 1e6:.0f} ms from image to mask"
         )
     around = statistics.masks_within(stamp, stamp + NANOSECONDS)
-    words.append(f"{around} masks in this second")
+    words.append("1 mask in this second" if around == 1 else f"{around} masks in this second")
     return Caption(f"{seconds:.1f} s", ", ".join(words))

@@ -18,7 +18,7 @@ from rclpy.signals import SignalHandlerOptions
 from tqdm import tqdm
 
 from asymfusion_demo.collector import Collector
-from asymfusion_demo.environment import PROFILE_VARIABLES
+from asymfusion_demo.environment import PROFILE_VARIABLES, shared_memory_note
 from asymfusion_demo.processes import Child
 from asymfusion_demo.recording import NANOSECONDS, Recording
 from asymfusion_demo.summary import Statistics
@@ -63,6 +63,8 @@ def play_through_node(
         say(f"started the node and the player (ROS domain {os.environ.get('ROS_DOMAIN_ID', '0')}, {where})")
         if not any(os.environ.get(name) for name in PROFILE_VARIABLES):
             say("config/fastdds_large_images.xml is not installed: images will get lost")
+        elif note := shared_memory_note():
+            say(note)
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
         stack.callback(rclpy.try_shutdown)
         ros_node = rclpy.create_node(COLLECTOR)

@@ -2,6 +2,7 @@
 
 import argparse
 import xml.etree.ElementTree as ElementTree
+from types import SimpleNamespace
 
 import pytest
 
@@ -29,6 +30,25 @@ def test_the_profile_is_named_as_the_installed_fast_dds_wants_it(monkeypatch):
     profile = ElementTree.parse(kilted["FASTDDS_DEFAULT_PROFILES_FILE"])
     assert any(element.tag.endswith("segment_size") for element in profile.iter())
     assert jazzy["FASTRTPS_DEFAULT_PROFILES_FILE"] == kilted["FASTDDS_DEFAULT_PROFILES_FILE"]
+
+
+def test_a_small_dev_shm_is_told(monkeypatch):
+    def with_free(mebibytes: int) -> str | None:
+        usage = SimpleNamespace(free=mebibytes << 20)
+        monkeypatch.setattr(environment.shutil, "disk_usage", lambda path: usage)
+        return environment.shared_memory_note()
+
+    # Three processes of 64 MiB each; a container of Docker has 64 MiB in all.
+    note = with_free(64)
+    assert note is not None and "64 MiB free, less than 192" in note and "--shm-size" in note
+    assert with_free(192) is None
+
+
+def test_the_profile_asks_for_as_much_shared_memory_as_is_checked():
+    profile = environment.large_images_profile()
+    assert profile is not None
+    (size,) = (e.text for e in ElementTree.parse(profile).iter() if e.tag.endswith("segment_size"))
+    assert int(size) == environment.SEGMENT_BYTES
 
 
 def test_what_the_user_has_set_stays(monkeypatch):
