@@ -15,6 +15,7 @@ from launch.actions import (
     EmitEvent,
     ExecuteProcess,
     IncludeLaunchDescription,
+    LogInfo,
     OpaqueFunction,
     RegisterEventHandler,
 )
@@ -54,12 +55,14 @@ def play(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         command.append("--loop")
     player = ExecuteProcess(cmd=command, name="player", output="screen")
 
-    def finish(event: ProcessExited, _: LaunchContext) -> list[LaunchDescriptionEntity]:
+    def finish(event: ProcessExited, context: LaunchContext) -> list[LaunchDescriptionEntity]:
+        if context.is_shutdown:
+            return []
         # RViz may be closed and the masks still be wanted; without the other two there is nothing to show.
-        if event.process_name.startswith("player"):
-            return [EmitEvent(event=Shutdown(reason="the recording has ended"))]
-        if event.process_name.startswith("segmentation_node"):
-            return [EmitEvent(event=Shutdown(reason="the segmentation node has ended"))]
+        for process, subject in (("player", "the recording"), ("segmentation_node", "the segmentation node")):
+            if event.process_name.startswith(process):
+                reason = f"{subject} has ended"
+                return [LogInfo(msg=reason), EmitEvent(event=Shutdown(reason=reason))]
         return []
 
     return [

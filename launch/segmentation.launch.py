@@ -35,8 +35,9 @@ PARAMETERS = {
     "use_sim_time": (bool, "true: take the time from /clock, as a simulation or a recording publishes it"),
 }
 
-# Fast DDS 3 (Kilted and newer) reads the first, Fast DDS 2 (Humble, Jazzy) the second.
+# Fast DDS 3 reads the first, Fast DDS 2 the second; ROS warns about the second where it has Fast DDS 3.
 PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
+FAST_DDS_2 = ("humble", "iron", "jazzy")
 
 
 def arguments() -> list[DeclareLaunchArgument]:
@@ -79,8 +80,11 @@ def choose_dds_profile(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     """
     if any(context.environment.get(name) for name in PROFILE_VARIABLES):
         return []
+    names = list(PROFILE_VARIABLES)
+    if distribution := context.environment.get("ROS_DISTRO"):
+        names = names[1:] if distribution in FAST_DDS_2 else names[:1]
     profile = str(CONFIG / "fastdds_large_images.xml")
-    return [SetEnvironmentVariable(name, profile) for name in PROFILE_VARIABLES]
+    return [SetEnvironmentVariable(name, profile) for name in names]
 
 
 def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
@@ -89,7 +93,7 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
 
     remappings = [(topic, given(name)) for name, (topic, _) in TOPICS.items() if given(name)]
     parameters = {
-        name: ParameterValue(given(name), value_type=kind)
+        name: ParameterValue(LaunchConfiguration(name), value_type=kind)
         for name, (kind, _) in PARAMETERS.items()
         if given(name)
     }
@@ -99,7 +103,7 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         name="segmentation",
         namespace=given("namespace"),
         remappings=remappings,
-        parameters=[*([given("params_file")] if given("params_file") else []), parameters],
+        parameters=[source for source in (given("params_file"), parameters) if source],
         ros_arguments=["--log-level", given("log_level")] if given("log_level") else [],
         output="screen",
         emulate_tty=True,
@@ -115,7 +119,7 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         namespace=given("namespace"),
         arguments=["--display-config", given("rviz_config")],
         remappings=remappings,
-        parameters=[sim_time],
+        parameters=[sim_time] if sim_time else [],
         output="log",
     )
     return [node, rviz]
