@@ -9,6 +9,7 @@ BENCH_ARGS ?=
 
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
+JAZZY := .venv-jazzy
 EXTRAS := demo,ros-wheels,test,train
 
 # A trial run stays on this machine: it never joins a robot's network.
@@ -16,6 +17,7 @@ export ROS_AUTOMATIC_DISCOVERY_RANGE = LOCALHOST
 # The environment is complete in itself. A ROS distribution sourced in the same shell would shadow its
 # packages with modules made for another Python or another release.
 unexport PYTHONPATH LD_LIBRARY_PATH AMENT_PREFIX_PATH RMW_IMPLEMENTATION ROS_DISTRO
+unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
 .PHONY: help setup demo test lint format bench test-jazzy clean
 .DEFAULT_GOAL := help
@@ -59,6 +61,18 @@ format: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/asymfusion bench $(BENCH_ARGS)
 
+# The same wheels' Jazzy releases, in an environment of their own.
+$(JAZZY)/.set-up: $(STAMP) constraints-jazzy.txt
+	@$(JAZZY)/bin/python -m pip --version > /dev/null 2>&1 || $(BIN)/python -m venv --clear $(JAZZY)
+	@grep -v '^ros-' constraints.txt > $(JAZZY)/constraints.txt
+	$(JAZZY)/bin/python -m pip install --quiet --constraint $(JAZZY)/constraints.txt setuptools
+	$(JAZZY)/bin/python -m pip install --quiet --constraint $(JAZZY)/constraints.txt \
+		--constraint constraints-jazzy.txt --no-build-isolation --editable '.[$(EXTRAS)]'
+	@touch $@
+
+test-jazzy: $(JAZZY)/.set-up
+	$(JAZZY)/bin/python -m pytest $(PYTEST_ARGS)
+
 clean:
-	rm -rf $(VENV) .venv-jazzy build install log demo/output *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(JAZZY) build install log demo/output *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
