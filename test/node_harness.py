@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import functools
+import itertools
 import os
 import time
 from collections.abc import Callable
@@ -23,7 +24,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from asymfusion_ros import Segmenter
-from asymfusion_ros.checkpoint import save_checkpoint
+from asymfusion_ros.checkpoint import load_checkpoint, save_checkpoint
 from asymfusion_ros.data.input_spec import InputSpec
 from asymfusion_ros.data.labels import LabelSet
 from asymfusion_ros.network import NetworkConfig, build_network
@@ -31,7 +32,9 @@ from asymfusion_ros.ros.segmentation_node import SegmentationNode
 
 # Never on a robot's network, and away from other test runs. Read when a context is made.
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
+DOMAINS = 100  # 1 to 100 are free of the ports that Linux hands out
+os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % DOMAINS)
+_rigs = itertools.count(os.getpid())
 
 RGB_TOPIC = "rgb/image_rect_color"
 DEPTH_TOPIC = "depth_registered/image_rect"
@@ -100,7 +103,9 @@ class Rig:
         self, checkpoint: Path, qos: QoSProfile = RELIABLE, listen: tuple[str, ...] = ("mask",), **values: Any
     ) -> None:
         self.context = rclpy.Context()
-        rclpy.init(context=self.context)
+        # A domain for each: what is left of the last rig must not be taken for a part of this one.
+        self.domain = 1 + next(_rigs) % DOMAINS
+        rclpy.init(context=self.context, domain_id=self.domain)
         self.executor = SingleThreadedExecutor(context=self.context)
         self.client = rclpy.create_node("test_client", context=self.context)
         self.received: dict[str, list[Any]] = {}
@@ -188,4 +193,4 @@ def expected_labels(checkpoint: Path, rgb: np.ndarray | None, depth: np.ndarray 
 
 @functools.cache
 def engine(checkpoint: Path) -> Segmenter:
-    return Segmenter.from_checkpoint(checkpoint, device="cpu")
+    return Segmenter(load_checkpoint(checkpoint), device="cpu")
