@@ -224,11 +224,14 @@ def test_class_colours_and_overlay():
     labels = np.array([[0, 1]], np.uint8)
     picture = np.array([[[255, 255, 255], [100, 51, 0]]], np.uint8)
     painter = LabelPainter(palette, opacity=0.25)
-    np.testing.assert_array_equal(painter.colours(labels), [[[0, 0, 0], [200, 100, 50]]])
+    colours = painter.colours(labels)
+    np.testing.assert_array_equal(colours, [[[0, 0, 0], [200, 100, 50]]])
     # 0.75 x 255 = 191.25; 0.75 x 100 + 0.25 x 200 = 125; 0.75 x 51 = 38.25, + 25; 0 + 12.5
-    np.testing.assert_array_equal(painter.overlay(picture, labels), [[[191, 191, 191], [125, 63, 12]]])
-    white = LabelPainter(np.full((256, 3), 255, np.uint8), opacity=0.5)
-    assert white.overlay(np.full((1, 1, 3), 255, np.uint8), labels[:, :1]).max() >= 254
+    np.testing.assert_array_equal(painter.blend(picture, colours), [[[191, 191, 191], [125, 63, 12]]])
+    np.testing.assert_array_equal(LabelPainter(palette, 0.0).blend(picture, colours), picture)
+    np.testing.assert_array_equal(LabelPainter(palette, 1.0).blend(picture, colours), colours)
+    white = np.full((1, 1, 3), 255, np.uint8)
+    np.testing.assert_array_equal(LabelPainter(palette, 0.3).blend(white, white), white)
 
 
 def test_depth_is_shown_in_grey_near_bright_and_invalid_black():

@@ -13,15 +13,16 @@ class LabelPainter:
 
     def __init__(self, palette: Picture, opacity: float) -> None:
         self._palette = np.ascontiguousarray(palette, np.uint8)
-        levels = np.arange(256)
-        # Two tables, each rounded down, so that their sum stays within 255 and uint8 does for the blend.
-        self._dimmed = (levels * (1.0 - opacity)).astype(np.uint8)
-        self._tinted = (self._palette * opacity).astype(np.uint8)
+        # In 256ths: 255 x 256 still fits 16 bits, in which the blend is several times faster than in floats.
+        self._weight = round(opacity * 256)
 
     def colours(self, labels: Picture) -> Picture:
         """H x W x 3 RGB: each pixel in its class's colour."""
         return np.take(self._palette, labels, axis=0)
 
-    def overlay(self, picture: Picture, labels: Picture) -> Picture:
-        """H x W x 3 RGB: the class colours over ``picture`` (H x W x 3 RGB)."""
-        return np.take(self._dimmed, picture) + np.take(self._tinted, labels, axis=0)
+    def blend(self, picture: Picture, colours: Picture) -> Picture:
+        """H x W x 3 RGB: ``colours`` over ``picture``, both H x W x 3 RGB."""
+        # dtype is stated because NumPy 1 would compute with so small a factor in 8 bits.
+        mixed = np.multiply(picture, 256 - self._weight, dtype=np.uint16)
+        mixed += np.multiply(colours, self._weight, dtype=np.uint16)
+        return (mixed >> 8).astype(np.uint8)

@@ -42,10 +42,14 @@ class Outputs:
             self._send("mask", header, labels, "mono8")
         if "confidence" in wanted:
             self._send("confidence", header, result.confidence, "mono8")
+        if not wanted.isdisjoint(("color_mask", "overlay")):
+            self._publish_pictures(wanted, header, picture, self._painter.colours(labels))
+
+    def _publish_pictures(self, wanted: frozenset[str], header: Header, picture: Frame, colours: Any) -> None:
         if "color_mask" in wanted:
-            self._send("color_mask", header, self._painter.colours(labels), "rgb8")
+            self._send("color_mask", header, colours, "rgb8")
         if "overlay" in wanted:
-            self._send("overlay", header, self._painter.overlay(rgb_pixels(picture), labels), "rgb8")
+            self._send("overlay", header, self._painter.blend(rgb_pixels(picture), colours), "rgb8")
 
     def _send(self, topic: str, header: Header, image: Any, encoding: str) -> None:
         self._publishers[topic].publish(image_message(header, image, encoding))
