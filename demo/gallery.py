@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,10 @@ def write_pictures(collector: Collector, labels: LabelSet, summary: Summary, out
     sheet, animation = output / "contact_sheet.png", output / "animation.webp"
     contact_sheet(pictures, heading).save(sheet)
     frames = [painter.picture(view, caption(statistics, view.stamp), view.rgb.shape[1]) for view in moving]
-    save_animation(frames, animation, collector.animation.interval)
+    # As long as in the recording: where masks were slow to come, a frame stays.
+    stamps = [view.stamp for view in moving]
+    durations = [(after - before) / NANOSECONDS for before, after in itertools.pairwise(stamps)]
+    save_animation(frames, animation, [*durations, collector.animation.interval])
     named = str(paths[0]) if len(paths) == 1 else f"{paths[0]} ... {paths[-1].name}"
     return {"pictures": named, "contact sheet": str(sheet), "animation": str(animation)}
 

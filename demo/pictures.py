@@ -67,6 +67,8 @@ class Painter:
         overlay = Image.fromarray(view.overlay)
         draw, size = ImageDraw.Draw(overlay), max(12, round(overlay.width / 36))
         for name, x, y in places_for_names(view.mask, self._labels, size):
+            half = draw.textlength(name, _font(size)) / 2 + 2
+            x = round(min(max(x, half), overlay.width - half))
             draw.text((x, y), name, TEXT, _font(size), anchor="mm", stroke_width=2, stroke_fill=BACKGROUND)
         return view.rgb, depth, np.asarray(overlay)
 
@@ -166,12 +168,11 @@ def contact_sheet(pictures: Sequence[Image.Image], heading: str, width: int = 96
     return sheet
 
 
-def save_animation(pictures: Sequence[Image.Image], path: Path, seconds: float) -> None:
-    """An endless animated WebP; each picture is shown for ``seconds``."""
+def save_animation(pictures: Sequence[Image.Image], path: Path, seconds: Sequence[float]) -> None:
+    """An endless animated WebP; each picture is shown for its number of seconds."""
     first, *rest = pictures
-    first.save(
-        path, save_all=True, append_images=rest, duration=round(seconds * 1000), loop=0, quality=65, method=2
-    )
+    milliseconds = [round(duration * 1000) for duration in seconds]
+    first.save(path, save_all=True, append_images=rest, duration=milliseconds, loop=0, quality=65, method=2)
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

@@ -17,6 +17,7 @@ import rclpy
 from builtin_interfaces.msg import Time
 from lifecycle_msgs.msg import State
 from lifecycle_msgs.srv import GetState
+from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSHistoryPolicy, QoSProfile, QoSReliabilityPolicy
@@ -127,7 +128,7 @@ class Player:
     def finish(self, timeout: float) -> None:
         """Waits until the reliable subscribers have got everything, at most ``timeout`` seconds."""
         for publisher in self._images.values():
-            publisher.wait_for_all_acked(rclpy.duration.Duration(seconds=timeout))
+            publisher.wait_for_all_acked(Duration(seconds=timeout))
 
     def _subscriptions(self) -> dict[str, set[tuple[str, bytes, str]]]:
         return {

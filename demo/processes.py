@@ -25,7 +25,7 @@ class Child:
         self.name = name
         self.log = log
         self._events: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
-        with log.open("wb") as file:
+        with log.open("ab") as file:
             self.process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -70,5 +70,10 @@ class Child:
 
     def _read(self) -> None:
         assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self._events.put(json.loads(line))
+        with self.log.open("ab") as log:
+            for line in self.process.stdout:
+                if line.startswith(b"{"):
+                    self._events.put(json.loads(line))
+                else:  # a library underneath that prints
+                    log.write(line)
+                    log.flush()

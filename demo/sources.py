@@ -63,6 +63,24 @@ def open_recording(args: argparse.Namespace) -> Recording:
             raise ConfigError(
                 f"{option} {value} goes with {' or '.join(kinds)}, not with {kind}: leave it out"
             )
+    try:
+        return _open(args)
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"{error.name} is not installed: pip install 'asymfusion_ros[demo]'") from error
+
+
+def source_arguments(args: argparse.Namespace) -> list[str]:
+    """The options of ``add_arguments`` again, for the process that plays."""
+    options = ("recording", "folder", "rgb_topic", "depth_topic", "split", "rate", "seconds")
+    words = []
+    for option in options:
+        value = getattr(args, option)
+        if value is not None:
+            words += [f"--{option.replace('_', '-')}={value}"]
+    return words
+
+
+def _open(args: argparse.Namespace) -> Recording:
     # Each source brings a library of its own; the others' need not be installed.
     if args.recording:
         from asymfusion_demo.bag import BagRecording
@@ -75,14 +93,3 @@ def open_recording(args: argparse.Namespace) -> Recording:
     from asymfusion_demo.motorcycle import MotorcycleRecording
 
     return MotorcycleRecording(args.rate or BUILT_IN_RATE, args.seconds or BUILT_IN_SECONDS)
-
-
-def source_arguments(args: argparse.Namespace) -> list[str]:
-    """The options of ``add_arguments`` again, for the process that plays."""
-    options = ("recording", "folder", "rgb_topic", "depth_topic", "split", "rate", "seconds")
-    words = []
-    for option in options:
-        value = getattr(args, option)
-        if value is not None:
-            words += [f"--{option.replace('_', '-')}={value}"]
-    return words

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from asymfusion_ros.engine.frames import COLOUR_ENCODINGS, DEPTH_ENCODINGS, Frame
+from asymfusion_ros.errors import FrameError
 
 PANEL_WIDTH = 640  # pixels; views are kept for the whole run, so larger cameras are reduced at once
 KEPT = 48  # images a topic that may wait for the others: 3 s of a 15 Hz stream
@@ -29,11 +31,9 @@ class View:
 
 
 def to_rgb(message: Any) -> npt.NDArray[np.uint8]:
-    """A colour sensor_msgs/Image as H x W x 3 uint8."""
+    """A colour sensor_msgs/Image as H x W x 3 uint8. Raises FrameError for an encoding nothing here knows."""
     if message.encoding not in COLOUR_ENCODINGS:
-        from rosbags.image import message_to_cvimage
-
-        return np.ascontiguousarray(message_to_cvimage(message, "rgb8"))
+        return _convert_rare(message)
     pixels = _frame(message).pixels()
     order = {
         "bgr8": cv2.COLOR_BGR2RGB,
@@ -47,9 +47,11 @@ def to_rgb(message: Any) -> npt.NDArray[np.uint8]:
 
 
 def to_metres(message: Any) -> npt.NDArray[np.float32]:
-    """A depth sensor_msgs/Image as H x W float32 metres, NaN where unknown (REP 118)."""
-    pixels = _frame(message).pixels()
-    metres = pixels.astype(np.float32)
+    """A depth sensor_msgs/Image as H x W float32 metres, NaN where unknown (REP 118). Raises FrameError."""
+    frame = _frame(message)
+    if not frame.is_depth:
+        raise FrameError(f"encoding {frame.encoding} is no depth: use one of {', '.join(DEPTH_ENCODINGS)}")
+    metres = frame.pixels().astype(np.float32)
     if DEPTH_ENCODINGS[message.encoding][1] == 2:
         metres /= 1000
     metres[~(np.isfinite(metres) & (metres > 0))] = np.nan
@@ -86,7 +88,9 @@ class ViewAssembler:
         depth = None
         if depths := self._waiting["depth"]:
             nearest = depths[min(depths, key=lambda other: abs(other - stamp))]
-            depth = cv2.resize(to_metres(nearest), (width, height), interpolation=cv2.INTER_NEAREST)
+            # The node may have segmented RGB alone because the depth is of no use; so is its picture then.
+            with suppress(FrameError):
+                depth = cv2.resize(to_metres(nearest), (width, height), interpolation=cv2.INTER_NEAREST)
         mask = np.ascontiguousarray(_frame(self._waiting["mask"][stamp]).pixels())
         return View(
             stamp,
@@ -97,6 +101,16 @@ class ViewAssembler:
                 to_rgb(self._waiting["overlay"][stamp]), (width, height), interpolation=cv2.INTER_AREA
             ),
         )
+
+
+def _convert_rare(message: Any) -> npt.NDArray[np.uint8]:
+    """Bayer, YUV and 16-bit colour, without row padding."""
+    from rosbags.image import ImageError, message_to_cvimage
+
+    try:
+        return np.ascontiguousarray(message_to_cvimage(message, "rgb8"))
+    except ImageError as error:
+        raise FrameError(f"images with encoding {message.encoding} cannot be shown: {error}") from error
 
 
 def _frame(message: Any) -> Frame:

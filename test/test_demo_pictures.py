@@ -20,6 +20,7 @@ from asymfusion_demo.pictures import (
 )
 from asymfusion_demo.views import View, ViewAssembler, to_metres, to_rgb
 from asymfusion_ros.data.labels import NYU40
+from asymfusion_ros.errors import FrameError
 
 
 def message(pixels: np.ndarray, encoding: str) -> SimpleNamespace:
@@ -68,6 +69,21 @@ def test_a_view_takes_the_depth_image_nearest_in_time():
     assembler.add("overlay", 100, message(rgb, "rgb8"))
     assert assembler.complete(100)
     assert assembler.view(100).depth.tolist() == [[2.0] * 6] * 4
+
+
+def test_a_depth_topic_without_depth_is_left_out_of_the_view():
+    assembler = ViewAssembler()
+    rgb = np.zeros((4, 6, 3), np.uint8)
+    for topic in ("rgb", "depth", "overlay"):
+        assembler.add(topic, 1, message(rgb, "rgb8"))
+    assembler.add("mask", 1, message(rgb[..., 0].copy(), "mono8"))
+    assert assembler.view(1).depth is None
+
+
+def test_rare_encodings_are_converted_and_unknown_ones_named():
+    assert to_rgb(message(np.full((4, 4), 77, np.uint8), "bayer_rggb8")).tolist() == [[[77] * 3] * 4] * 4
+    with pytest.raises(FrameError, match="encoding xyz123 cannot be shown"):
+        to_rgb(message(np.zeros((4, 4), np.uint8), "xyz123"))
 
 
 def test_large_images_are_reduced():
@@ -127,6 +143,12 @@ def test_sheet_and_animation(tmp_path):
     assert sheet.width == 400
     path = tmp_path / "animation.webp"
     pictures[1].paste((255, 0, 0), (0, 0, 100, 100))  # equal frames would be stored as one
-    save_animation(pictures, path, 0.25)
+    save_animation(pictures, path, [0.25, 0.5, 0.25])
     with Image.open(path) as animation:
         assert animation.n_frames == 3 and animation.info["loop"] == 0
+        shown = []
+        for frame in range(3):
+            animation.seek(frame)
+            animation.load()
+            shown.append(animation.info["duration"])
+    assert shown == [250, 500, 250]
