@@ -1,0 +1,249 @@
+"""Every network that can be built: shapes, parameter counts, gradients, absent modalities."""
+
+import itertools
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from asymfusion_ros.errors import ConfigError
+from asymfusion_ros.network import NetworkConfig, build_network
+from asymfusion_ros.network.config import EFFICIENTNETS, RESNETS
+from asymfusion_ros.network.modality import PrivateBatchNorm2d
+
+NAMES = ("rgb", "depth", "thermal")
+
+
+def small(encoder="resnet18", modalities=2, **settings):
+    settings = {"architecture": "refinenet_lw", "classes": 5, "decoder_channels": 8, **settings}
+    return NetworkConfig(encoder=encoder, modalities=NAMES[:modalities], **settings)
+
+
+def inputs(count, height=32, width=32, samples=1):
+    return [torch.randn(samples, 3, height, width) for _ in range(count)]
+
+
+def parameters(network):
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+@pytest.mark.parametrize(
+    ("encoder", "modalities", "count"),
+    [
+        ("resnet101", 1, 118_096_233),
+        ("resnet101", 2, 118_201_578),
+        ("resnet152", 1, 133_739_881),
+        ("resnet152", 2, 133_891_306),
+    ],
+)
+def test_parameter_counts_are_the_papers(encoder, modalities, count):
+    """118.10, 118.20, 133.74 and 133.89 million in Table 1."""
+    with torch.device("meta"):
+        network = build_network(NetworkConfig(encoder=encoder, modalities=NAMES[:modalities]))
+    assert parameters(network) == count
+
+
+def test_a_second_modality_costs_its_norms_and_one_alpha():
+    with torch.device("meta"):
+        one, two = (build_network(small("efficientnet_lite0", count)) for count in (1, 2))
+    norms = sum(m.weight.numel() + m.bias.numel() for m in one.modules() if isinstance(m, PrivateBatchNorm2d))
+    assert parameters(two) - parameters(one) == norms + 1
+
+
+def test_light_weight_refinenet_has_the_published_size():
+    """27 million with ResNet-50 on one modality (Nekrasov et al. 2018)."""
+    with torch.device("meta"):
+        network = build_network(NetworkConfig("refinenet_lw", "resnet50", modalities=("rgb",)))
+    assert round(parameters(network) / 1e6) == 27
+
+
+@pytest.mark.parametrize("architecture", ["refinenet", "refinenet_lw"])
+@pytest.mark.parametrize("encoder", [*RESNETS, *EFFICIENTNETS])
+def test_every_encoder_and_decoder_runs(architecture, encoder):
+    network = build_network(small(encoder, architecture=architecture)).eval()
+    with torch.inference_mode():
+        out = network(inputs(2))
+    assert [tuple(branch.shape) for branch in out.logits] == [(1, 5, 8, 8)] * 2
+    assert tuple(out.ensemble.shape) == (1, 5, 8, 8)
+    assert out.ensemble.isfinite().all()
+
+
+FUSIONS = ("none", "shuffle", "shift", "skip", "asymmetric")
+
+
+@pytest.mark.parametrize(
+    ("encoder", "modalities", "fusion"),
+    [
+        *itertools.product(["resnet18"], [1, 2, 3], FUSIONS),
+        *itertools.product(["resnet50", "efficientnet_lite0"], [2], ["none", "asymmetric"]),
+    ],
+)
+def test_gradients_reach_every_parameter_but_alpha(encoder, modalities, fusion):
+    """The branches' cross entropy trains everything but alpha, which only the ensemble depends on."""
+    torch.manual_seed(0)
+    network = build_network(small(encoder, modalities, fusion=fusion))
+    out = network(inputs(modalities, samples=2))
+    target = torch.randint(5, (2, 8, 8))
+    sum(F.cross_entropy(branch, target) for branch in out.logits).backward()
+    without = [name for name, p in network.named_parameters() if p.grad is None]
+    assert without == ["ensemble.alpha"]
+    assert all(p.grad.isfinite().all() for p in network.parameters() if p.grad is not None)
+
+
+def test_ensemble_of_detached_logits_trains_alpha_alone():
+    network = build_network(small())
+    out = network(inputs(2, samples=2))
+    ensemble, _ = network.ensemble([branch.detach() for branch in out.logits])
+    F.cross_entropy(ensemble, torch.randint(5, (2, 8, 8))).backward()
+    assert [name for name, p in network.named_parameters() if p.grad is not None] == ["ensemble.alpha"]
+
+
+def test_ensemble_is_the_alpha_softmax():
+    network = build_network(small(modalities=3)).eval()
+    network.ensemble.alpha.data = torch.log(torch.tensor([1.0, 2.0, 5.0]))
+    with torch.inference_mode():
+        out = network(inputs(3))
+        torch.testing.assert_close(out.weights, torch.tensor([1 / 8, 2 / 8, 5 / 8]))
+        expected = sum(w * branch for w, branch in zip(out.weights, out.logits))
+        torch.testing.assert_close(out.ensemble, expected)
+        # Without the second one the softmax is over 1 and 5.
+        rgb, _, thermal = inputs(3)
+        out = network([rgb, None, thermal])
+    torch.testing.assert_close(out.weights, torch.tensor([1 / 6, 0.0, 5 / 6]))
+    assert out.logits[1] is None
+
+
+@pytest.mark.parametrize("present", [p for n in (1, 2) for p in itertools.combinations(range(3), n)])
+def test_absent_modalities(present):
+    """What remains is the network of the modalities present, with their own norms and weights."""
+    torch.manual_seed(1)
+    full = build_network(small(modalities=3)).eval()
+    for module in full.modules():
+        if isinstance(module, PrivateBatchNorm2d):
+            nn.init.normal_(module.bias)
+            nn.init.uniform_(module.running_var, 0.5, 2.0)
+    smaller = build_network(small(modalities=len(present))).eval()
+    rows = list(present)
+    kept = {
+        name: tensor[rows] if tensor.shape[:1] == (3,) and tensor.ndim < 4 else tensor
+        for name, tensor in full.state_dict().items()
+    }
+    smaller.load_state_dict(kept)
+    given = inputs(3)
+    with torch.inference_mode():
+        out = full([x if i in present else None for i, x in enumerate(given)])
+        expected = smaller([given[i] for i in present])
+    for place, i in enumerate(present):
+        torch.testing.assert_close(out.logits[i], expected.logits[place])
+    torch.testing.assert_close(out.ensemble, expected.ensemble)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_private_norm_is_a_batch_norm_for_each_modality(training):
+    """Eq. 1, against one torch BatchNorm2d a modality."""
+    torch.manual_seed(2)
+    private = PrivateBatchNorm2d(4, modalities=3)
+    plain = [nn.BatchNorm2d(4) for _ in range(3)]
+    for row, norm in enumerate(plain):
+        for tensor, own in ((norm.weight, private.weight), (norm.bias, private.bias)):
+            nn.init.uniform_(tensor, 0.5, 1.5)
+            own.data[row] = tensor.data
+        norm.running_mean.copy_(private.running_mean[row].normal_())
+        norm.running_var.copy_(private.running_var[row].uniform_(0.5, 2.0))
+        norm.train(training)
+    private.train(training)
+    x = torch.randn(3, 2, 4, 5, 6) * torch.tensor([1.0, 5.0, 0.2]).view(3, 1, 1, 1, 1)
+    expected = torch.cat([norm(part) for norm, part in zip(plain, x)])
+    torch.testing.assert_close(private(x.flatten(0, 1), (0, 1, 2)), expected)
+    for row, norm in enumerate(plain):
+        torch.testing.assert_close(private.running_mean[row], norm.running_mean)
+        torch.testing.assert_close(private.running_var[row], norm.running_var)
+
+
+def test_statistics_of_an_absent_modality_stay():
+    norm = PrivateBatchNorm2d(3, modalities=2).train()
+    norm(torch.randn(4, 3, 5, 5) + 7, (1,))
+    assert norm.running_mean[0].abs().max() == 0
+    assert norm.running_mean[1].min() > 0.5
+
+
+def test_shared_norms_see_all_modalities_together():
+    torch.manual_seed(3)
+    norm, plain = PrivateBatchNorm2d(3, modalities=2, private=False), nn.BatchNorm2d(3)
+    x = torch.randn(4, 3, 5, 5) * 3 + 1
+    torch.testing.assert_close(norm(x, (0, 1)), plain(x))
+    assert norm.weight.shape == (1, 3)
+
+
+@pytest.mark.parametrize(("height", "width"), [(33, 47), (75, 100), (64, 31), (240, 320)])
+@pytest.mark.parametrize("encoder", ["resnet18", "efficientnet_lite0"])
+def test_any_input_size(encoder, height, width):
+    with torch.inference_mode():
+        out = build_network(small(encoder)).eval()(inputs(2, height, width))
+    assert tuple(out.ensemble.shape[-2:]) == (-(-height // 4), -(-width // 4))
+
+
+def test_same_padding_is_tensorflows():
+    """Even size, stride 2, kernel 3: nothing before, one pixel after; so output 0 reads inputs 0 to 2."""
+    from asymfusion_ros.network.efficientnet import SameConv2d
+
+    conv = SameConv2d(1, 1, 3, stride=2)
+    nn.init.ones_(conv.weight)
+    x = torch.arange(1.0, 5.0).expand(1, 1, 4, 4)  # each row 1 2 3 4
+    out = conv(x)
+    assert out[0, 0, 0].tolist() == [3 * (1 + 2 + 3), 3 * (3 + 4)]
+    assert out[0, 0, 1].tolist() == [2 * (1 + 2 + 3), 2 * (3 + 4)]
+
+
+def test_efficientnet_layers_are_the_published_ones():
+    """Stages of Lite0 and Lite2: block counts and channels of the published networks."""
+    with torch.device("meta"):
+        lite0 = build_network(small("efficientnet_lite0")).encoder
+        lite2 = build_network(small("efficientnet_lite2")).encoder
+    assert (len(lite0.blocks), lite0.channels) == (16, (24, 40, 112, 320))
+    assert (len(lite2.blocks), lite2.channels) == (21, (24, 48, 120, 352))
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"encoder": "resnet102"}, "resnet102"),
+        ({"architecture": "unet"}, "unet"),
+        ({"fusion": "asymetric"}, "asymetric"),
+        ({"direction": "depth_to_thermal"}, "depth_to_thermal"),
+        ({"modalities": ()}, "modalities"),
+        ({"modalities": ("rgb", "rgb")}, "modalities"),
+        ({"modalities": "rgb"}, "'rgb'"),
+        ({"classes": 256}, "256"),
+        ({"keep": 1.0}, "keep"),
+        ({"dropout": 1.0}, "dropout"),
+        ({"decoder_channels": 0}, "decoder_channels"),
+        ({"shared_convs": False}, "shared_convs"),
+        ({"variant": "released", "encoder": "resnet18"}, "released"),
+        ({"variant": "released", "fusion": "shift"}, "released"),
+    ],
+)
+def test_impossible_settings_are_named(settings, named):
+    with pytest.raises(ConfigError, match=named):
+        NetworkConfig(**settings)
+
+
+def test_config_survives_json_and_names_what_it_does_not_know():
+    import json
+
+    config = small("efficientnet_lite2", 3, fusion="shift", direction="depth_to_rgb")
+    assert NetworkConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+    with pytest.raises(ConfigError, match="fusoin"):
+        NetworkConfig.from_dict({"fusoin": "none"})
+
+
+def test_wrong_inputs_are_named():
+    network = build_network(small())
+    rgb, depth = inputs(2)
+    with pytest.raises(ConfigError, match=r"2 inputs \(rgb, depth\), not 1"):
+        network([rgb])
+    with pytest.raises(ConfigError, match="all inputs are absent"):
+        network([None, None])
+    with pytest.raises(ConfigError, match="differ in shape: rgb .* depth"):
+        network([rgb, depth[..., :16]])
