@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import platform
 import statistics
@@ -125,7 +126,7 @@ def _cpu_clock() -> Clock:
     marks: list[float] = []
 
     def elapsed() -> list[float]:
-        return [1000 * (end - start) for start, end in zip(marks, marks[1:])]
+        return [1000 * (end - start) for start, end in itertools.pairwise(marks)]
 
     return lambda: marks.append(time.perf_counter()), elapsed
 
@@ -140,7 +141,7 @@ def _gpu_clock() -> Clock:
 
     def elapsed() -> list[float]:
         torch.cuda.synchronize()
-        return [start.elapsed_time(end) for start, end in zip(events, events[1:])]
+        return [start.elapsed_time(end) for start, end in itertools.pairwise(events)]
 
     return mark, elapsed
 
