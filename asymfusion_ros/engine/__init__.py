@@ -1,6 +1,19 @@
 """Frames in, labels out, all on one device; no ROS."""
 
+from typing import TYPE_CHECKING
+
 from asymfusion_ros.engine.frames import Frame
-from asymfusion_ros.engine.segmenter import HostResult, Result, Segmenter
 
 __all__ = ["Frame", "HostResult", "Result", "Segmenter"]
+
+if TYPE_CHECKING:
+    from asymfusion_ros.engine.segmenter import HostResult, Result, Segmenter
+
+
+def __getattr__(name: str) -> object:
+    # Frames need no torch: a program that only sends images starts seconds sooner without it.
+    if name in __all__:
+        from asymfusion_ros.engine import segmenter
+
+        return getattr(segmenter, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
