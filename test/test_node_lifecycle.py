@@ -10,17 +10,19 @@ pytest.importorskip("lifecycle_msgs.srv", reason="needs lifecycle_msgs")
 import yaml
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
-from node_harness import SECOND, Rig, checkpoint, make_checkpoint  # noqa: F401
+from node_harness import HEIGHT, SECOND, WIDTH, Rig, checkpoint, make_checkpoint  # noqa: F401
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
 
 from asymfusion_ros.errors import ConfigError
+from asymfusion_ros.ros import segmentation_node
 from asymfusion_ros.ros.parameters import PARAMETERS, TABLE
 from asymfusion_ros.ros.segmentation_node import SegmentationNode
 
 
 @pytest.fixture
-def make_rig(checkpoint):  # noqa: F811
+def make_rig(checkpoint, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(segmentation_node, "WARM_UP_SIZE", (HEIGHT, WIDTH))
     rigs = []
 
     def make(path=checkpoint, **options):

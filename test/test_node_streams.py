@@ -7,6 +7,7 @@ pytest.importorskip("rclpy", reason="needs rclpy")
 pytest.importorskip("sensor_msgs.msg", reason="needs sensor_msgs")
 
 import rclpy
+from builtin_interfaces.msg import Time
 from node_harness import (
     BEST_EFFORT,
     HEIGHT,
@@ -24,6 +25,7 @@ from node_harness import (
     pixels_of,
 )
 from rclpy.qos import ReliabilityPolicy
+from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage, Image
 
 from asymfusion_ros.ros import intake, segmentation_node
@@ -124,7 +126,7 @@ def test_a_silent_publisher_and_one_of_another_type_get_other_advice(make_rig, m
 
 
 def test_streams_that_never_pair_are_reported_with_the_offset_of_their_stamps(make_rig, monkeypatch):
-    monkeypatch.setattr(intake, "SILENT_AFTER", 0.3)
+    monkeypatch.setattr(intake, "UNPAIRED_AFTER", 0.3)
     rig = make_rig(slop=0.02).start()
     stamp = 10 * SECOND
 
@@ -267,3 +269,22 @@ def test_outputs_are_reliable(make_rig):
     for topic in ("mask", "overlay"):
         (info,) = rig.client.get_publishers_info_by_topic(f"/segmentation/{topic}")
         assert info.qos_profile.reliability == ReliabilityPolicy.RELIABLE
+
+
+def test_a_clock_that_goes_back_empties_the_queues(make_rig):
+    rig = make_rig(use_sim_time=True).start()
+    clock = rig.client.create_publisher(Clock, "/clock", 10)
+    rig.until(lambda: clock.get_subscription_count() == 1)
+
+    def set_clock(seconds):
+        clock.publish(Clock(clock=Time(sec=seconds)))
+        rig.until(lambda: rig.node.get_clock().now().nanoseconds == seconds * SECOND)
+
+    set_clock(100)
+    rig.send(rgb_at(100 * SECOND), None)
+    rig.until(lambda: rig.node.counters.received_rgb == 1)
+    set_clock(50)
+    rig.send(None, depth_at(100 * SECOND))
+    rig.until(lambda: rig.node.counters.received_depth == 1)
+    assert rig.node.counters.paired == 0
+    rig.good_pair_is_segmented(50 * SECOND)

@@ -34,7 +34,7 @@ def test_slow_drift_backwards_in_small_steps_is_noticed():
 
 
 def test_silent_topics_are_named_and_refused_images_are_not_silence():
-    health = StreamHealth(("rgb", "depth"), silent_after=3.0, now=0.0)
+    health = StreamHealth(("rgb", "depth"), silent_after=3.0, unpaired_after=1.0, now=0.0)
     assert health.silent(2.9) == []
     health.arrived("rgb", 2.9, SECOND)
     assert health.silent(3.0) == ["depth"]
@@ -44,7 +44,7 @@ def test_silent_topics_are_named_and_refused_images_are_not_silence():
 
 
 def test_the_other_is_missing_when_nothing_usable_came():
-    health = StreamHealth(("rgb", "depth"), silent_after=3.0, now=0.0)
+    health = StreamHealth(("rgb", "depth"), silent_after=3.0, unpaired_after=1.0, now=0.0)
     health.arrived("depth", 1.0, SECOND)
     health.refused("depth", 2.9)
     assert not health.missing("depth", 2.9, missing_after=2.0)
@@ -53,21 +53,25 @@ def test_the_other_is_missing_when_nothing_usable_came():
 
 
 def test_streams_that_never_pair_are_reported_with_their_offset():
-    health = StreamHealth(("rgb", "depth"), silent_after=3.0, now=0.0)
-    for k in range(1, 40):
-        health.arrived("rgb", k * 0.1, SECOND + k * 100 * MS)
-        health.arrived("depth", k * 0.1, SECOND + k * 100 * MS + 400 * MS)
-    assert health.unpaired_offset(2.9) is None
-    assert health.unpaired_offset(3.9) == 400 * MS
-    health.paired(3.9)
-    assert health.unpaired_offset(4.0) is None
+    health = StreamHealth(("rgb", "depth"), silent_after=3.0, unpaired_after=1.0, now=0.0)
+    health.arrived("rgb", 0.1, SECOND)
+    health.arrived("depth", 0.2, SECOND + 400 * MS)
+    assert health.unpaired_offset(0.9) is None
+    assert health.unpaired_offset(1.0) == 400 * MS
+    # One image each is enough, but old news isn't worth repeating.
+    assert health.unpaired_offset(3.0) == 400 * MS
+    assert health.unpaired_offset(3.1) is None
 
 
-def test_streams_are_not_called_unpaired_while_one_is_silent():
-    health = StreamHealth(("rgb", "depth"), silent_after=3.0, now=0.0)
-    health.arrived("depth", 0.5, SECOND)
-    health.arrived("rgb", 4.0, 5 * SECOND)
+def test_a_pair_ends_the_complaint_until_both_bring_something_new():
+    health = StreamHealth(("rgb", "depth"), silent_after=3.0, unpaired_after=1.0, now=0.0)
+    health.arrived("rgb", 1.9, SECOND)
+    health.arrived("depth", 2.0, SECOND)
+    health.paired(2.0)
+    health.arrived("rgb", 4.0, 3 * SECOND)  # a pause ends, and depth comes a moment later
     assert health.unpaired_offset(4.0) is None
+    health.arrived("depth", 4.1, 3 * SECOND + 50 * MS)
+    assert health.unpaired_offset(4.2) == 50 * MS
 
 
 def test_a_line_is_said_once_a_period_for_each_key_and_counts_what_it_held_back():

@@ -31,7 +31,8 @@ from asymfusion_ros.stream.pairing import stamp_nanoseconds
 
 TOPICS = {"rgb": "rgb/image_rect_color", "depth": "depth_registered/image_rect"}
 OTHER = {"rgb": "depth", "depth": "rgb"}
-SILENT_AFTER = 3.0  # seconds without a message, or without a pair, after which the log says so
+SILENT_AFTER = 3.0  # seconds without a message after which the log says so
+UNPAIRED_AFTER = 1.0  # seconds without a pair, while images come, after which the log says so
 WATCH_PERIOD = 0.5  # seconds between two looks at the topics' health and at their publishers
 
 
@@ -54,7 +55,7 @@ class Intake:
         self._counters = counters
         self._say = say
         self._hand_over = hand_over
-        self._health = StreamHealth(tuple(modalities), SILENT_AFTER, time.monotonic())
+        self._health = StreamHealth(tuple(modalities), SILENT_AFTER, UNPAIRED_AFTER, time.monotonic())
         self._synchronizer = PairSynchronizer(settings.slop, settings.queue_size, self._on_pair)
         self._inputs = {
             kind: ImageInput(node, topic, functools.partial(self._on_image, kind))

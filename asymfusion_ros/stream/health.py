@@ -60,10 +60,15 @@ class TopicHealth:
 
 
 class StreamHealth:
-    """The topics that are to be paired. ``silent_after`` is in seconds."""
+    """The topics that are to be paired.
 
-    def __init__(self, topics: Sequence[str], silent_after: float, now: float) -> None:
+    ``silent_after``: seconds without a message after which a topic is silent. ``unpaired_after``: seconds
+    without a pair after which images that do come are a matter of stamps.
+    """
+
+    def __init__(self, topics: Sequence[str], silent_after: float, unpaired_after: float, now: float) -> None:
         self.silent_after = silent_after
+        self.unpaired_after = unpaired_after
         self.topics = {topic: TopicHealth(now) for topic in topics}
         self._last_pair = now
 
@@ -88,14 +93,17 @@ class StreamHealth:
         return 0 < missing_after <= self.topics[topic].drought(now)
 
     def unpaired_offset(self, now: float) -> int | None:
-        """Nanoseconds between the newest stamps, where every topic is alive and yet nothing has paired
-        for ``silent_after`` seconds; None where there is nothing to complain about.
+        """Nanoseconds between the newest stamps, where every topic has brought something since the last pair
+        and yet nothing has paired for ``unpaired_after`` seconds; None where there is nothing to complain
+        about.
         """
-        if now - self._last_pair < self.silent_after:
+        if now - self._last_pair < self.unpaired_after:
             return None
         stamps = []
         for health in self.topics.values():
-            if health.last_stamp is None or health.drought(now) >= self.silent_after:
+            if health.last_stamp is None or health.drought(now) >= min(
+                self.silent_after, now - self._last_pair
+            ):
                 return None
             stamps.append(health.last_stamp)
         return max(stamps) - min(stamps)

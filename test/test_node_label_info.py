@@ -1,0 +1,74 @@
+"""~/label_info. vision_msgs comes with ROS distributions alone: its two messages are played by stand-ins."""
+
+import sys
+from dataclasses import dataclass, field
+from types import ModuleType
+
+import pytest
+
+pytest.importorskip("rclpy", reason="needs rclpy")
+
+from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
+from std_msgs.msg import Header
+
+from asymfusion_ros.ros.outputs import LabelInfoOutput
+
+
+@dataclass
+class VisionClass:
+    class_id: int = 0
+    class_name: str = ""
+
+
+@dataclass
+class LabelInfo:
+    header: Header = field(default_factory=Header)
+    class_map: list = field(default_factory=list)
+    threshold: float = 0.0
+
+
+class Node:
+    """The part of a node that matters here: publishers, and what is published on them."""
+
+    def __init__(self):
+        self.topics = []
+        self.published = []
+
+    def create_publisher(self, kind, topic, profile):
+        self.topics.append((kind, topic, profile))
+        return self
+
+    def publish(self, message):
+        self.published.append(message)
+
+
+def test_labels_are_published_latched_and_only_when_they_change(monkeypatch):
+    module = ModuleType("vision_msgs.msg")
+    module.LabelInfo, module.VisionClass = LabelInfo, VisionClass
+    monkeypatch.setitem(sys.modules, "vision_msgs", ModuleType("vision_msgs"))
+    monkeypatch.setitem(sys.modules, "vision_msgs.msg", module)
+    node, said = Node(), []
+    output = LabelInfoOutput(node, said.append)
+    ((kind, topic, profile),) = node.topics
+    assert (kind, topic, said) == (LabelInfo, "~/label_info", [])
+    assert profile.durability == DurabilityPolicy.TRANSIENT_LOCAL
+    assert profile.reliability == ReliabilityPolicy.RELIABLE
+
+    output.publish(Header(frame_id="first"), ("wall", "floor"))
+    output.publish(Header(frame_id="again"), ("wall", "floor"))
+    (message,) = node.published
+    assert message.header.frame_id == "first"
+    named = [(c.class_id, c.class_name) for c in message.class_map]
+    assert named == [(0, "wall"), (1, "floor"), (255, "unlabeled")]
+
+    output.publish(Header(), ("road", "sky"))
+    assert len(node.published) == 2
+
+
+def test_without_vision_msgs_it_is_said_once_and_nothing_is_published(monkeypatch):
+    monkeypatch.setitem(sys.modules, "vision_msgs", None)
+    node, said = Node(), []
+    output = LabelInfoOutput(node, said.append)
+    output.publish(Header(), ("wall", "floor"))
+    assert node.topics == []
+    assert said == ["~/label_info is not published: it needs the package vision_msgs"]
