@@ -121,10 +121,13 @@ def set_parameter(rig, name, value):
     return result
 
 
-def test_parameters_are_checked_when_set_and_kept_while_configured(make_rig):
-    rig = make_rig(autostart=False)
+@pytest.mark.parametrize("given", [{}, {"slop": 0}, {"slop": 0.1}])
+def test_parameters_are_checked_when_set_and_kept_while_configured(make_rig, given):
+    rig = make_rig(autostart=False, **given)
     result = set_parameter(rig, "overlay_opacity", 1.5)
     assert not result.successful and result.reason == "parameter overlay_opacity is 1.5: it must be 0 to 1"
+    assert set_parameter(rig, "slop", 0).successful
+    assert set_parameter(rig, "slop", 0.01).successful
     assert set_parameter(rig, "slop", 0).successful
     assert change(rig, Transition.TRANSITION_CONFIGURE).success
     result = set_parameter(rig, "slop", 0.05)

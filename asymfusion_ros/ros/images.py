@@ -75,7 +75,10 @@ def _frame(message: Image, encoding: str) -> Frame:
 
 def _check_size(message: Image, pixel_bytes: int) -> None:
     # A mono8 image of as many bytes has the same layout, and Frame checks itself.
-    Frame.from_buffer(message.data, message.height, message.width * pixel_bytes, "mono8", message.step)
+    try:
+        Frame.from_buffer(message.data, message.height, message.width * pixel_bytes, "mono8", message.step)
+    except FrameError as error:
+        raise FrameError(f"{message.encoding} image, counted as bytes: {error}") from error
 
 
 def has_valid_depth(depth: Frame) -> bool:
