@@ -5,6 +5,7 @@ What is launched is a stand-in that writes down how it was started; the last tes
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -80,6 +81,12 @@ def write_program(path: Path, text: str) -> None:
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
 
 
+def send(process: subprocess.Popen[str], number: signal.Signals) -> None:
+    """To the process and all that it started, those that outlived it included."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
+
+
 class Machine:
     """A prefix with our package and RViz installed as far as launching goes, and ROS programs of its own."""
 
@@ -118,7 +125,12 @@ class Machine:
     def start(self, file: Path, *arguments: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-c", LAUNCH, str(file), *arguments]
         return subprocess.Popen(
-            command, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
         )
 
     def launch(self, file: Path, *arguments: str) -> tuple[int, str]:
@@ -127,7 +139,7 @@ class Machine:
         try:
             output, _ = process.communicate(timeout=90)
         finally:
-            process.kill()
+            send(process, signal.SIGKILL)
         return process.returncode, output
 
     def started(self, name: str) -> Any:
@@ -321,11 +333,12 @@ def test_the_launched_node_segments(machine: Machine, checkpoint: Path) -> None:
             executor.spin_once(timeout_sec=0.1)
     finally:
         rclpy.shutdown(context=context)
-        process.send_signal(signal.SIGINT)
+        # As a terminal does on Ctrl-C: launch and the node get it, and launch sends it to the node again.
+        send(process, signal.SIGINT)
         try:
             output, _ = process.communicate(timeout=60)
         finally:
-            process.kill()
+            send(process, signal.SIGKILL)
     assert masks, output
     assert (masks[0].encoding, masks[0].height, masks[0].width) == ("mono8", HEIGHT, WIDTH)
     assert "process has died" not in output

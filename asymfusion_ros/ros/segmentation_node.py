@@ -39,6 +39,7 @@ from asymfusion_ros.stream.counters import Counters
 
 NODE_NAME = "segmentation"
 WARM_UP_SIZE = (480, 640)  # height and width of the images that most cameras send
+FORCED_END = 2.0  # seconds after the first signal from which another ends the process at once
 SIGNAL_PERIOD = 0.2  # seconds that a signal may wait while no message comes
 
 Transition = Callable[[Any, LifecycleState], TransitionCallbackReturn]
@@ -182,10 +183,15 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs the node until SIGINT or SIGTERM (0), or until its start is refused (1)."""
     arguments = sys.argv if arguments is None else arguments
     stop = threading.Event()
+    since: list[float] = []
 
     def on_signal(number: int, frame: Any) -> None:
         stop.set()
-        signal.signal(number, signal.SIG_DFL)  # a second one ends the process at once
+        since.append(time.monotonic())
+        # Under ros2 launch a Ctrl-C comes twice at once, from the terminal and from launch.
+        if since[-1] - since[0] > FORCED_END:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
 
     # Not rclpy's handlers: they shut the context down first, and then nothing can be closed or logged.
     for number in (signal.SIGINT, signal.SIGTERM):
