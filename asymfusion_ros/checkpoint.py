@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -66,7 +67,9 @@ def save_checkpoint(
 ) -> None:
     """Writes beside ``path``, then renames: the file is whole or not there.
 
-    ``dtype`` float16 halves the size. ``provenance`` is any JSON: data set, recipe, metrics.
+    ``dtype`` float16 halves the size. ``provenance`` is any JSON: data set, recipe, metrics. Raises
+    CheckpointError for weights that are no numbers (or too large for ``dtype``), which load_checkpoint
+    would refuse, and for a path that cannot be written.
     """
     path = Path(path)
     metadata = {
@@ -77,6 +80,11 @@ def save_checkpoint(
         "provenance": json.dumps({"code_version": __version__, **provenance}),
     }
     tensors = {name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in state_dict.items()}
+    broken = _not_finite(tensors)
+    if broken is not None:
+        raise CheckpointError(
+            f"cannot write {path}: {broken} holds NaN, infinite values, or such beyond {dtype}'s range"
+        )
     partial = path.with_name(path.name + ".partial")
     try:
         partial.write_bytes(save(tensors, metadata))
@@ -84,7 +92,8 @@ def save_checkpoint(
     except OSError as error:
         raise CheckpointError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # it is gone after the renaming, and may never have come to be
+            partial.unlink()
 
 
 def load_checkpoint(path: str | Path) -> Checkpoint:
@@ -94,7 +103,11 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     pickle above all), or whose tensors do not fit the network it describes.
     """
     path = default_checkpoint() if str(path) == DEFAULT else Path(path)
-    if not path.is_file():
+    try:
+        there = path.is_file()
+    except OSError as error:  # a folder on the way that may not be entered
+        raise CheckpointError(f"checkpoint {path} cannot be read: {error.strerror}") from error
+    if not there:
         raise CheckpointError(f"checkpoint {path} does not exist (name a .safetensors file, or '{DEFAULT}')")
     try:
         with safe_open(path, framework="pt") as file:
@@ -106,8 +119,12 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     if metadata.get("format") != FORMAT:
         raise CheckpointError(
             f"checkpoint {path} is a safetensors file, but not one of asymfusion "
-            f"(its metadata lacks format {FORMAT!r}): train one, or convert the authors' with `asymfusion convert`"
+            f"(its metadata lacks format {FORMAT!r}): train one, or convert the authors' with "
+            "`asymfusion convert`"
         )
+    absent = [key for key in ("network", "labels", "input", "provenance") if key not in metadata]
+    if absent:
+        raise CheckpointError(f"checkpoint {path} does not describe itself: its metadata lacks {absent[0]!r}")
     try:
         config = NetworkConfig.from_dict(json.loads(metadata["network"]))
         labels = LabelSet.from_dict(json.loads(metadata["labels"]))
@@ -131,17 +148,26 @@ def _compare(path: Path, config: NetworkConfig, tensors: Mapping[str, Tensor]) -
         if expected.get(name) != found.get(name):
             raise CheckpointError(
                 f"checkpoint {path} does not fit its own description: {name} has shape "
-                f"{found.get(name, 'none (it is missing)')}, the network {expected.get(name, 'no such tensor')}"
+                f"{found.get(name, 'none (it is missing)')}, "
+                f"the network {expected.get(name, 'no such tensor')}"
             )
-    broken = next((name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()), None)
+    broken = _not_finite(tensors)
     if broken is not None:
         raise CheckpointError(f"checkpoint {path} is damaged: {broken} holds NaN or infinite values")
 
 
+def _not_finite(tensors: Mapping[str, Tensor]) -> str | None:
+    """The first tensor with NaN or infinite values."""
+    return next((name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()), None)
+
+
 def _kind(path: Path, error: Exception) -> str:
     """What a file is that safetensors refuses."""
-    with path.open("rb") as file:
-        head = file.read(4)
+    try:
+        with path.open("rb") as file:
+            head = file.read(4)
+    except OSError as refused:
+        return refused.strerror or str(refused)
     if head[:2] == b"PK" or head[:1] == b"\x80":
         return (
             "it is a pickle, which could run code; if it comes from the authors' code, "

@@ -11,13 +11,13 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "asymfusion_ros"
-COMMON = {"asymfusion_ros", "asymfusion_ros.errors"}
+COMMON = {"asymfusion_ros", "asymfusion_ros.errors", "asymfusion_ros.settings"}
 
 # layer -> (what it may import of this project, what of others)
 LAYERS = {
     "network": (set(), {"torch"}),
     "data": ({"network"}, {"torch", "numpy", "cv2", "yaml"}),
-    "engine": ({"network", "data", "checkpoint"}, {"torch", "numpy"}),
+    "engine": ({"network", "data", "checkpoint"}, {"torch", "numpy", "tqdm"}),
     "stream": (set(), set()),
 }
 # fmt: off

@@ -11,6 +11,7 @@ from asymfusion_ros.data.folder import Folder
 from asymfusion_ros.data.input_spec import InputSpec
 from asymfusion_ros.data.metrics import ConfusionMatrix
 from asymfusion_ros.engine.postprocess import labels_at
+from asymfusion_ros.errors import UserError
 from asymfusion_ros.network import SegmentationNetwork
 from asymfusion_training.frames import collate
 
@@ -26,7 +27,8 @@ def evaluate(
 ) -> dict[str, ConfusionMatrix]:
     """A confusion matrix for each branch and ``ensemble``, over the frames called ``names``.
 
-    ``modalities``: those given to the network (None: all it has); the others are absent.
+    ``modalities``: those given to the network (None: all it has); the others are absent. Raises UserError
+    for frames that cannot be read, or that have no label at all.
     """
     was_training = network.training
     network.eval()
@@ -47,4 +49,9 @@ def evaluate(
             predictions = labels_at(logits[0], batch.label.shape[-2:]).cpu()[None]
             matrices[branch].update(batch.label, predictions)
     network.train(was_training)
+    if not matrices["ensemble"].counts.any():
+        raise UserError(
+            f"all pixels of the {len(names)} frames are void: look at {folder.root / 'label'} "
+            "and at void in dataset.yaml"
+        )
     return matrices

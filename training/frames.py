@@ -11,6 +11,7 @@ from torch.utils.data import Dataset
 
 from asymfusion_ros.data.folder import Folder, Sample
 from asymfusion_ros.data.input_spec import InputSpec
+from asymfusion_ros.errors import UserError
 from asymfusion_training.augment import augmented
 from asymfusion_training.recipe import Recipe
 
@@ -48,6 +49,13 @@ class TrainingFrames(Dataset[Sample]):
     def __getitem__(self, index: int) -> Sample:
         rng = np.random.default_rng((self.recipe.seed, self.epoch, index))
         return augmented(self.folder.read(self.names[index]), self.recipe, self.full_size, self.size, rng)
+
+    def __getitems__(self, indices: list[int]) -> Batch | UserError:
+        """A batch, or why there is none: raised in a worker process, an error arrives as a traceback."""
+        try:
+            return collate([self[index] for index in indices])
+        except UserError as error:
+            return error
 
 
 def collate(samples: list[Sample]) -> Batch:

@@ -33,13 +33,19 @@ def segmentation_loss(
     known = target != VOID
     for branch in branches:
         log_branch = branch.log_softmax(1)
-        loss = loss + F.nll_loss(log_branch, target, ignore_index=VOID)
+        loss = loss + _likelihood(log_branch, target)
         if distillation and len(branches) > 1:
             divergence = (teacher * (log_teacher - log_branch)).sum(1)  # KL(teacher || branch)
-            loss = loss + distillation * divergence[known].mean()
+            loss = loss + distillation * divergence[known].sum() / known.sum().clamp(min=1)
     return loss
 
 
 def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
     """Mean over the pixels that are not void."""
-    return F.nll_loss(torch.log_softmax(logits, 1), target, ignore_index=VOID)
+    return _likelihood(torch.log_softmax(logits, 1), target)
+
+
+def _likelihood(log_probabilities: Tensor, target: Tensor) -> Tensor:
+    # Zero, not NaN, for a batch that happens to be all void.
+    total = F.nll_loss(log_probabilities, target, ignore_index=VOID, reduction="sum")
+    return total / (target != VOID).sum().clamp(min=1)

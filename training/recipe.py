@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import yaml
 from asymfusion_ros.data.input_spec import InputSpec
 from asymfusion_ros.errors import ConfigError
 from asymfusion_ros.network import NetworkConfig
+from asymfusion_ros.settings import checked
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,12 @@ class Recipe:
             raise ConfigError(f"recipe: scale {self.scale} must be [smallest, largest], both above 0")
         for name in ("modality_dropout", "depth_holes", "warm_up"):
             if not 0 <= getattr(self, name) < 1:
-                raise ConfigError(f"recipe: {name} is {getattr(self, name)}; it must be within 0 to 1")
+                raise ConfigError(
+                    f"recipe: {name} is {getattr(self, name)}; it must be within 0 to 1 (1 excluded)"
+                )
+        for name in ("encoder_rate", "decoder_rate", "weight_decay", "distillation", "seed"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"recipe: {name} is {getattr(self, name)}; it must not be negative")
 
     def network_config(self, classes: int) -> NetworkConfig:
         return NetworkConfig.from_dict({**self.network, "classes": classes})
@@ -70,7 +76,8 @@ class Recipe:
 def load_recipe(name: str) -> Recipe:
     """A recipe in the package by its name, or a YAML file by its path.
 
-    Raises ConfigError for a file that is missing or broken, and for a setting that is unknown.
+    Raises ConfigError for a file that is missing or broken, and for a setting that is unknown,
+    of another type, or impossible.
     """
     path = Path(name)
     folder = Path(__file__).parent / "recipes"
@@ -81,14 +88,6 @@ def load_recipe(name: str) -> Recipe:
         raise ConfigError(f"recipe {name!r} does not exist: give a YAML file, or one of {known}")
     try:
         values = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"recipe {path} is not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(values, dict):
-        raise ConfigError(f"recipe {path} must hold settings, one `name: value` a line")
-    known_fields = [f.name for f in fields(Recipe)]
-    unknown = sorted(set(values) - set(known_fields))
-    if unknown:
-        raise ConfigError(
-            f"recipe {path}: unknown setting {', '.join(unknown)}; known are {', '.join(known_fields)}"
-        )
-    return Recipe(**values)
+    return Recipe(**checked(Recipe, values, f"recipe {path}"))

@@ -18,7 +18,7 @@ from asymfusion_ros.data.input_spec import InputSpec
 from asymfusion_ros.errors import UserError
 from asymfusion_ros.network import SegmentationNetwork, build_network
 from asymfusion_training.evaluate import evaluate
-from asymfusion_training.frames import Batch, TrainingFrames, collate
+from asymfusion_training.frames import Batch, TrainingFrames
 from asymfusion_training.losses import segmentation_loss
 from asymfusion_training.pretrained import load_imagenet
 from asymfusion_training.recipe import Recipe
@@ -27,10 +27,10 @@ from asymfusion_training.recipe import Recipe
 def train(
     recipe: Recipe, recipe_name: str, folder: Folder, output: Path, device: torch.device, workers: int
 ) -> Path:
-    """Trains on the split ``train``, scores on ``val`` after every epoch and keeps the best and the last.
+    """Trains on the split ``train``, scores on ``val`` and keeps the best and the last.
 
-    Returns the path of the best checkpoint. Raises UserError when the loss stops being a number, naming
-    the batch's files; the checkpoints written so far stay.
+    Returns the path of the best checkpoint. Raises UserError for a frame that cannot be read, and when the
+    loss stops being a number, naming the batch's files; the checkpoints written so far stay.
     """
     torch.manual_seed(recipe.seed)
     spec = recipe.input_spec()
@@ -44,7 +44,7 @@ def train(
     if len(frames) < recipe.batch:
         raise UserError(f"split 'train' has {len(frames)} frames, fewer than a batch of {recipe.batch}")
     loader = DataLoader(
-        frames, recipe.batch, shuffle=True, drop_last=True, num_workers=workers, collate_fn=collate
+        frames, recipe.batch, shuffle=True, drop_last=True, num_workers=workers, collate_fn=_as_it_is
     )
     optimiser = torch.optim.AdamW(parameter_groups(network, recipe))
     schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -53,7 +53,10 @@ def train(
         total_steps=recipe.epochs * len(loader),
         pct_start=recipe.warm_up,
     )
-    output.mkdir(parents=True, exist_ok=True)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make the folder {output}: {error.strerror}") from error
     best = -math.inf
     started = time.monotonic()
     for epoch in range(recipe.epochs):
@@ -62,6 +65,8 @@ def train(
         total = 0.0
         with tqdm(loader, desc=f"epoch {epoch + 1}/{recipe.epochs}", unit="batch", leave=False) as bar:
             for step, batch in enumerate(bar):
+                if isinstance(batch, UserError):
+                    raise batch
                 loss = training_step(network, batch, recipe, spec, device)
                 optimiser.zero_grad(set_to_none=True)
                 loss.backward()
@@ -70,6 +75,8 @@ def train(
                 schedule.step()
                 total += loss.item()
                 bar.set_postfix(loss=f"{total / (step + 1):.3f}")
+        if (epoch + 1) % recipe.validate_every and epoch + 1 < recipe.epochs:
+            continue
         scores = {branch: matrix.scores() for branch, matrix in evaluate(network, spec, folder, val).items()}
         line = {"epoch": epoch + 1, "loss": total / len(loader), "minutes": (time.monotonic() - started) / 60}
         ious = {branch: round(100 * score["mean_iou"], 2) for branch, score in scores.items()}
@@ -94,6 +101,11 @@ def train(
                 target, network.state_dict(), config, folder.labels, spec, provenance, torch.float16
             )
     return output / "best.safetensors"
+
+
+def _as_it_is(batch: Batch | UserError) -> Batch | UserError:
+    """TrainingFrames gives whole batches already."""
+    return batch
 
 
 def training_step(

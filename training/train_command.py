@@ -9,6 +9,7 @@ import torch
 
 from asymfusion_ros.data.folder import Folder
 from asymfusion_ros.engine.device import choose_device
+from asymfusion_ros.errors import ConfigError
 from asymfusion_training.recipe import load_recipe
 from asymfusion_training.train import train
 
@@ -37,6 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.workers < 0:
+        raise ConfigError(f"--workers is {args.workers}; it must be 0 (read in this process) or more")
     recipe = load_recipe(args.recipe)
     device = choose_device(args.device)
     threads = f", {torch.get_num_threads()} threads" if device.type == "cpu" else ""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -24,7 +25,7 @@ from asymfusion_ros.errors import UserError
 
 @dataclass(frozen=True)
 class Sample:
-    """rgb: H x W x 3 uint8, RGB. depth: H x W float32 metres, 0 where unknown. label: H x W uint8, void 255."""
+    """rgb: H x W x 3 uint8. depth: H x W float32 metres, 0 where unknown. label: H x W uint8, void 255."""
 
     name: str
     rgb: npt.NDArray[np.uint8]
@@ -56,13 +57,17 @@ class Folder:
                 f"{description}: depth_scale is {self.depth_scale}; it is metres per unit, above 0"
             )
 
+        if not 0 <= self.void <= 255:
+            raise UserError(f"{description}: void is {self.void}; it is a value of 8-bit labels, 0 to 255")
+
     def names(self, split: str) -> list[str]:
         """The frame names of a split. Raises UserError where it is missing or empty."""
         path = self.root / f"{split}.txt"
         if not path.is_file():
             known = ", ".join(sorted(p.stem for p in self.root.glob("*.txt"))) or "none"
             raise UserError(f"split {split!r} is missing: no {path} (splits there: {known})")
-        names = path.read_text().split()
+        lines = path.read_text().splitlines()
+        names = [line.strip() for line in lines if line.strip()]
         if not names:
             raise UserError(f"split {split!r} is empty: {path} lists no frames")
         return names
@@ -71,6 +76,8 @@ class Folder:
         """One frame. Raises UserError for a file that is missing, does not decode or has another size."""
         jpg, png = (self.root / "rgb" / f"{name}.{ending}" for ending in ("jpg", "png"))
         colour_path = jpg if jpg.exists() else png
+        if not colour_path.is_file():
+            raise UserError(f"{jpg} is missing (and {png.name} too), but a split lists {name!r}")
         bgr = _read(colour_path, cv2.IMREAD_COLOR)
         depth = _read(self.root / "depth" / f"{name}.png", cv2.IMREAD_UNCHANGED)
         if depth.ndim != 2:
@@ -89,7 +96,7 @@ class Folder:
                 f"but {colour_path} is {bgr.shape[1]}x{bgr.shape[0]}"
             )
         metres = depth.astype(np.float32) * np.float32(self.depth_scale)
-        return Sample(name, cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), metres, label)
+        return Sample(name, np.ascontiguousarray(bgr[..., ::-1]), metres, label)
 
     def _label(self, name: str) -> npt.NDArray[np.uint8]:
         path = self.root / "label" / f"{name}.png"
@@ -107,7 +114,7 @@ class Folder:
         return label
 
 
-def _read(path: Path, flags: int) -> npt.NDArray[np.uint8]:
+def _read(path: Path, flags: int) -> npt.NDArray[Any]:
     if not path.is_file():
         raise UserError(f"{path} is missing")
     image = cv2.imread(str(path), flags)

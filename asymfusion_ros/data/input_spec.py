@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from asymfusion_ros.errors import ConfigError
+from asymfusion_ros.settings import checked
 
 GRANULE = 8  # network sizes are multiples of this: odd ones waste time in padding and are no better
 
@@ -90,8 +91,5 @@ class InputSpec:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> InputSpec:
-        known = [field.name for field in fields(cls)]
-        unknown = sorted(set(values) - set(known))
-        if unknown:
-            raise ConfigError(f"input: unknown setting {', '.join(unknown)}; known are {', '.join(known)}")
-        return cls(**values)
+        """Raises ConfigError for a setting that is unknown, of another type, or impossible."""
+        return cls(**checked(cls, values, "input"))

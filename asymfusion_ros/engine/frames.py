@@ -39,11 +39,7 @@ class Frame:
     bigendian: bool = False
 
     def __post_init__(self) -> None:
-        if self.encoding not in COLOUR_ENCODINGS and self.encoding not in DEPTH_ENCODINGS:
-            raise FrameError(
-                f"encoding {self.encoding!r} is not supported: use one of "
-                f"{', '.join([*COLOUR_ENCODINGS, *DEPTH_ENCODINGS])}"
-            )
+        _check_encoding(self.encoding)
         if self.height <= 0 or self.width <= 0:
             raise FrameError(f"the image is {self.width}x{self.height}: it has no pixels")
         row = self.width * self.pixel_bytes
@@ -100,6 +96,8 @@ class Frame:
                     f"an array of {image.dtype.name} with shape {image.shape} is neither RGB "
                     "(H x W x 3 uint8) nor depth (H x W, uint16 millimetres or float32 metres)"
                 )
+        else:
+            _check_layout(image, encoding)
         image = np.ascontiguousarray(image)
         if 0 in image.shape:
             raise FrameError(f"the image has shape {image.shape}: it has no pixels")
@@ -118,3 +116,23 @@ class Frame:
         if self.channels > 1:
             shape, strides = (*shape, self.channels), (*strides, size)
         return np.ndarray(shape, dtype, self.data, 0, strides)
+
+
+def _check_encoding(encoding: str) -> None:
+    known = COLOUR_ENCODINGS | DEPTH_ENCODINGS
+    if encoding not in known:
+        raise FrameError(f"encoding {encoding!r} is not supported: use one of {', '.join(known)}")
+
+
+def _check_layout(image: npt.NDArray[np.generic], encoding: str) -> None:
+    """Raises FrameError where an array cannot be of ``encoding``."""
+    _check_encoding(encoding)
+    channels, size = (COLOUR_ENCODINGS | DEPTH_ENCODINGS)[encoding]
+    dtype = {1: "uint8", 2: "uint16", 4: "float32"}[size]
+    shapes = ["H x W", "H x W x 1"] if channels == 1 else [f"H x W x {channels}"]
+    fits = image.shape[2:] == (channels,) or (image.ndim == 2 and channels == 1)
+    if image.dtype.name != dtype or not fits:
+        raise FrameError(
+            f"an array of {image.dtype.name} with shape {image.shape} is not {encoding}: "
+            f"that is {' or '.join(shapes)}, {dtype}"
+        )

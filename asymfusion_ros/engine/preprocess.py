@@ -36,7 +36,7 @@ class Uploader:
         staged = self._pinned[: data.size]
         np.copyto(staged.numpy(), data)
         uploaded = staged.to(self.device, non_blocking=True)
-        self._copied = torch.cuda.Event()
+        self._copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
         self._copied.record()
         return uploaded
 
@@ -66,7 +66,8 @@ def decode_depth(buffer: Tensor, frame: Frame) -> Tensor:
     raw = buffer.as_strided((frame.height, frame.width, size), (frame.step, size, 1))
     if frame.bigendian:
         raw = raw.flip(2)
-    # No copy where the rows are packed: contiguous() then returns its argument.
-    values = raw.contiguous().view(torch.float32 if size == 4 else torch.uint16)[..., 0]
+    # No copy where the rows are packed. Flat first: view() would mind the step even of a single row.
+    values = raw.reshape(-1).view(torch.float32 if size == 4 else torch.uint16)
+    values = values.view(frame.height, frame.width)
     metres = values if size == 4 else values.to(torch.float32) * MILLIMETRE
     return metres[None, None]

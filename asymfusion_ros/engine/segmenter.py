@@ -59,7 +59,8 @@ class Segmenter:
             raise ConfigError(
                 f"the checkpoint wants {', '.join(sorted(unknown))}; frames have rgb and depth alone"
             )
-        self.network = checkpoint.build().to(self.device, memory_format=torch.channels_last)
+        self.network = checkpoint.build().to(self.device)
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._uploaders = {name: Uploader(self.device) for name in self.modalities}
 
     @classmethod

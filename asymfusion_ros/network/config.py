@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from asymfusion_ros.errors import ConfigError
+from asymfusion_ros.settings import checked
 
 RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 EFFICIENTNETS = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
@@ -102,13 +103,8 @@ class NetworkConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> NetworkConfig:
-        unknown = set(values) - {field.name for field in fields(cls)}
-        if unknown:
-            raise ConfigError(
-                f"network: unknown setting {_listed(sorted(unknown))}; "
-                f"known are {_listed([field.name for field in fields(cls)])}"
-            )
-        return cls(**values)
+        """Raises ConfigError for a setting that is unknown, of another type, or impossible."""
+        return cls(**checked(cls, values, "network"))
 
 
 def _listed(values: Any) -> str:

@@ -1,0 +1,80 @@
+"""What several tests make: a small checkpoint, a data set that can be learnt, a call that is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from asymfusion_ros.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from asymfusion_ros.cli import main
+from asymfusion_ros.data.input_spec import InputSpec
+from asymfusion_ros.data.labels import LabelSet
+from asymfusion_ros.network import NetworkConfig, build_network
+
+CLASSES = ("wall", "floor", "box")
+COLOURS = ((200, 40, 40), (40, 200, 40), (40, 40, 200))  # RGB of each class in made frames
+METRES = (1.0, 2.0, 3.0)  # depth of each class in made frames
+SPEC = InputSpec(height=48, width=64)
+
+
+def tiny_config(modalities=("rgb", "depth"), classes=3):
+    return NetworkConfig(
+        architecture="refinenet_lw",
+        encoder="resnet18",
+        classes=classes,
+        modalities=modalities,
+        decoder_channels=8,
+        dropout=0.0,
+    )
+
+
+def write_checkpoint(path, config=None, spec=SPEC, names=CLASSES, **changed):
+    """A checkpoint of a tiny network with random weights; the tensors in ``changed`` replace its own."""
+    config = config or tiny_config()
+    torch.manual_seed(0)
+    state = build_network(config).state_dict()
+    # a random decoder's logits hardly differ: spread them, so that labels vary over a frame
+    state["decoder.classifier.weight"] = 30 * state["decoder.classifier.weight"]
+    save_checkpoint(path, {**state, **changed}, config, LabelSet("tiny", names), spec, {"data": "made"})
+    return path
+
+
+def tiny_checkpoint(folder, **options) -> Checkpoint:
+    return load_checkpoint(write_checkpoint(folder / "tiny.safetensors", **options))
+
+
+def write_folder(root: Path, frames=8, size=(48, 64), labels=CLASSES, void=255) -> Path:
+    """Frames of vertical stripes whose colour and depth both tell the class; splits train and val."""
+    rng = np.random.default_rng(7)
+    for part in ("rgb", "depth", "label"):
+        (root / part).mkdir(parents=True)
+    names = [f"frame{i}" for i in range(frames)]
+    for name in names:
+        label = np.repeat(rng.integers(0, len(CLASSES), size[1] // 16), 16)[None].repeat(size[0], 0)
+        rgb = np.array(COLOURS, np.uint8)[label]
+        depth = (np.array(METRES)[label] * 1000).astype(np.uint16)
+        cv2.imwrite(str(root / "rgb" / f"{name}.png"), rgb[..., ::-1])
+        cv2.imwrite(str(root / "depth" / f"{name}.png"), depth)
+        cv2.imwrite(str(root / "label" / f"{name}.png"), label.astype(np.uint8))
+    (root / "train.txt").write_text("\n".join(names) + "\n")
+    (root / "val.txt").write_text("\n".join(names[:2]) + "\n")
+    write_description(root, labels=list(labels), void=void)
+    return root
+
+
+def write_description(root: Path, **values) -> None:
+    values = {"name": "stripes", "labels": list(CLASSES), "depth_scale": 0.001, "void": 255, **values}
+    lines = [f"{key}: {value}" for key, value in values.items() if value is not None]
+    (root / "dataset.yaml").write_text("\n".join(lines) + "\n")
+
+
+def refused(capsys, *arguments) -> str:
+    """The line that the command prints when it refuses: exit code 1, one line, no traceback."""
+    assert main([str(argument) for argument in arguments]) == 1
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.strip()]
+    assert len(lines) == 1, lines
+    assert lines[0].startswith(f"asymfusion {arguments[0]}: error: ")
+    return lines[0]

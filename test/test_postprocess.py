@@ -1,0 +1,86 @@
+"""Labels and confidence from logits."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from torch.nn import functional as F
+
+from asymfusion_ros.engine.postprocess import confidence_at, labels_at, labels_everywhere
+
+
+def assert_same_but_ties(logits, size):
+    """The fast labels are those of plain upsampling wherever its two best logits differ at all."""
+    fast, plain = labels_at(logits, size), labels_everywhere(logits, size)
+    assert fast.shape == size
+    assert fast.dtype == torch.uint8
+    full = F.interpolate(logits[None].double(), size, mode="bilinear", align_corners=False)[0]
+    best = full.topk(2, dim=0).values
+    clear = best[0] - best[1] > 1e-4
+    assert (fast == plain)[clear].all()
+    assert clear.float().mean() > 0.9 or clear.numel() < 50
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    classes=st.integers(2, 40),
+    rows=st.integers(1, 12),
+    columns=st.integers(1, 12),
+    height=st.integers(1, 70),
+    width=st.integers(1, 70),
+    seed=st.integers(0, 99),
+)
+@example(classes=3, rows=60, columns=80, height=480, width=640, seed=0)  # several bands
+@example(classes=255, rows=2, columns=40, height=3, width=1100, seed=0)  # a band of one row
+def test_labels_are_the_winners_of_bilinear_upsampling(classes, rows, columns, height, width, seed):
+    logits = torch.randn(classes, rows, columns, generator=torch.Generator().manual_seed(seed))
+    assert_same_but_ties(logits, (height, width))
+
+
+def test_smooth_logits():
+    y, x = torch.meshgrid(torch.linspace(0, 3, 30), torch.linspace(0, 4, 40), indexing="ij")
+    logits = torch.stack([torch.sin(2 * x + k) + torch.cos(3 * y - k) for k in range(6)])
+    assert_same_but_ties(logits, (240, 320))
+    assert_same_but_ties(logits, (7, 11))  # smaller than the logits
+
+
+def test_labels_by_hand():
+    # one row of two cells, (4, 0) and (0, 4); of four pixels the first two lie nearer to the first cell
+    logits = torch.tensor([[[4.0, 0.0]], [[0.0, 4.0]]])
+    assert labels_at(logits, (1, 4)).tolist() == [[0, 0, 1, 1]]
+    # from (1, 0) to (0, 4) the winner turns after a fifth of the way: pixels at 0, 1/4, 3/4, 1
+    logits = torch.tensor([[[1.0, 0.0]], [[0.0, 4.0]]])
+    assert labels_at(logits, (2, 4)).tolist() == [[0, 1, 1, 1]] * 2
+
+
+def test_half_precision_logits():
+    logits = torch.randn(5, 6, 8, generator=torch.Generator().manual_seed(1))
+    for dtype in (torch.float16, torch.bfloat16):
+        assert_same_but_ties(logits.to(dtype), (24, 32))
+        assert confidence_at(logits.to(dtype), (24, 32)).dtype == torch.uint8
+
+
+@pytest.mark.parametrize(
+    ("logits", "probability"),
+    [
+        ((0.0, 0.0), 1 / 2),
+        ((0.0, 0.0, 0.0, 0.0), 1 / 4),
+        ((math.log(3.0), 0.0), 3 / 4),
+        ((100.0, -100.0), 1.0),
+        ((1000.0, 0.0, 990.0), 1.0),
+    ],
+)
+def test_confidence_of_constant_logits(logits, probability):
+    constant = torch.tensor(logits).view(-1, 1, 1).expand(-1, 3, 5)
+    confidence = confidence_at(constant, (7, 9))
+    assert confidence.shape == (7, 9)
+    assert confidence.dtype == torch.uint8
+    assert confidence.unique().tolist() == [round(255 * probability)]
+
+
+def test_confidence_falls_between_classes():
+    logits = torch.tensor([[[9.0, 0.0, -9.0]], [[-9.0, 0.0, 9.0]]])
+    confidence = confidence_at(logits, (1, 3))
+    assert confidence.tolist() == [[255, 128, 255]]
