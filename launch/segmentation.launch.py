@@ -28,7 +28,7 @@ TOPICS = {
 PARAMETERS = {
     "checkpoint": (str, "checkpoint file (.safetensors), or 'default' for the one that is installed"),
     "device": (str, "where the network runs: auto, cpu, cuda or cuda:N"),
-    "precision": (str, "arithmetic of the network: auto, float32, float16 or bfloat16"),
+    "precision": (str, "number format of the network: auto, fp32, fp16 or bf16"),
     "slop": (float, "most seconds between the stamps of a pair; 0 pairs equal stamps only"),
     "queue_size": (int, "messages kept of each topic while they wait for their partner"),
     "autostart": (bool, "false: wait for a lifecycle manager to configure and activate the node"),

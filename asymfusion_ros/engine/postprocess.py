@@ -6,16 +6,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+BAND_VALUES = 1 << 18  # floats at a time: 1 MiB, about what a core's cache holds
+
 
 def labels_at(logits: Tensor, size: tuple[int, int]) -> Tensor:
     """K x h x w -> ``size``, uint8: the class of the largest bilinearly upsampled logit.
 
-    On a CPU, upsampling K channels costs more than the network. There it is done only where it can matter:
-    an interpolated logit is a weighted mean of four neighbours', so between four that agree on the class
-    that class wins everywhere.
+    On a CPU, upsampling K channels to every pixel at once costs as much as the network, nearly all of it in
+    moving memory. There it goes a few rows at a time, which stay in the cache.
     """
     if logits.device.type == "cpu":
-        return _labels_by_cell(logits.float(), size)
+        return _labels_in_bands(logits.float(), size)
     return labels_everywhere(logits, size)
 
 
@@ -36,33 +37,31 @@ def confidence_at(logits: Tensor, size: tuple[int, int]) -> Tensor:
     return (full[0, 0] * 255).round().clamp(0, 255).to(torch.uint8)
 
 
-def _labels_by_cell(logits: Tensor, size: tuple[int, int]) -> Tensor:
-    classes, height, width = logits.shape
-    top, bottom, down = _neighbours(height, size[0])
-    left, right, across = _neighbours(width, size[1])
-    pixels = logits.permute(1, 2, 0).contiguous()  # h x w x K: a pixel's classes side by side
-    winner = pixels.argmax(2)
-
-    agree = winner[top][:, left]
-    labels = agree.to(torch.uint8)
-    mixed = agree != winner[top][:, right]
-    mixed |= agree != winner[bottom][:, left]
-    mixed |= agree != winner[bottom][:, right]
-    y, x = mixed.nonzero(as_tuple=True)
-    if len(y) == 0:
-        return labels
-    # Across first, on the few rows there are; then down, for the mixed pixels alone.
-    stretched = torch.lerp(pixels[:, left], pixels[:, right], across[:, None]).reshape(-1, classes)
-    upper = stretched[top[y] * size[1] + x]
-    lower = stretched[bottom[y] * size[1] + x]
-    labels[y, x] = torch.lerp(upper, lower, down[y][:, None]).argmax(1).to(torch.uint8)
+def _labels_in_bands(logits: Tensor, size: tuple[int, int]) -> Tensor:
+    classes, rows, columns = logits.shape
+    height, width = size
+    # A pixel's classes side by side, so that argmax reads along memory: h x W x K.
+    stretched = _interpolation(columns, width) @ logits.permute(1, 2, 0).contiguous()
+    down = _interpolation(rows, height)
+    labels = torch.empty(size, dtype=torch.uint8)
+    band = max(1, BAND_VALUES // (width * classes))
+    for top in range(0, height, band):
+        weights = down[top : top + band]
+        touched = weights.any(0).nonzero()
+        first, last = int(touched[0]), int(touched[-1]) + 1
+        values = weights[:, first:last] @ stretched[first:last].view(last - first, -1)
+        labels[top : top + band] = values.view(-1, width, classes).argmax(2)
     return labels
 
 
-def _neighbours(inputs: int, outputs: int) -> tuple[Tensor, Tensor, Tensor]:
-    """For each output position: its two inputs, and the second one's weight (pixel centres aligned)."""
-    centre = (torch.arange(outputs, dtype=torch.float64) + 0.5) * (inputs / outputs) - 0.5
-    centre = centre.clamp(min=0)
+def _interpolation(inputs: int, outputs: int) -> Tensor:
+    """outputs x inputs matrix of bilinear interpolation along one axis (pixel centres aligned)."""
+    centre = ((torch.arange(outputs) + 0.5) * (inputs / outputs) - 0.5).clamp(min=0)
     first = centre.floor().long().clamp(max=inputs - 1)
     second = (first + 1).clamp(max=inputs - 1)
-    return first, second, (centre - first).float()
+    share = (centre - first).clamp(max=1)
+    matrix = torch.zeros(outputs, inputs)
+    row = torch.arange(outputs)
+    matrix[row, first] += 1 - share
+    matrix[row, second] += share
+    return matrix
