@@ -1,5 +1,7 @@
 """The node on real DDS: which images pair, absent topics, quality of service, and who listens."""
 
+import time
+
 import numpy as np
 import pytest
 
@@ -288,3 +290,24 @@ def test_a_clock_that_goes_back_empties_the_queues(make_rig):
     rig.until(lambda: rig.node.counters.received_depth == 1)
     assert rig.node.counters.paired == 0
     rig.good_pair_is_segmented(50 * SECOND)
+
+
+def test_an_image_that_has_arrived_when_the_reliability_changes_is_not_lost(make_rig, monkeypatch):
+    monkeypatch.setattr(intake, "WATCH_PERIOD", 1000.0)  # the change is made here, not by the timer
+    rig = make_rig()
+    rig.client.destroy_publisher(rig.rgb)
+    rig.rgb = None
+    rig.start()
+    source = rig.node._intake._inputs["rgb"]
+    rig.rgb = rig.client.create_publisher(Image, "rgb/image_rect_color", RELIABLE)
+    rig.until(lambda: rig.rgb.get_subscription_count() == 1 and rig.node.count_publishers(source.topic))
+    rig.send_pair(10 * SECOND)
+    time.sleep(0.2)  # it lies in the subscription's queue: nobody spins
+    assert source.follow_publishers()
+    rig.mask(10 * SECOND)
+    rig.until(lambda: rig.rgb.get_subscription_count() == 2)
+    rig.good_pair_is_segmented(11 * SECOND)
+    source.follow_publishers()
+    rig.until(lambda: rig.rgb.get_subscription_count() == 1)
+    rig.good_pair_is_segmented(12 * SECOND)
+    assert rig.node.counters.received_rgb == 3
