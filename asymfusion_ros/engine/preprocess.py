@@ -36,7 +36,7 @@ class Uploader:
         staged = self._pinned[: data.size]
         np.copyto(staged.numpy(), data)
         uploaded = staged.to(self.device, non_blocking=True)
-        self._copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        self._copied = torch.cuda.Event()
         self._copied.record()
         return uploaded
 

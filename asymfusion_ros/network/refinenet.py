@@ -96,7 +96,7 @@ class RefineNet(nn.Module):
         # The convolutions above keep torch's initial scale: He's grows from level to level where no norm
         # follows. The classifier starts near zero, so that all classes start equally likely.
         nn.init.normal_(self.classifier.weight, std=0.01)
-        nn.init.constant_(self.classifier.bias, 0.0)
+        nn.init.zeros_(self.classifier.get_parameter("bias"))
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """Features at 1/4 to 1/32, (P N) x C_i x h_i x w_i -> (P N) x K x h_0 x w_0."""

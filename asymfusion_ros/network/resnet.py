@@ -100,6 +100,11 @@ class Bottleneck(nn.Module):
 class ResNet(nn.Module):
     """Features at 1/4, 1/8, 1/16 and 1/32 of the input's size."""
 
+    layer1: nn.ModuleList
+    layer2: nn.ModuleList
+    layer3: nn.ModuleList
+    layer4: nn.ModuleList
+
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         block = BasicBlock if config.encoder in ("resnet18", "resnet34") else Bottleneck
