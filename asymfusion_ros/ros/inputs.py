@@ -36,20 +36,23 @@ class ImageInput:
         # Stamps taken in while there are two subscriptions.
         self._taken: deque[tuple[int, int]] = deque(maxlen=4 * INPUT_DEPTH)
 
-    def follow_publishers(self) -> bool:
-        """Subscribes anew where the publishers now offer another reliability; True where it did."""
+    def follow_publishers(self) -> str | None:
+        """Subscribes anew where the publishers now offer another reliability, and says so; None elsewhere."""
         if self._retiring is not None and self._current_heard:
             self._drop_retiring()
         wanted = self._offered_reliability()
         if wanted == self.reliability:
-            return False
+            return None
         if self._retiring is not None:
             self._drop_retiring()
         self.reliability = wanted
         self._retiring, self._current_heard = self._current, False
         self._generation += 1
         self._current = self._subscribe()
-        return True
+        if not self._publishers():
+            return "its publishers are gone: subscribed best effort, which any new one satisfies"
+        name = "reliable" if wanted == ReliabilityPolicy.RELIABLE else "best effort"
+        return f"subscribed {name}, as its publishers offer"
 
     def advice(self) -> str:
         """What to do about the topic's silence, from who publishes it now."""

@@ -15,7 +15,6 @@ from typing import Any
 from rclpy.clock import Clock, ClockType, JumpThreshold
 from rclpy.duration import Duration
 from rclpy.node import Node
-from rclpy.qos import ReliabilityPolicy
 from sensor_msgs.msg import Image
 
 from asymfusion_ros.errors import FrameError
@@ -143,12 +142,9 @@ class Intake:
 
     def _follow_publishers(self) -> None:
         for source in self._inputs.values():
-            if source.follow_publishers():
-                reliable = source.reliability == ReliabilityPolicy.RELIABLE
-                self._node.get_logger().info(
-                    f"{source.topic}: subscribed {'reliable' if reliable else 'best effort'}, "
-                    "as its publishers offer"
-                )
+            change = source.follow_publishers()
+            if change:
+                self._node.get_logger().info(f"{source.topic}: {change}")
 
     def _report_faults(self, now: float) -> None:
         for kind in self._health.silent(now):
