@@ -17,9 +17,17 @@ from asymfusion_ros.errors import UserError
 # name -> (module, what --help says, the extra of setup.py that brings what it needs)
 SUBCOMMANDS = {
     "demo": ("asymfusion_demo.command", "play a recording through the node and picture the masks", "demo"),
-    "train": ("asymfusion_training.train_command", "train a checkpoint from a folder of RGB-D frames", "train"),
-    "evaluate": ("asymfusion_training.evaluate_command", "score a checkpoint on a split of a folder", "train"),
-    "bench": ("asymfusion_ros.engine.bench", "time each stage from camera bytes to labels", ""),
+    "train": (
+        "asymfusion_training.train_command",
+        "train a checkpoint from a folder of RGB-D frames",
+        "train",
+    ),
+    "evaluate": (
+        "asymfusion_training.evaluate_command",
+        "score a checkpoint on a split of a folder",
+        "train",
+    ),
+    "bench": ("asymfusion_ros.bench_command", "time each stage from camera bytes to labels", ""),
     "convert": ("asymfusion_ros.convert_command", "turn a checkpoint of the authors' code into ours", ""),
 }
 

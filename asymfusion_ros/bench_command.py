@@ -1,0 +1,135 @@
+"""`asymfusion bench`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from asymfusion_ros import __version__
+from asymfusion_ros.engine.bench import measure, summary
+from asymfusion_ros.engine.segmenter import Segmenter
+from asymfusion_ros.errors import ConfigError, UserError
+
+EXAMPLES = """\
+  asymfusion bench
+  asymfusion bench --checkpoint model.safetensors --device cuda --size 1280x720 --json bench.json
+  asymfusion bench --modalities rgb --threads 1
+  asymfusion bench --node
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--checkpoint", default="default", help="a .safetensors file (default: the package's)"
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
+    parser.add_argument("--precision", default="auto", help="auto, fp32, fp16 or bf16 (default: %(default)s)")
+    parser.add_argument("--size", default="640x480", help="WIDTHxHEIGHT of the images (default: %(default)s)")
+    parser.add_argument("--modalities", nargs="+", choices=("rgb", "depth"), default=["rgb", "depth"])
+    parser.add_argument("--frames", type=int, default=60, help="frames to time (default: %(default)s)")
+    parser.add_argument("--warm-up", type=int, default=10, help="frames before those (default: %(default)s)")
+    parser.add_argument("--threads", type=int, help="CPU threads (default: torch's choice)")
+    parser.add_argument(
+        "--node",
+        action="store_true",
+        help="also time the ROS node on real topics: what it and the transport add to the engine",
+    )
+    parser.add_argument("--json", type=Path, help="also write the numbers here")
+
+
+def run(args: argparse.Namespace) -> int:
+    width, height = _size(args.size)
+    if args.frames < 1 or args.warm_up < 0:
+        raise UserError(f"--frames {args.frames} must be 1 or more, --warm-up {args.warm_up} 0 or more")
+    if args.threads is not None:
+        if args.threads < 1:
+            raise UserError(f"--threads {args.threads} must be 1 or more")
+        torch.set_num_threads(args.threads)
+    segmenter = Segmenter.from_checkpoint(args.checkpoint, args.device, args.precision)
+    times = measure(segmenter, height, width, args.modalities, args.frames, args.warm_up)
+    report: dict[str, Any] = {
+        "checkpoint": args.checkpoint,
+        "size": [width, height],
+        "modalities": args.modalities,
+        "device": _device_name(segmenter.device),
+        "precision": str(segmenter.dtype).removeprefix("torch."),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "version": __version__,
+        "frames": args.frames,
+        "milliseconds": {stage: summary(values) for stage, values in times.items()},
+        "masks_per_second": round(1000 / summary(times["total"])["p50"], 2),
+    }
+    if args.node:
+        report["node"] = _measure_node(args, height, width)
+    _print(report)
+    if args.json:
+        try:
+            args.json.write_text(json.dumps(report, indent=2) + "\n")
+        except OSError as error:
+            raise UserError(f"cannot write {args.json}: {error.strerror}") from error
+    return 0
+
+
+def _size(text: str) -> tuple[int, int]:
+    parts = text.lower().split("x")
+    if len(parts) != 2 or not all(part.isdigit() and int(part) > 0 for part in parts):
+        raise UserError(f"--size {text!r} is not WIDTHxHEIGHT in pixels, as in 640x480")
+    return int(parts[0]), int(parts[1])
+
+
+def _device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU {platform.processor() or platform.machine()}"
+
+
+def _print(report: dict[str, Any]) -> None:
+    width, height = report["size"]
+    print(
+        f"{report['checkpoint']} on {report['device']}, {report['precision']}, {report['threads']} threads: "
+        f"{' + '.join(report['modalities'])} {width}x{height}, {report['frames']} frames"
+    )
+    print(f"{'stage':12} {'p50 ms':>9} {'p95 ms':>9}")
+    for stage, values in report["milliseconds"].items():
+        print(f"{stage:12} {values['p50']:9.2f} {values['p95']:9.2f}")
+    print(f"{report['masks_per_second']} masks a second (from the median of the total)")
+    if "node" in report:
+        node = report["node"]
+        print(
+            f"node: {node['loop']['p50']:.2f} ms from publishing a pair to having its mask = engine "
+            f"{node['engine']['p50']:.2f} + transport {node['transport']['p50']:.2f} + the node's own "
+            f"{node['own_ms']:.2f} ({100 * node['own_share']:.1f} % of the engine)"
+        )
+
+
+def _measure_node(args: argparse.Namespace, height: int, width: int) -> dict[str, Any]:
+    if importlib.util.find_spec("rclpy") is None:
+        raise ConfigError("--node needs ROS 2: source a distribution, or install the extra ros-wheels")
+    # A benchmark never joins a robot's network.
+    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    os.environ.setdefault("ROS_LOCALHOST_ONLY", "1")  # its name in Humble
+    from asymfusion_ros.ros.bench import measure_node
+
+    times = measure_node(
+        {"checkpoint": args.checkpoint, "device": args.device, "precision": args.precision},
+        height,
+        width,
+        args.frames,
+        args.warm_up,
+    )
+    report: dict[str, Any] = {part: summary(values) for part, values in times.items()}
+    # Frame by frame: the three were measured one after the other on the same images.
+    own = [
+        loop - engine - way for loop, engine, way in zip(*(times[k] for k in ("loop", "engine", "transport")))
+    ]
+    report["own_ms"] = summary(own)["p50"]
+    report["own_share"] = round(report["own_ms"] / report["engine"]["p50"], 4)
+    return report
