@@ -103,11 +103,14 @@ class Rig:
         self, checkpoint: Path, qos: QoSProfile = RELIABLE, listen: tuple[str, ...] = ("mask",), **values: Any
     ) -> None:
         self.context = rclpy.Context()
-        # A domain for each: what is left of the last rig must not be taken for a part of this one.
-        self.domain = 1 + next(_rigs) % DOMAINS
+        # A domain and a namespace for each: neither what is left of the last rig nor another test run on this
+        # machine must be taken for a part of this one.
+        number = next(_rigs)
+        self.domain = 1 + number % DOMAINS
+        self.namespace = f"/rig_{os.getpid()}_{number}"
         rclpy.init(context=self.context, domain_id=self.domain)
         self.executor = SingleThreadedExecutor(context=self.context)
-        self.client = rclpy.create_node("test_client", context=self.context)
+        self.client = rclpy.create_node("test_client", namespace=self.namespace, context=self.context)
         self.received: dict[str, list[Any]] = {}
         self.log: list[str] = []
         self.client.create_subscription(Log, "/rosout", self._on_log, LATCHED)
@@ -117,12 +120,14 @@ class Rig:
         self.depth: Any = self.client.create_publisher(Image, DEPTH_TOPIC, qos)
         overrides = [Parameter("checkpoint", value=str(checkpoint))]
         overrides += [Parameter(name, value=value) for name, value in values.items()]
-        self.node = SegmentationNode(context=self.context, parameter_overrides=overrides)
+        self.node = SegmentationNode(
+            context=self.context, namespace=self.namespace, parameter_overrides=overrides
+        )
         self.executor.add_node(self.client)
         self.executor.add_node(self.node)
 
     def _on_log(self, entry: Log) -> None:
-        if entry.name == "segmentation":
+        if entry.name == f"{self.namespace[1:]}.segmentation":
             self.log.append(entry.msg)
 
     def listen(self, topic: str) -> None:
@@ -138,8 +143,8 @@ class Rig:
     def connected(self) -> bool:
         publishers = [p for p in (self.rgb, self.depth) if p is not None]
         inputs = all(publisher.get_subscription_count() == 1 for publisher in publishers)
-        listening = all(self.client.count_publishers(f"/segmentation/{topic}") for topic in self.received)
-        heard = all(self.node.count_subscribers(f"/segmentation/{topic}") for topic in self.received)
+        listening = all(self.client.count_publishers(f"segmentation/{topic}") for topic in self.received)
+        heard = all(self.node.count_subscribers(f"segmentation/{topic}") for topic in self.received)
         wanted = self.node._outputs.wanted() == set(self.received)
         return inputs and listening and heard and wanted
 

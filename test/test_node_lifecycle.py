@@ -35,7 +35,7 @@ def make_rig(checkpoint, monkeypatch):  # noqa: F811
 
 
 def call(rig, kind, name, request):
-    client = rig.client.create_client(kind, f"/segmentation/{name}")
+    client = rig.client.create_client(kind, f"segmentation/{name}")
     rig.until(client.service_is_ready)
     future = client.call_async(request)
     rig.until(future.done)
@@ -76,7 +76,7 @@ def test_a_manager_takes_the_node_through_every_state(make_rig):
     assert change(rig, Transition.TRANSITION_DEACTIVATE).success
     assert change(rig, Transition.TRANSITION_CLEANUP).success
     assert state(rig) == "unconfigured"
-    rig.until(lambda: rig.client.count_publishers("/segmentation/mask") == 0)
+    rig.until(lambda: rig.client.count_publishers("segmentation/mask") == 0)
 
     assert change(rig, Transition.TRANSITION_CONFIGURE).success
     assert change(rig, Transition.TRANSITION_ACTIVATE).success
