@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,6 +13,11 @@ from torch import Tensor
 
 from asymfusion_ros.errors import CheckpointError
 
+# What unpickling a file that is damaged, or none, raises besides UnpicklingError.
+DAMAGED = (
+    ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, MemoryError, OSError,
+    RuntimeError, TypeError, ValueError, struct.error,
+)  # fmt: skip
 WRAPPERS = ("segmenter", "state_dict", "model")  # keys that training scripts put a state dict under
 
 
@@ -34,9 +40,11 @@ def load_tensors(path: str | Path) -> Mapping[str, Tensor]:
             f"{path} is no torch file, or holds more than tensors and numbers, which could run code: "
             "save its state dict alone with torch.save"
         ) from error
-    except (RuntimeError, EOFError, ValueError, OSError) as error:
-        reason = (str(error).splitlines() or ["it is empty"])[0]
-        raise CheckpointError(f"{path} is damaged or no torch file: {reason}") from error
+    except DAMAGED as error:
+        reason = (str(error).splitlines() or ["it ends too soon"])[0]
+        raise CheckpointError(
+            f"{path} is damaged or no torch file ({type(error).__name__}: {reason})"
+        ) from error
     for key in WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]

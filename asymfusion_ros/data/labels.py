@@ -46,6 +46,9 @@ class LabelSet:
             raise ConfigError(f"labels: the class names of {self.name!r} are not all different")
         if len(self.colours) != len(self.names):
             raise ConfigError(f"labels: {len(self.colours)} colours for {len(self.names)} classes")
+        wrong = next((c for c in self.colours if not (0 <= min(c) and max(c) <= 255)), None)
+        if wrong is not None:
+            raise ConfigError(f"labels: {wrong} is no colour: red, green and blue are 0 to 255")
 
     def __len__(self) -> int:
         return len(self.names)

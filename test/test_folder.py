@@ -1,0 +1,157 @@
+"""The folder format: what is read, and that every error names the file."""
+
+import cv2
+import numpy as np
+import pytest
+from helpers import CLASSES, write_description, write_folder
+
+from asymfusion_ros.data.folder import Folder
+from asymfusion_ros.data.labels import NYU40
+from asymfusion_ros.errors import UserError
+
+
+@pytest.fixture
+def root(tmp_path):
+    return write_folder(tmp_path / "stripes", frames=2)
+
+
+def picture(path, array):
+    assert cv2.imwrite(str(path), np.asarray(array))
+
+
+def one_frame(root, rgb, depth, label):
+    """Replaces frame0."""
+    picture(root / "rgb" / "frame0.png", np.asarray(rgb, np.uint8)[..., ::-1])
+    picture(root / "depth" / "frame0.png", depth)
+    picture(root / "label" / "frame0.png", np.asarray(label, np.uint8))
+
+
+def test_a_frame_by_hand(root):
+    one_frame(
+        root,
+        [[[1, 2, 3], [4, 5, 6]]],
+        np.array([[0, 1500]], np.uint16),
+        [[2, 255]],
+    )
+    sample = Folder(root).read("frame0")
+    assert sample.name == "frame0"
+    assert sample.rgb.tolist() == [[[1, 2, 3], [4, 5, 6]]]
+    assert sample.depth.dtype == np.float32
+    assert sample.depth[0].tolist() == pytest.approx([0.0, 1.5])
+    assert sample.label.tolist() == [[2, 255]]
+    assert (sample.rgb.dtype, sample.label.dtype) == (np.uint8, np.uint8)
+
+
+def test_depth_of_8_bits_and_its_scale(root):
+    one_frame(root, np.zeros((1, 2, 3)), np.array([[10, 255]], np.uint8), [[0, 1]])
+    write_description(root, depth_scale=0.04)
+    assert Folder(root).read("frame0").depth[0].tolist() == pytest.approx([0.4, 10.2])
+
+
+def test_void_may_be_another_value(root):
+    one_frame(root, np.zeros((1, 3, 3)), np.ones((1, 3), np.uint16), [[0, 99, 255]])
+    write_description(root, void=99)
+    assert Folder(root).read("frame0").label.tolist() == [[0, 255, 255]]
+
+
+def test_a_frame_without_its_label(root):
+    (root / "label" / "frame0.png").unlink()
+    assert Folder(root).read("frame0", with_label=False).label is None
+
+
+def test_jpg_colour(root):
+    image = cv2.imread(str(root / "rgb" / "frame0.png"))
+    (root / "rgb" / "frame0.png").unlink()
+    cv2.imwrite(str(root / "rgb" / "frame0.jpg"), image, [cv2.IMWRITE_JPEG_QUALITY, 100])
+    # only roughly: jpg loses a little
+    assert abs(Folder(root).read("frame0").rgb[5, 5].astype(int) - image[5, 5, ::-1]).max() < 12
+
+
+def test_labels_and_splits(root):
+    folder = Folder(root)
+    assert (folder.name, folder.labels.names) == ("stripes", CLASSES)
+    assert folder.names("train") == ["frame0", "frame1"]
+    (root / "odd.txt").write_text("\n a frame 7 \r\n\nframe1")
+    assert folder.names("odd") == ["a frame 7", "frame1"]
+    write_description(root, labels="nyu40")
+    assert Folder(root).labels is NYU40
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("", "it needs name, labels, depth_scale"),
+        ("name: x\nlabels: [a, b]\n", "KeyError: 'depth_scale'"),
+        ("name: x\nlabels: [a, b\n", "ParserError"),
+        ("name: x\nlabels: nyu41\ndepth_scale: 1\n", "'nyu41' is not built in"),
+        ("name: x\nlabels: 5\ndepth_scale: 1\n", "TypeError"),
+        ("name: x\nlabels: [a]\ndepth_scale: 1\n", "1 classes"),
+        ("name: x\nlabels: [a, b]\ndepth_scale: metres\n", "'metres'"),
+        ("name: x\nlabels: [a, b]\ndepth_scale: 0\n", "depth_scale is 0.0"),
+        ("name: x\nlabels: [a, b]\ndepth_scale: .nan\n", "depth_scale is nan"),
+        ("name: x\nlabels: [a, b]\ndepth_scale: 1\nvoid: 300\n", "void is 300"),
+        ("name: x\nlabels: [a, b]\ndepth_scale: 1\nvoid: none\n", "'none'"),
+        ("- name\n- labels\n", "it needs name"),
+        ("\x00\xff", "dataset.yaml is wrong"),
+    ],
+)
+def test_a_wrong_description(root, text, named):
+    (root / "dataset.yaml").write_bytes(text.encode("latin-1"))
+    with pytest.raises(UserError) as caught:
+        Folder(root)
+    assert str(root / "dataset.yaml") in str(caught.value)
+    assert named in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_no_folder(tmp_path):
+    with pytest.raises(UserError, match=r"nowhere is not a data set: there is no .*nowhere/dataset\.yaml"):
+        Folder(tmp_path / "nowhere")
+
+
+def test_splits_that_are_not_there(root):
+    folder = Folder(root)
+    with pytest.raises(UserError, match=r"'test' is missing: no .*test\.txt \(splits there: train, val\)"):
+        folder.names("test")
+    (root / "test.txt").write_text("\n \n")
+    with pytest.raises(UserError, match=r"'test' is empty: .*test\.txt lists no frames"):
+        folder.names("test")
+
+
+@pytest.mark.parametrize("part", ["rgb", "depth", "label"])
+def test_an_image_that_is_missing_or_broken(root, part):
+    path = root / part / "frame0.png"
+    path.write_bytes(path.read_bytes()[:20])
+    with pytest.raises(UserError, match=rf"{part}/frame0\.png does not decode"):
+        Folder(root).read("frame0")
+    path.write_bytes(b"")
+    with pytest.raises(UserError, match=rf"{part}/frame0\.png does not decode"):
+        Folder(root).read("frame0")
+    path.unlink()
+    with pytest.raises(UserError, match=rf"{part}/frame0\.(jpg|png) is missing"):
+        Folder(root).read("frame0")
+
+
+@pytest.mark.parametrize(
+    ("part", "image", "named"),
+    [
+        (
+            "depth",
+            np.zeros((48, 32), np.uint16),
+            r"depth/frame0\.png is 32x48, but .*frame0\.png is 64x48",
+        ),
+        ("label", np.zeros((24, 64), np.uint8), r"label/frame0\.png is 64x24, but .*frame0\.png is 64x48"),
+        ("depth", np.zeros((48, 64, 3), np.uint8), r"depth/frame0\.png has 3 channels"),
+        ("label", np.zeros((48, 64, 3), np.uint8), r"label/frame0\.png is not an 8-bit image of one channel"),
+        ("label", np.zeros((48, 64), np.uint16), r"label/frame0\.png is not an 8-bit image"),
+        (
+            "label",
+            np.full((48, 64), 3, np.uint8),
+            r"label/frame0\.png has label 3, but stripes has classes 0 to 2 and void 255",
+        ),
+    ],
+)
+def test_an_image_that_does_not_fit(root, part, image, named):
+    picture(root / part / "frame0.png", image)
+    with pytest.raises(UserError, match=named):
+        Folder(root).read("frame0")
