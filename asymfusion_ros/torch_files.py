@@ -6,6 +6,7 @@ import pickle
 import struct
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,7 +31,7 @@ def load_tensors(path: str | Path) -> Mapping[str, Tensor]:
     if not path.is_file():
         raise CheckpointError(f"{path} does not exist")
     # Scores are often saved along as numpy scalars, which are data and no code, under either module's name.
-    scalar = np.float64(0).__reduce__()[0]
+    scalar: Any = np.float64(0).__reduce__()[0]
     harmless = [(scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
     try:
         with torch.serialization.safe_globals([*harmless, np.dtype, type(np.dtype(np.float64))]):
