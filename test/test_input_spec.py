@@ -50,11 +50,12 @@ def test_colour_is_normalised_channel_by_channel():
 
 
 def test_shrinking_averages_colour():
-    # black and white columns alternate; at half the width every pixel sees as much of both
-    image = torch.tensor([0.0, 255.0]).repeat(16).expand(1, 3, 8, 32)
+    # Black and white columns alternate. At a third of the width a pixel's triangle weighs five columns 1, 2,
+    # 3, 2, 1 ninths: 5/9 of its own colour, 4/9 of the other. Taking the nearest ones would give 0 and 1.
+    image = torch.tensor([0.0, 255.0]).repeat(24).expand(1, 3, 8, 48)
     spec = InputSpec(rgb_mean=(0, 0, 0), rgb_std=(255, 255, 255))
-    middle = spec.rgb(image, (8, 16))[0, :, :, 2:-2]
-    assert torch.allclose(middle, torch.tensor(0.5), atol=0.01)
+    middle = spec.rgb(image, (8, 16))[0, 0, 4, 4:8]
+    assert middle.tolist() == pytest.approx([5 / 9, 4 / 9] * 2)  # around columns 13, 16, 19, 22
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf"), float("-inf")])
