@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import struct
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +31,8 @@ def load_tensors(path: str | Path) -> Mapping[str, Tensor]:
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(f"{path} does not exist")
-    # Scores are often saved along as numpy scalars, which are data and no code, under either module's name.
-    scalar: Any = np.float64(0).__reduce__()[0]
-    harmless = [(scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
     try:
-        with torch.serialization.safe_globals([*harmless, np.dtype, type(np.dtype(np.float64))]):
+        with _numpy_scalars_allowed():
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
@@ -52,3 +50,23 @@ def load_tensors(path: str | Path) -> Mapping[str, Tensor]:
     if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
         raise CheckpointError(f"{path} holds no state dict: it must map names to tensors")
     return content
+
+
+def _numpy_scalars_allowed() -> AbstractContextManager[None]:
+    """Scores are often saved along as numpy scalars, which are data and no code.
+
+    Older torch (before 2.5) cannot allow them for one call: there such a file is refused.
+    """
+    if not hasattr(torch.serialization, "safe_globals"):
+        return nullcontext()
+    rebuild: Any = np.float64(0).__reduce__()[0]
+    harmless: list[Any] = [np.dtype, type(np.dtype(np.float64))]
+    for module in ("numpy.core.multiarray", "numpy._core.multiarray"):  # NumPy 1 and 2 write these
+
+        def scalar(*arguments: Any) -> Any:
+            return rebuild(*arguments)
+
+        scalar.__module__ = module  # torch allows by module and name
+        scalar.__qualname__ = "scalar"
+        harmless.append(scalar)
+    return torch.serialization.safe_globals(harmless)

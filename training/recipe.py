@@ -22,6 +22,7 @@ class Recipe:
     pretrained: ``imagenet``, a file's path, or ``none``.
     encoder_rate, decoder_rate: peak learning rates of the one-cycle schedule (alpha learns like the decoder).
     scale: smallest and largest random zoom, relative to the network's input size.
+    norm_momentum: the share of a step's statistics in the running ones that evaluation uses.
     crop: (height, width) of the training windows; None: the network's input size.
     validate_every: epochs between two scorings of ``val`` (the last epoch is always scored).
     modality_dropout: the chance of a step with one random modality absent, so that the checkpoint still
@@ -39,6 +40,7 @@ class Recipe:
     weight_decay: float = 0.01
     warm_up: float = 0.1
     scale: tuple[float, float] = (0.75, 1.75)
+    norm_momentum: float = 0.1
     crop: tuple[int, int] | None = None
     validate_every: int = 1
     modality_dropout: float = 0.1
@@ -50,13 +52,17 @@ class Recipe:
         object.__setattr__(self, "scale", tuple(self.scale))
         if self.crop is not None:
             object.__setattr__(self, "crop", tuple(self.crop))
-            if len(self.crop) != 2 or min(self.crop) < 32:
-                raise ConfigError(f"recipe: crop {self.crop} must be [height, width], 32 or more each")
+            if len(self.crop) != 2 or min(self.crop) < 64:
+                raise ConfigError(f"recipe: crop {self.crop} must be [height, width], 64 or more each")
         for name in ("epochs", "batch", "validate_every"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"recipe: {name} is {getattr(self, name)}; it must be 1 or more")
         if len(self.scale) != 2 or not 0 < self.scale[0] <= self.scale[1]:
             raise ConfigError(f"recipe: scale {self.scale} must be [smallest, largest], both above 0")
+        if not 0 < self.norm_momentum <= 1:
+            raise ConfigError(f"recipe: norm_momentum is {self.norm_momentum}; it must be above 0, at most 1")
+        if "classes" in self.network:
+            raise ConfigError("recipe: network: classes is set by the data; leave it out")
         for name in ("modality_dropout", "depth_holes", "warm_up"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(

@@ -17,6 +17,7 @@ from asymfusion_ros.data.folder import Folder
 from asymfusion_ros.data.input_spec import InputSpec
 from asymfusion_ros.errors import UserError
 from asymfusion_ros.network import SegmentationNetwork, build_network
+from asymfusion_ros.network.modality import PrivateBatchNorm2d
 from asymfusion_training.evaluate import evaluate
 from asymfusion_training.frames import Batch, TrainingFrames
 from asymfusion_training.losses import segmentation_loss
@@ -38,6 +39,9 @@ def train(
     network = build_network(config)
     if recipe.pretrained != "none":
         load_imagenet(network, recipe.pretrained)
+    for module in network.modules():
+        if isinstance(module, PrivateBatchNorm2d):
+            module.momentum = recipe.norm_momentum
     network.to(device, memory_format=torch.channels_last)
     frames = TrainingFrames(folder, "train", recipe, spec)
     val = folder.names("val")

@@ -62,7 +62,7 @@ class SameConv2d(nn.Conv2d):
 
 
 def _norm(config: NetworkConfig, channels: int) -> PrivateBatchNorm2d:
-    return PrivateBatchNorm2d(channels, len(config.modalities), config.private_norms, eps=1e-3, momentum=0.01)
+    return PrivateBatchNorm2d(channels, len(config.modalities), config.private_norms, eps=1e-3)
 
 
 class InvertedResidual(nn.Module):
