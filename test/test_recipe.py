@@ -61,7 +61,7 @@ def test_numbers_as_people_write_them(tmp_path):
         ("crop: [192, wide]", "crop is"),
         ("crop: [192, 16]", "64 or more"),
         ("norm_momentum: 0.0", "norm_momentum is 0.0"),
-        ("network: {classes: 7}", "classes is set by the data",
+        ("network: {classes: 7}", "classes is set by the data"),
         ("network: resnet18", "network is 'resnet18'; it must be a group of settings"),
         ("pretrained: 5", "pretrained is 5; it must be text"),
         ("modality_dropout: 1", "modality_dropout is 1.0"),
