@@ -14,6 +14,7 @@ from torch import Tensor
 from asymfusion_ros.checkpoint import Checkpoint, load_checkpoint
 from asymfusion_ros.data.labels import LabelSet
 from asymfusion_ros.engine.device import choose_device, choose_precision
+from asymfusion_ros.engine.fold import fold_norms
 from asymfusion_ros.engine.frames import Frame
 from asymfusion_ros.engine.postprocess import confidence_at, labels_at
 from asymfusion_ros.engine.preprocess import Uploader, decode_depth, decode_rgb
@@ -59,8 +60,9 @@ class Segmenter:
             raise ConfigError(
                 f"the checkpoint wants {', '.join(sorted(unknown))}; frames have rgb and depth alone"
             )
-        self.network = checkpoint.build().to(self.device)
-        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = checkpoint.build()
+        fold_norms(self.network)
+        self.network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._uploaders = {name: Uploader(self.device) for name in self.modalities}
 
     @classmethod

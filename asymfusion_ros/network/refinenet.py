@@ -37,7 +37,9 @@ class ChainedPooling(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         top = x
         for conv in self.convs:
-            top = conv(F.max_pool2d(top, 5, 1, 2))
+            # The largest of 5 x 5 is the largest of a row of column maxima: 10 comparisons instead of 25.
+            columns = F.max_pool2d(top, (5, 1), 1, (2, 0))
+            top = conv(F.max_pool2d(columns, (1, 5), 1, (0, 2)))
             x = x + top
         return x
 

@@ -1,0 +1,47 @@
+"""Norms made cheap for inference: each becomes one multiply and add, in place.
+
+The convolutions are shared, so a norm cannot be folded into the one before it as is usual: its scale is
+another for each modality.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from asymfusion_ros.network.modality import Present, PrivateBatchNorm2d
+
+
+class FoldedNorm(nn.Module):
+    """What a PrivateBatchNorm2d computes in evaluation mode. It overwrites its input."""
+
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(self, norm: PrivateBatchNorm2d) -> None:
+        super().__init__()
+        self.private = norm.private
+        scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+        self.register_buffer("scale", scale.detach())
+        self.register_buffer("shift", (norm.bias - norm.running_mean * scale).detach())
+
+    def forward(self, x: Tensor, present: Present) -> Tensor:
+        """(P N) x C x H x W, changed in place and returned."""
+        rows = list(present) if self.private else [0]
+        everyone = len(rows) == self.scale.shape[0]  # then present is 0..S-1, and there is nothing to pick
+        shape = (len(rows), 1, x.shape[1], 1, 1)
+        scale, shift = (
+            (table if everyone else table[rows]).view(shape).to(x.dtype) for table in (self.scale, self.shift)
+        )
+        parts = x.unflatten(0, (len(rows), -1))
+        torch.addcmul(shift, parts, scale, out=parts)
+        return x
+
+
+def fold_norms(module: nn.Module) -> None:
+    """Replaces every PrivateBatchNorm2d below ``module``, which afterwards can only infer."""
+    for name, child in module.named_children():
+        if isinstance(child, PrivateBatchNorm2d):
+            module.add_module(name, FoldedNorm(child))
+        else:
+            fold_norms(child)
