@@ -48,6 +48,8 @@ def run(args: argparse.Namespace) -> int:
     width, height = _size(args.size)
     if args.frames < 1 or args.warm_up < 0:
         raise UserError(f"--frames {args.frames} must be 1 or more, --warm-up {args.warm_up} 0 or more")
+    if args.node and set(args.modalities) != {"rgb", "depth"}:
+        raise UserError("--node sends pairs: leave out --modalities")
     if args.threads is not None:
         if args.threads < 1:
             raise UserError(f"--threads {args.threads} must be 1 or more")

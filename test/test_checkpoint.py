@@ -13,8 +13,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from asymfusion_ros import __version__
-from asymfusion_ros.checkpoint import load_checkpoint, save_checkpoint
-from asymfusion_ros.data.labels import LabelSet
+from asymfusion_ros.checkpoint import default_checkpoint, load_checkpoint, save_checkpoint
+from asymfusion_ros.data.labels import NYU40, LabelSet
 from asymfusion_ros.errors import CheckpointError
 from asymfusion_ros.network import build_network
 
@@ -237,3 +237,12 @@ def test_tensors_that_do_not_fit(path):
     save_file(tensors, path, description)
     with pytest.raises(CheckpointError, match=r"ensemble\.alpha has shape none \(it is missing\)"):
         load_checkpoint(path)
+
+
+def test_the_package_carries_a_default():
+    path = default_checkpoint()
+    assert path.stat().st_size <= 16e6
+    checkpoint = load_checkpoint("default")
+    assert checkpoint.labels == NYU40
+    assert checkpoint.config.modalities == ("rgb", "depth")
+    assert {"data", "recipe", "val"} <= set(checkpoint.provenance)

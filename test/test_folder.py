@@ -84,7 +84,8 @@ def test_labels_and_splits(root):
         ("name: x\nlabels: [a, b]\n", "KeyError: 'depth_scale'"),
         ("name: x\nlabels: [a, b\n", "ParserError"),
         ("name: x\nlabels: nyu41\ndepth_scale: 1\n", "'nyu41' is not built in"),
-        ("name: x\nlabels: 5\ndepth_scale: 1\n", "TypeError"),
+        ("name: x\nlabels: 5\ndepth_scale: 1\n", "5 is neither"),
+        ("name: x\nlabels: {0: wall, 1: floor}\ndepth_scale: 1\n", "is neither"),
         ("name: x\nlabels: [a]\ndepth_scale: 1\n", "1 classes"),
         ("name: x\nlabels: [a, b]\ndepth_scale: metres\n", "'metres'"),
         ("name: x\nlabels: [a, b]\ndepth_scale: 0\n", "depth_scale is 0.0"),
@@ -115,6 +116,9 @@ def test_splits_that_are_not_there(root):
         folder.names("test")
     (root / "test.txt").write_text("\n \n")
     with pytest.raises(UserError, match=r"'test' is empty: .*test\.txt lists no frames"):
+        folder.names("test")
+    (root / "test.txt").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UserError, match=r"test\.txt is no UTF-8 text"):
         folder.names("test")
 
 

@@ -5,7 +5,6 @@ import torch
 
 from asymfusion_ros.network import NetworkConfig, build_network
 from asymfusion_ros.network.fusion import (
-    PAPER_OFFSETS,
     Fusion,
     channel_shuffle,
     everyone_else,
@@ -199,10 +198,6 @@ def test_released_variant_keeps_four_fifths_and_shifts_those_alone():
     assert out[0, :8, 1, 1].tolist() == [above] * 2 + [left] * 2 + [right] * 2 + [below] * 2
     assert out[0, 8:].abs().max() == 0
     assert out[1, :8, 1, 1].tolist() == [2.0, 2.0, 4.0, 4.0, 6.0, 6.0, 8.0, 8.0]
-
-
-def test_shift_offsets_are_the_papers():
-    assert PAPER_OFFSETS == ((0, -1), (-1, 0), (0, 1), (1, 0))
 
 
 @pytest.mark.parametrize("training", [True, False])

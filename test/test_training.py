@@ -18,7 +18,7 @@ from asymfusion_training.frames import Batch
 from asymfusion_training.losses import segmentation_loss
 from asymfusion_training.pretrained import load_imagenet
 from asymfusion_training.recipe import Recipe
-from asymfusion_training.train import training_step
+from asymfusion_training.train import rate_share, training_step
 
 RECIPE = """\
 network: {architecture: refinenet_lw, encoder: resnet18, decoder_channels: 16, dropout: 0}
@@ -143,6 +143,10 @@ def test_a_broken_frame_is_named(tmp_path, capsys, broken, workers):
         ("batch: 99", "split 'train' has 8 frames, fewer than a batch of 99"),
         ("network: {encoder: vgg}", "'vgg' is not available"),
         ("epochs: many", "epochs is 'many'"),
+        (
+            "network: {encoder: resnet18, modalities: [rgb, thermal], decoder_channels: 8}",
+            "a folder has rgb and depth alone, not thermal",
+        ),
         ("pretrained: /nowhere/weights.pth", "/nowhere/weights.pth does not exist"),
     ],
 )
@@ -222,3 +226,21 @@ def test_another_class_list_is_refused(run, tmp_path, capsys):
     write_description(data, labels=[*CLASSES, "more"])
     line = refused(capsys, "evaluate", run / "best.safetensors", "--data", data)
     assert "the checkpoint has 3 classes (stripes), but" in line and "has 4 (stripes)" in line
+
+
+def test_schedule_rises_and_falls():
+    shares = [rate_share(step, 100, 0.1) for step in range(100)]
+    assert shares[0] == pytest.approx(1 / 25)
+    assert shares[10] == pytest.approx(1.0)
+    assert shares[5] == pytest.approx((1 + 1 / 25) / 2)  # halfway up the cosine
+    assert shares[55] == pytest.approx(0.5, abs=1e-4)  # halfway down
+    assert shares == sorted(shares[:10]) + sorted(shares[10:], reverse=True)
+    assert shares[99] < 0.001
+
+
+@pytest.mark.parametrize(
+    ("steps", "warm_up"), [(1, 0.0), (1, 0.5), (10, 0.1), (20, 0.05), (5, 0.2), (3, 0.9)]
+)
+def test_schedule_of_few_steps(steps, warm_up):
+    """A warm-up of a single step is where torch's one-cycle schedule divides by zero."""
+    assert all(0 < rate_share(step, steps, warm_up) <= 1 for step in range(steps + 1))

@@ -35,8 +35,8 @@ def augmented(
     scaled = (round(source_width * zoom), round(source_height * zoom))
     shrinks = zoom < 1
     rgb = cv2.resize(sample.rgb, scaled, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-    depth = cv2.resize(sample.depth, scaled, interpolation=cv2.INTER_NEAREST)
-    label = cv2.resize(sample.label, scaled, interpolation=cv2.INTER_NEAREST)
+    depth = cv2.resize(sample.depth, scaled, interpolation=cv2.INTER_NEAREST_EXACT)
+    label = cv2.resize(sample.label, scaled, interpolation=cv2.INTER_NEAREST_EXACT)
 
     top, left = (_start(have, want, rng) for have, want in ((scaled[1], height), (scaled[0], width)))
     rgb = _window(rgb, top, left, size, 127)

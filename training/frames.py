@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 
 from asymfusion_ros.data.folder import Folder, Sample
 from asymfusion_ros.data.input_spec import InputSpec
-from asymfusion_ros.errors import UserError
+from asymfusion_ros.errors import ConfigError, UserError
 from asymfusion_training.augment import augmented
 from asymfusion_training.recipe import Recipe
 
@@ -28,8 +28,16 @@ class Batch:
 
     def inputs(self, modalities: tuple[str, ...], spec: InputSpec, size: tuple[int, int]) -> list[Tensor]:
         """The network's inputs at this (height, width), in the order of its modalities."""
+        check_modalities(modalities)
         made = {"rgb": lambda: spec.rgb(self.rgb, size), "depth": lambda: spec.depth(self.depth, size)}
         return [made[name]() for name in modalities]
+
+
+def check_modalities(modalities: tuple[str, ...]) -> None:
+    """Raises ConfigError for a modality that a folder has no images of."""
+    unknown = sorted(set(modalities) - {"rgb", "depth"})
+    if unknown:
+        raise ConfigError(f"modalities: a folder has rgb and depth alone, not {', '.join(unknown)}")
 
 
 class TrainingFrames(Dataset[Sample]):

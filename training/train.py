@@ -24,6 +24,8 @@ from asymfusion_training.losses import segmentation_loss
 from asymfusion_training.pretrained import load_imagenet
 from asymfusion_training.recipe import Recipe
 
+START_SHARE, END_SHARE = 1 / 25, 1e-5
+
 
 def train(
     recipe: Recipe, recipe_name: str, folder: Folder, output: Path, device: torch.device, workers: int
@@ -51,16 +53,15 @@ def train(
         frames, recipe.batch, shuffle=True, drop_last=True, num_workers=workers, collate_fn=_as_it_is
     )
     optimiser = torch.optim.AdamW(parameter_groups(network, recipe))
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser,
-        [group["lr"] for group in optimiser.param_groups],
-        total_steps=recipe.epochs * len(loader),
-        pct_start=recipe.warm_up,
+    steps = recipe.epochs * len(loader)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimiser, lambda step: rate_share(step, steps, recipe.warm_up)
     )
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot make the folder {output}: {error.strerror}") from error
+    (output / "history.jsonl").unlink(missing_ok=True)  # of an earlier run in the same folder
     best = -math.inf
     started = time.monotonic()
     for epoch in range(recipe.epochs):
@@ -131,6 +132,19 @@ def training_step(
             "encoder_rate and decoder_rate; the last checkpoints are kept"
         )
     return loss
+
+
+def rate_share(step: int, steps: int, warm_up: float) -> float:
+    """The one-cycle schedule: the share of the peak rate at ``step`` of ``steps``.
+
+    A cosine from 1/25 up to 1 over the share ``warm_up`` of the steps, and one down to nearly nothing over
+    the rest (Smith and Topin 2018; torch's own class divides by zero when the warm-up is a single step).
+    """
+    rise = max(warm_up * steps, 1.0)
+    if step < rise:
+        return 1 + (START_SHARE - 1) * (1 + math.cos(math.pi * step / rise)) / 2
+    fall = (step - rise) / max(steps - rise, 1.0)
+    return END_SHARE + (1 - END_SHARE) * (1 + math.cos(math.pi * min(fall, 1.0))) / 2
 
 
 def parameter_groups(network: SegmentationNetwork, recipe: Recipe) -> list[dict[str, object]]:

@@ -66,7 +66,10 @@ class Folder:
         if not path.is_file():
             known = ", ".join(sorted(p.stem for p in self.root.glob("*.txt"))) or "none"
             raise UserError(f"split {split!r} is missing: no {path} (splits there: {known})")
-        lines = path.read_text().splitlines()
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except UnicodeDecodeError as error:
+            raise UserError(f"{path} is no UTF-8 text: it must list one frame name a line") from error
         names = [line.strip() for line in lines if line.strip()]
         if not names:
             raise UserError(f"split {split!r} is empty: {path} lists no frames")

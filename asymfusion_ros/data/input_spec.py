@@ -47,8 +47,10 @@ class InputSpec:
             if len(values) != 3:
                 raise ConfigError(f"input: {name} has {len(values)} values; it needs one each for R, G and B")
             object.__setattr__(self, name, values)
-        if self.height < GRANULE or self.width < GRANULE:
-            raise ConfigError(f"input: {self.width}x{self.height} is too small; at least {GRANULE} a side")
+        if not all(side >= GRANULE and side % GRANULE == 0 for side in (self.height, self.width)):
+            raise ConfigError(
+                f"input: height {self.height} and width {self.width} must be multiples of {GRANULE}"
+            )
         for name in ("depth_std", "depth_max"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"input: {name} is {getattr(self, name)}; it must be positive")

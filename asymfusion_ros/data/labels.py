@@ -70,8 +70,10 @@ class LabelSet:
 
 def label_set(labels: str | Sequence[str], name: str = "custom") -> LabelSet:
     """A built-in label set by its name, or one made of a list of class names called ``name``."""
-    if not isinstance(labels, str):
+    if isinstance(labels, list | tuple):
         return LabelSet(name, tuple(labels))
+    if not isinstance(labels, str):
+        raise ConfigError(f"labels: {labels!r} is neither a built-in set's name nor a list of class names")
     if labels not in BUILT_IN:
         raise ConfigError(f"labels: {labels!r} is not built in ({', '.join(BUILT_IN)}); give a list of names")
     return BUILT_IN[labels]

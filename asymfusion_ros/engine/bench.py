@@ -27,10 +27,10 @@ def measure(
     """
     rng = np.random.default_rng(0)
     times: dict[str, list[float]] = {stage: [] for stage in (*STAGES, "total")}
-    clock = _gpu_clock if segmenter.device.type == "cuda" else _cpu_clock
+    gpu = segmenter.device.type == "cuda"
     for i in tqdm(range(warm_up + frames), desc="bench", unit="frame", leave=False, disable=None):
         rgb, depth = images(rng, height, width)
-        mark, elapsed = clock()
+        mark, elapsed = _gpu_clock(segmenter.device) if gpu else _cpu_clock()
         mark()
         with torch.inference_mode():
             given = segmenter.frames(
@@ -74,16 +74,16 @@ def _cpu_clock() -> Clock:
     return lambda: marks.append(time.perf_counter()), elapsed
 
 
-def _gpu_clock() -> Clock:
+def _gpu_clock(device: torch.device) -> Clock:
     events: list[torch.cuda.Event] = []
 
     def mark() -> None:
         event = torch.cuda.Event(enable_timing=True)
-        event.record()
+        event.record(torch.cuda.current_stream(device))
         events.append(event)
 
     def elapsed() -> list[float]:
-        torch.cuda.synchronize()
+        torch.cuda.synchronize(device)
         return [start.elapsed_time(end) for start, end in itertools.pairwise(events)]
 
     return mark, elapsed

@@ -37,7 +37,7 @@ class Uploader:
         np.copyto(staged.numpy(), data)
         uploaded = staged.to(self.device, non_blocking=True)
         self._copied = torch.cuda.Event()
-        self._copied.record()
+        self._copied.record(torch.cuda.current_stream(self.device))
         return uploaded
 
 
