@@ -1,9 +1,10 @@
 """What the node costs on top of the engine: pairs published, masks awaited.
 
 Node, camera and viewer share one process here, so that one process's scheduling does not hide the node's own
-cost; what crossing processes costs besides, the demo shows. Three times for each frame, on the same images: the engine called directly; the loop through the node; and
-the loop through an echo that answers each pair with a blank mask, which is the transport alone. What is left
-of the second without the other two is the node's own.
+cost; what crossing processes costs besides, the demo shows. Three times for each frame, on the same images:
+the engine called directly; the loop through the node; and the loop through an echo that answers each pair
+with a blank mask, which is the transport alone. What is left of the second without the other two is the
+node's own.
 """
 
 from __future__ import annotations
