@@ -105,10 +105,13 @@ def decode_compressed(data: npt.NDArray[np.uint8], form: str) -> npt.NDArray[np.
     depth = a / (value - b). Raises RecordingError where the bytes cannot be decoded.
     """
     is_depth = "compressedDepth" in form
-    picture = cv2.imdecode(data[12:] if is_depth else data, cv2.IMREAD_UNCHANGED)
+    encoded = data[12:] if is_depth else data
+    # OpenCV answers None to bytes that it does not know, and raises where there are none at all.
+    picture = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED) if encoded.size else None
     if picture is None:
         raise RecordingError(
-            f"a compressed image of format {form!r} does not decode; PNG and JPEG do: record the raw topic"
+            f"a compressed image of {data.size} bytes and format {form!r} does not decode; "
+            "whole PNG and JPEG images do: record the raw topic"
         )
     if not is_depth or not form.startswith("32FC1"):
         return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB) if picture.ndim == 3 else picture

@@ -8,10 +8,13 @@ from collections.abc import Callable
 from rclpy.node import Node
 from sensor_msgs.msg import Image
 
-from asymfusion_demo.player import DEPTH_TOPIC, QOS, RGB_TOPIC
+from asymfusion_demo.assembler import PANEL_WIDTH, ViewAssembler
+from asymfusion_demo.player import QOS
 from asymfusion_demo.recording import NANOSECONDS
 from asymfusion_demo.summary import Statistics
-from asymfusion_demo.views import PANEL_WIDTH, View, ViewAssembler
+from asymfusion_demo.views import View
+from asymfusion_ros.errors import FrameError
+from asymfusion_ros.ros.intake import TOPICS
 
 LARGEST_SET = 60  # pictures and animation frames: a long recording is sampled more thinly
 ANIMATION_STEP = 0.25  # seconds
@@ -28,27 +31,29 @@ class Sampler:
         self._slots: set[int] = set()
 
     def offer(self, offset: int, view: Callable[[int], View]) -> None:
-        """``offset``: nanoseconds since the first RGB stamp. ``view`` makes the view of a width if wanted."""
+        """``offset``: nanoseconds since the first RGB stamp. ``view`` makes the view of a width if wanted;
+        where it raises, the next view offered takes the place.
+        """
         slot = int(offset / (self.interval * NANOSECONDS))
         if slot not in self._slots:
-            self._slots.add(slot)
             self.views.append(view(self.width))
+            self._slots.add(slot)
 
 
 class Collector:
-    """Subscribes to the inputs and to ``node_name``'s mask and overlay. ``seconds``: of the recording."""
+    """Subscribes to the inputs and to ``node_name``'s mask and overlay. ``seconds``: of the recording.
 
-    def __init__(self, node: Node, node_name: str, seconds: float) -> None:
+    ``say`` gets a line for each kind of image that has to be converted or cannot be drawn.
+    """
+
+    def __init__(self, node: Node, node_name: str, seconds: float, say: Callable[[str], None]) -> None:
         self.statistics = Statistics()
         self.pictures = Sampler(max(1.0, seconds / LARGEST_SET), PANEL_WIDTH)
         self.animation = Sampler(max(ANIMATION_STEP, seconds / LARGEST_SET), ANIMATION_WIDTH)
-        self._assembler = ViewAssembler()
-        topics = {
-            "rgb": RGB_TOPIC,
-            "depth": DEPTH_TOPIC,
-            "mask": f"{node_name}/mask",
-            "overlay": f"{node_name}/overlay",
-        }
+        self._assembler = ViewAssembler(say)
+        self._say = say
+        self._faults: set[str] = set()
+        topics = {**TOPICS, "mask": f"{node_name}/mask", "overlay": f"{node_name}/overlay"}
         for kind, topic in topics.items():
             node.create_subscription(Image, topic, self._receiver(kind), QOS)
 
@@ -65,12 +70,19 @@ class Collector:
             if kind == "mask":
                 self.statistics.masks.setdefault(stamp, at)
             self._assembler.add(kind, stamp, message)
-            if kind in ("mask", "overlay") and self._assembler.complete(stamp):
+            # Topics are delivered side by side: any of the three may come last.
+            if kind != "depth" and self._assembler.complete(stamp):
                 self._sample(stamp)
 
         return receive
 
     def _sample(self, stamp: int) -> None:
         offset = stamp - min(self.statistics.masks)
-        for sampler in (self.pictures, self.animation):
-            sampler.offer(offset, lambda width: self._assembler.view(stamp, width))
+        try:
+            for sampler in (self.pictures, self.animation):
+                sampler.offer(offset, lambda width: self._assembler.view(stamp, width))
+        except FrameError as error:
+            # One picture less; the masks are counted all the same. A stream of such images is one line.
+            if str(error) not in self._faults:
+                self._faults.add(str(error))
+                self._say(f"no picture of an image: {error}")

@@ -27,6 +27,12 @@ from asymfusion_ros import __version__
 from asymfusion_ros.checkpoint import load_checkpoint
 from asymfusion_ros.errors import ConfigError
 
+# The files of a run. The pictures' numbers have two digits, or three after a jump of the stamps.
+OWN_FILES = (
+    *("second_[0-9][0-9].png", "second_[0-9][0-9][0-9].png", "contact_sheet.png", "animation.webp"),
+    *("summary.json", "node.log", "player.log"),
+)
+
 EXAMPLES = """\
   asymfusion demo
   asymfusion demo --recording kitchen.bag --slop 0.05
@@ -109,8 +115,7 @@ def prepare_output(folder: Path | None) -> Path:
         folder = Path("demo/output") if in_checkout else Path("asymfusion_demo")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        earlier = ("second_*.png", "contact_sheet.png", "animation.webp", "summary.json", "*.log")
-        for path in (path for pattern in earlier for path in folder.glob(pattern)):
+        for path in [path for pattern in OWN_FILES for path in folder.glob(pattern)]:
             path.unlink()
     except OSError as error:
         raise ConfigError(f"--output {folder} cannot be used: {error.strerror or error}") from error

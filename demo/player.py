@@ -7,7 +7,6 @@ does as JSON, a line an event, on its standard output.
 from __future__ import annotations
 
 import argparse
-import array
 import json
 import sys
 import time
@@ -27,9 +26,9 @@ from sensor_msgs.msg import CameraInfo, Image
 from asymfusion_demo.recording import NANOSECONDS, Calibration, Recording, Sample
 from asymfusion_demo.sources import add_arguments, open_recording
 from asymfusion_ros.errors import UserError
+from asymfusion_ros.ros.images import message_data
+from asymfusion_ros.ros.intake import TOPICS
 
-RGB_TOPIC = "rgb/image_rect_color"
-DEPTH_TOPIC = "depth_registered/image_rect"
 CAMERA_INFO_TOPIC = "rgb/camera_info"
 
 # As camera drivers publish: reliable, so that subscribers of either kind match.
@@ -42,14 +41,12 @@ class PlayerError(UserError):
     """Nobody listens: playing would be in vain."""
 
 
-def image_message(sample: Sample, stamp: Time) -> Image:
+def sample_message(sample: Sample, stamp: Time) -> Image:
     """The sample as sensor_msgs/Image, its bytes unchanged."""
     message = Image(height=sample.height, width=sample.width, encoding=sample.encoding, step=sample.step)
     message.header.stamp, message.header.frame_id = stamp, sample.frame_id
     message.is_bigendian = int(sample.bigendian)
-    data = array.array("B")
-    data.frombytes(sample.data)
-    message.data = data
+    message.data = message_data(sample.data)
     return message
 
 
@@ -72,8 +69,7 @@ class Player:
     def __init__(self, node: Node) -> None:
         self._node = node
         self._images: dict[str, Publisher] = {
-            "rgb": node.create_publisher(Image, RGB_TOPIC, QOS),
-            "depth": node.create_publisher(Image, DEPTH_TOPIC, QOS),
+            kind: node.create_publisher(Image, topic, QOS) for kind, topic in TOPICS.items()
         }
         self._camera_info = node.create_publisher(CameraInfo, CAMERA_INFO_TOPIC, QOS)
 
@@ -116,7 +112,7 @@ class Player:
         for sample in recording:
             # The message is built before the wait, so that it leaves on time.
             stamp = wall + sample.stamp
-            message = image_message(sample, to_time(stamp))
+            message = sample_message(sample, to_time(stamp))
             time.sleep(max(0, beginning + sample.due - time.monotonic_ns()) / NANOSECONDS)
             if sample.kind == "rgb" and sample.calibration is not None:
                 info = camera_info_message(sample.calibration, sample.frame_id, message.header.stamp)

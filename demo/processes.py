@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import queue
+import shutil
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,7 +20,8 @@ class Child:
     """A process whose standard error (and output, unless it is read as events) goes to ``log``.
 
     In a session of its own, so that Ctrl-C reaches the parent alone, which then stops its children in
-    order. A context manager: leaving it stops the process.
+    order. A context manager: leaving it stops the process. Where this process is killed and cannot do that,
+    Linux ends the child, if util-linux's setpriv is installed.
     """
 
     def __init__(self, name: str, command: Sequence[str], log: Path, read_events: bool = False) -> None:
@@ -27,14 +30,16 @@ class Child:
         self._events: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         with log.open("ab") as file:
             self.process = subprocess.Popen(
-                command,
+                _ending_with_parent(command),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE if read_events else file,
                 stderr=file,
                 start_new_session=True,
             )
+        self._reader: threading.Thread | None = None
         if read_events:
-            threading.Thread(target=self._read, name=f"{name} events", daemon=True).start()
+            self._reader = threading.Thread(target=self._read, name=f"{name} events", daemon=True)
+            self._reader.start()
 
     def __enter__(self) -> Child:
         return self
@@ -47,6 +52,11 @@ class Child:
     @property
     def running(self) -> bool:
         return self.process.poll() is None
+
+    @property
+    def ended(self) -> bool:
+        """Whether the process has ended and ``events`` has all that it told: the reading lags behind."""
+        return not self.running and (self._reader is None or not self._reader.is_alive())
 
     def events(self) -> Iterator[dict[str, Any]]:
         """The events that have come since the last call, without waiting."""
@@ -77,3 +87,9 @@ class Child:
                 else:  # a library underneath that prints
                     log.write(line)
                     log.flush()
+
+
+def _ending_with_parent(command: Sequence[str]) -> list[str]:
+    # The kernel sends SIGTERM. setpriv sets this up after the fork, where Python's preexec_fn may deadlock.
+    setpriv = shutil.which("setpriv") if sys.platform == "linux" else None
+    return [*([setpriv, "--pdeathsig", "TERM", "--"] if setpriv else []), *command]

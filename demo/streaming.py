@@ -69,7 +69,7 @@ def play_through_node(
         stack.callback(rclpy.try_shutdown)
         ros_node = rclpy.create_node(COLLECTOR)
         stack.callback(ros_node.destroy_node)
-        collector = Collector(ros_node, NODE, recording.seconds)
+        collector = Collector(ros_node, NODE, recording.seconds, say)
         executor = SingleThreadedExecutor()
         stack.callback(executor.shutdown)
         executor.add_node(ros_node)
@@ -112,7 +112,8 @@ class _Run:
 
     def look(self) -> None:
         """Takes note of the player's events. Raises DemoError where a process has failed."""
-        player_ran = self._player.running
+        # Asked before the events are taken: what came with the end is then among them.
+        player_ended = self._player.ended
         for event in self._player.events():
             self._take(event)
         if not self._node.running:
@@ -120,7 +121,7 @@ class _Run:
                 f"the node ended with exit code {self._node.process.returncode}; "
                 f"the end of {self._node.log}:\n{self._node.tail()}"
             )
-        if self._finished is None and not player_ran:
+        if self._finished is None and player_ended:
             raise DemoError(f"the player failed; the end of {self._player.log}:\n{self._player.tail()}")
 
     def is_over(self) -> bool:

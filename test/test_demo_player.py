@@ -1,6 +1,8 @@
 """The player over real DDS: what a subscriber gets is what was recorded, when it was due."""
 
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -15,15 +17,17 @@ from sensor_msgs.msg import CameraInfo, Image  # noqa: E402
 
 from asymfusion_demo.player import (  # noqa: E402
     CAMERA_INFO_TOPIC,
-    DEPTH_TOPIC,
     QOS,
-    RGB_TOPIC,
     Player,
     PlayerError,
+    sample_message,
+    to_time,
     wait_until_active,
 )
 from asymfusion_demo.recording import NANOSECONDS, Calibration, Sample  # noqa: E402
 
+# What a user remaps: written out here, so that neither side can change them alone.
+RGB_TOPIC, DEPTH_TOPIC = "rgb/image_rect_color", "depth_registered/image_rect"
 MS = 1_000_000
 
 
@@ -111,3 +115,15 @@ def test_without_a_subscriber_it_says_who_is_missing(context):
 def test_without_the_node_it_does_not_wait_for_ever(context):
     with pytest.raises(PlayerError, match=r"segmentation is not active after 0\.3 s"):
         wait_until_active(rclpy.create_node("player", context=context), "segmentation", timeout=0.3)
+
+
+def test_an_image_without_data_is_sent_as_it_was_recorded():
+    sample = Sample("rgb", 0, 0, "camera", 4, 6, "rgb8", 18, np.empty(0, np.uint8))
+    message = sample_message(sample, to_time(0))
+    assert (message.height, message.width, message.step, len(message.data)) == (4, 6, 18, 0)
+
+
+def test_the_player_starts_without_torch():
+    # Loading it takes seconds, which the player would spend before it says anything.
+    command = "import sys, asymfusion_demo.player; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", command]).returncode == 0

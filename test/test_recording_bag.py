@@ -137,6 +137,20 @@ def test_bytes_that_do_not_decode_are_refused():
         decode_compressed(np.arange(100, dtype=np.uint8), "jpeg")
 
 
+@pytest.mark.parametrize("size", [0, 4, 12])
+@pytest.mark.parametrize("form", ["jpeg", "16UC1; compressedDepth", "32FC1; compressedDepth"])
+def test_an_image_cut_short_is_refused(size, form):
+    with pytest.raises(RecordingError, match=f"{size} bytes .*'{form}' does not decode"):
+        decode_compressed(np.zeros(size, np.uint8), form)
+
+
+def test_an_empty_image_in_a_bag_is_refused(tmp_path):
+    messages = pictures(1)
+    messages[0] = (COLOUR, messages[0][1], compressed(100 * SECOND, b"", "jpeg"))
+    with pytest.raises(RecordingError, match="0 bytes"):
+        list(BagRecording(write_bag(tmp_path / "bag", messages)))
+
+
 def topic(name: str, encoding: str, is_compressed: bool = False) -> ImageTopic:
     return ImageTopic(name, encoding, is_compressed, 10, 1)
 

@@ -117,8 +117,14 @@ def image_message(header: Header, image: npt.NDArray[np.uint8], encoding: str) -
     height, width = image.shape[:2]
     message = Image(header=header, height=height, width=width, encoding=encoding, is_bigendian=0)
     message.step = image.nbytes // height
-    # rclpy takes an array.array over as it is; a list or bytes would be checked number by number.
-    data = array.array("B")
-    data.frombytes(memoryview(image).cast("B"))
-    message.data = data
+    message.data = message_data(image)
     return message
+
+
+def message_data(image: npt.NDArray[np.uint8]) -> array.array[int]:
+    """A copy of contiguous bytes for a message's ``data``. rclpy takes an array.array over as it is; a list
+    or bytes would be checked number by number.
+    """
+    data = array.array("B")
+    data.frombytes(image)
+    return data
