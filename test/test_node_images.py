@@ -138,6 +138,13 @@ def test_a_bayer_image_is_converted_and_the_log_says_by_what(rig, stamp):
     rig.until(lambda: rig.said("bayer_rggb8 images are converted to rgb8 by"))
 
 
+def test_an_image_that_cannot_be_converted_is_named_and_the_next_pair_is_segmented(rig, stamp):
+    pytest.importorskip("rosbags.image", reason="needs rosbags-image")
+    rig.send(image(GREY[:, :3], "yuyv", stamp, pad=9), image(distances(), "16UC1", stamp))
+    rig.until(lambda: rig.said("a pair was skipped", RGB_NAME, "republish it as rgb8"))
+    rig.good_pair_is_segmented(stamp + SECOND)
+
+
 def changed(message, **fields):
     for name, value in fields.items():
         setattr(message, name, value)
@@ -152,12 +159,14 @@ BAD_RGB = {
     "short step": ({"step": WIDTH}, "step is 64"),
     "no pixels": ({"height": 0, "width": 0}, "no pixels"),
     "zero stamp": ({"header": header(0)}, "stamp is zero"),
+    "negative stamp": ({"header": header(-3 * SECOND)}, "stamp is negative (-3 s)"),
 }
 BAD_DEPTH = {
     "encoding": ({"encoding": "8UC3"}, "'8UC3' is not depth"),
     "short data": ({"height": HEIGHT + 1}, "cut short"),
     "no pixels": ({"width": 0}, "no pixels"),
     "zero stamp": ({"header": header(0)}, "stamp is zero"),
+    "negative stamp": ({"header": header(-3 * SECOND)}, "stamp is negative (-3 s)"),
 }
 
 
@@ -209,7 +218,8 @@ def test_depth_without_a_valid_pixel_leaves_rgb_alone(
 ):
     rig.send(image(RGB, "rgb8", stamp), image(depth, encoding, stamp))
     np.testing.assert_array_equal(pixels_of(rig.mask(stamp)), expected_labels(checkpoint, RGB, None))
-    rig.until(lambda: rig.said("no pixel of the 64x48 depth image is valid", "RGB is segmented alone"))
+    words = (DEPTH_NAME, "no pixel of the 64x48 depth image is valid", "RGB is segmented alone")
+    rig.until(lambda: rig.said(*words))
     rig.good_pair_is_segmented(stamp + SECOND)
 
 

@@ -1,19 +1,16 @@
 """Who is silent, who jumped, who doesn't pair; and how often a line is said."""
 
-from asymfusion_ros.stream.health import StreamHealth, TopicHealth, TopicState
+from asymfusion_ros.stream.health import StreamHealth, TopicHealth
 from asymfusion_ros.stream.throttle import Throttle
 
 MS = 1_000_000
 SECOND = 1000 * MS
 
 
-def test_a_topic_goes_from_never_seen_to_alive_to_silent():
+def test_silence_is_counted_from_the_start_and_from_the_last_message():
     topic = TopicHealth(started=100.0)
-    assert topic.state(101.0, silent_after=3.0) is TopicState.NEVER_SEEN
     assert topic.silence(101.0) == 1.0
     topic.arrived(102.0, 5 * SECOND)
-    assert topic.state(104.9, 3.0) is TopicState.ALIVE
-    assert topic.state(105.0, 3.0) is TopicState.SILENT
     assert topic.silence(106.0) == 4.0
 
 
@@ -23,7 +20,6 @@ def test_only_a_step_back_beyond_disorder_is_a_jump():
     assert not topic.arrived(1.1, 5 * SECOND - 100 * MS)
     assert topic.arrived(1.2, 5 * SECOND - 101 * MS)
     assert not topic.arrived(1.3, 5 * SECOND - 80 * MS)
-    assert topic.jumps == 1
 
 
 def test_slow_drift_backwards_in_small_steps_is_noticed():
@@ -76,7 +72,7 @@ def test_a_pair_ends_the_complaint_until_both_bring_something_new():
 
 def test_a_line_is_said_once_a_period_for_each_key_and_counts_what_it_held_back():
     now = [0.0]
-    throttle = Throttle(5.0, lambda: now[0])
+    throttle = Throttle(5.0, 60.0, lambda: now[0])
     assert throttle.admit("rgb") == 0
     assert throttle.admit("depth") == 0
     now[0] = 4.9
@@ -90,8 +86,27 @@ def test_a_line_is_said_once_a_period_for_each_key_and_counts_what_it_held_back(
     assert throttle.admit("depth") == 0
 
 
+def test_a_fault_that_lasts_is_said_ever_more_rarely_and_starts_over_after_its_end():
+    now = [0.0]
+    throttle = Throttle(5.0, 60.0, lambda: now[0])
+
+    def said(start, end):
+        """When the line is said, coming every half second from ``start`` to ``end`` inclusive."""
+        times = []
+        while start <= end:
+            now[0] = start
+            if throttle.admit("silent") is not None:
+                times.append(start)
+            start += 0.5
+        return times
+
+    assert said(0.0, 255.0) == [0, 5, 15, 35, 75, 135, 195, 255]
+    assert said(257.0, 258.0) == []  # away for less than a period
+    assert said(263.0, 275.0) == [263, 268]
+
+
 def test_once_is_once_until_forgotten():
-    throttle = Throttle(5.0, lambda: 1e9)
+    throttle = Throttle(5.0, 60.0, lambda: 1e9)
     assert [throttle.first("a"), throttle.first("a"), throttle.first("b")] == [True, False, True]
     throttle.forget()
     assert throttle.first("a")

@@ -37,13 +37,6 @@ class NewestSlot(Generic[Item]):
             item, self._item = self._item, None
             return None if self._closed else item
 
-    def clear(self) -> bool:
-        """Drops what waits; True where something did."""
-        with self._condition:
-            dropped = self._item is not None
-            self._item = None
-        return dropped
-
     def close(self) -> None:
         with self._condition:
             self._closed = True

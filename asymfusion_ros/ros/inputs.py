@@ -28,7 +28,7 @@ class ImageInput:
         self._relative_topic = topic
         self._on_message = on_message
         self.topic: str = node.resolve_topic_name(topic)
-        self.reliability = self._offered_reliability()
+        self.reliability = self._wanted_reliability(matching_reliability([]))
         self._generation = 0
         self._current: Any = self._subscribe()
         self._retiring: Any = None
@@ -37,10 +37,16 @@ class ImageInput:
         self._taken: deque[tuple[int, int]] = deque(maxlen=4 * INPUT_DEPTH)
 
     def follow_publishers(self) -> str | None:
-        """Subscribes anew where the publishers now offer another reliability, and says so; None elsewhere."""
-        if self._retiring is not None and self._current_heard:
+        """Subscribes anew where the publishers now offer another reliability, and says so; None elsewhere.
+
+        To be called once in a while, at intervals in which an image that has arrived is also taken in.
+        """
+        if self._retiring is None:
+            # Kept for an interval after the old subscription: the new one may still have held copies.
+            self._taken.clear()
+        elif self._current_heard:
             self._drop_retiring()
-        wanted = self._offered_reliability()
+        wanted = self._wanted_reliability(self.reliability)
         if wanted == self.reliability:
             return None
         if self._retiring is not None:
@@ -49,8 +55,6 @@ class ImageInput:
         self._retiring, self._current_heard = self._current, False
         self._generation += 1
         self._current = self._subscribe()
-        if not self._publishers():
-            return "its publishers are gone: subscribed best effort, which any new one satisfies"
         name = "reliable" if wanted == ReliabilityPolicy.RELIABLE else "best effort"
         return f"subscribed {name}, as its publishers offer"
 
@@ -79,25 +83,26 @@ class ImageInput:
     def _receive(self, generation: int, message: Image) -> None:
         if generation == self._generation:
             self._current_heard = True
+        stamp = (message.header.stamp.sec, message.header.stamp.nanosec)
+        if stamp in self._taken:
+            return
         if self._retiring is not None:
-            stamp = (message.header.stamp.sec, message.header.stamp.nanosec)
-            if stamp in self._taken:
-                return
             self._taken.append(stamp)
         self._on_message(message)
 
     def _drop_retiring(self) -> None:
         self._node.destroy_subscription(self._retiring)
         self._retiring = None
-        self._taken.clear()
 
-    def _offered_reliability(self) -> ReliabilityPolicy:
+    def _wanted_reliability(self, unpublished: ReliabilityPolicy) -> ReliabilityPolicy:
+        """What suits the publishers of now; ``unpublished`` where there are none."""
         # From publishers of another type nothing can be received, whatever they offer.
-        return matching_reliability(
+        offers = [
             publisher.qos_profile.reliability
             for publisher in self._publishers()
             if publisher.topic_type == IMAGE_TYPE
-        )
+        ]
+        return matching_reliability(offers) if offers else unpublished
 
     def _publishers(self) -> list[Any]:
         return list(self._node.get_publishers_info_by_topic(self.topic))

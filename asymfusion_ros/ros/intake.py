@@ -163,8 +163,10 @@ class Intake:
 
 
 def _check(kind: str, message: Image, stamp: int) -> None:
-    if stamp == 0:
-        raise FrameError("its stamp is zero, so it can't be paired: let the driver stamp its images")
+    # message_filters raises at a negative stamp with its lock held, and would block at the next image.
+    if stamp <= 0:
+        value = "zero" if stamp == 0 else f"negative ({stamp / 1e9:g} s)"
+        raise FrameError(f"its stamp is {value}, so it can't be paired: let the driver stamp its images")
     if kind == "rgb":
         check_rgb(message)
     else:

@@ -1,4 +1,4 @@
-"""A node's log, held back so that a fault that comes with every image is one line in five seconds."""
+"""A node's log, held back so that a fault that comes with every image is a line now and then."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from typing import Any
 
 from asymfusion_ros.stream.throttle import Throttle
 
-PERIOD = 5.0  # seconds between two lines about the same thing
+PERIOD = 5.0  # seconds between the first two lines about the same thing; twice as long after each
+LONGEST_PERIOD = 60.0
 
 
 class ThrottledLog:
-    """Writes to an rclpy logger, each ``key`` at most once in PERIOD seconds.
+    """Writes to an rclpy logger, each ``key`` at most once in PERIOD seconds, and ever more rarely, down
+    to once in LONGEST_PERIOD, while it keeps coming.
 
     rclpy's own throttle_duration_sec goes by the line of code that logs: two topics that fail in the same
     way would hide each other.
@@ -20,8 +22,7 @@ class ThrottledLog:
 
     def __init__(self, logger: Any, clock: Callable[[], float] = time.monotonic) -> None:
         self._logger = logger
-        self._throttle = Throttle(PERIOD, clock)
-        self._once = Throttle(PERIOD, clock)
+        self._throttle = Throttle(PERIOD, LONGEST_PERIOD, clock)
 
     def warning(self, key: Hashable, text: str) -> None:
         held_back = self._throttle.admit(key)
@@ -34,17 +35,16 @@ class ThrottledLog:
             self._logger.error(text + _more(held_back))
 
     def info_once(self, key: Hashable, text: str) -> None:
-        if self._once.first(key):
+        if self._throttle.first(key):
             self._logger.info(text)
 
     def warning_once(self, key: Hashable, text: str) -> None:
-        if self._once.first(key):
+        if self._throttle.first(key):
             self._logger.warning(text)
 
     def forget(self) -> None:
         """Says everything afresh: for a node that is activated again."""
         self._throttle.forget()
-        self._once.forget()
 
 
 def _more(held_back: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from sensor_msgs.msg import Image
@@ -17,11 +18,22 @@ from asymfusion_ros.stream.counters import Counters
 
 
 class PairSegmenter:
-    """Segments pairs with ``segmenter`` (asymfusion_ros.Segmenter) and publishes on ``outputs``."""
+    """Segments pairs with ``segmenter`` (asymfusion_ros.Segmenter) and publishes on ``outputs``.
 
-    def __init__(self, segmenter: Any, outputs: Outputs, counters: Counters, say: ThrottledLog) -> None:
+    ``topics``: the resolved names of the topics "rgb" and "depth", for the log.
+    """
+
+    def __init__(
+        self,
+        segmenter: Any,
+        outputs: Outputs,
+        topics: Mapping[str, str],
+        counters: Counters,
+        say: ThrottledLog,
+    ) -> None:
         self._segmenter = segmenter
         self._outputs = outputs
+        self._topics = topics
         self._counters = counters
         self._say = say
         self._convert = ColourConversion(lambda text: say.info_once(text, text))
@@ -46,7 +58,7 @@ class PairSegmenter:
             self._counters.segmented += 1
 
     def _segment(self, pair: Pair, wanted: frozenset[str]) -> None:
-        rgb = None if pair.rgb is None else read_rgb(pair.rgb, self._convert)
+        rgb = None if pair.rgb is None else self._usable_rgb(pair.rgb)
         depth = None if pair.depth is None else self._usable_depth(pair.depth, alone=rgb is None)
         if pair.rgb is not None and pair.depth is not None:
             self._compare(pair.rgb, pair.depth)
@@ -55,11 +67,20 @@ class PairSegmenter:
         assert picture is not None and source is not None  # a pair has at least one image
         self._outputs.publish(wanted, source.header, picture, result)
 
+    def _usable_rgb(self, message: Image) -> Frame:
+        try:
+            return read_rgb(message, self._convert)
+        except FrameError as error:
+            raise FrameError(f"{self._topics['rgb']}: {error}") from error
+
     def _usable_depth(self, message: Image, alone: bool) -> Frame | None:
         depth = read_depth(message)
         if has_valid_depth(depth):
             return depth
-        reason = f"no pixel of the {depth.width}x{depth.height} depth image is valid (all 0, NaN or Inf)"
+        reason = (
+            f"{self._topics['depth']}: no pixel of the {depth.width}x{depth.height} depth image is valid "
+            "(all 0, NaN or Inf)"
+        )
         if alone:
             raise FrameError(f"{reason}, and there is no RGB image: uncover the depth camera")
         self._say.warning(

@@ -2,7 +2,8 @@
 
 A subscriber that asks for reliable delivery hears nothing of a best-effort publisher, and one that asks for
 best effort loses large images for no reason. So an input starts best effort, which any publisher satisfies,
-and becomes reliable as soon as every publisher of its topic offers that.
+and becomes reliable as soon as every publisher of its topic offers that. Where all of them have left, it
+stays as it is: images of theirs may still wait in its queue.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ from asymfusion_ros.errors import UserError
 from asymfusion_ros.ros import parameters
 from asymfusion_ros.ros.drawing import LabelPainter
 from asymfusion_ros.ros.inference_worker import InferenceWorker
-from asymfusion_ros.ros.intake import Intake
+from asymfusion_ros.ros.intake import TOPICS, Intake
 from asymfusion_ros.ros.log import ThrottledLog
 from asymfusion_ros.ros.outputs import LabelInfoOutput, Outputs
 from asymfusion_ros.ros.pair_segmenter import PairSegmenter
@@ -128,7 +128,8 @@ class SegmentationNode(LifecycleNode):
         result = super().on_activate(state)
         self._was_active = True
         self._say.forget()
-        segment = PairSegmenter(self._segmenter, self._outputs, self.counters, self._say)
+        topics = {kind: self.resolve_topic_name(topic) for kind, topic in TOPICS.items()}
+        segment = PairSegmenter(self._segmenter, self._outputs, topics, self.counters, self._say)
         self._worker = InferenceWorker(segment, self._on_inference_error)
         self._intake = Intake(
             self, self._segmenter.modalities, self._settings, self.counters, self._say, self._hand_over

@@ -8,16 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
 
 # Stamps may come out of order by a little (two publishers, a re-sent message); more than this is a jump.
 JUMP_NANOSECONDS = 100_000_000
-
-
-class TopicState(Enum):
-    NEVER_SEEN = "never seen"
-    ALIVE = "alive"
-    SILENT = "silent"
 
 
 @dataclass
@@ -28,14 +21,12 @@ class TopicHealth:
     last_arrival: float | None = None
     last_usable: float | None = None
     last_stamp: int | None = None
-    jumps: int = 0
 
     def arrived(self, now: float, stamp: int) -> bool:
         """Notes a usable message; True where its stamp lies before the last one by more than disorder
         explains.
         """
         jumped = self.last_stamp is not None and stamp < self.last_stamp - JUMP_NANOSECONDS
-        self.jumps += jumped
         self.last_arrival = self.last_usable = now
         # A message slightly out of order must not hide the newest stamp.
         self.last_stamp = stamp if jumped or self.last_stamp is None else max(stamp, self.last_stamp)
@@ -52,11 +43,6 @@ class TopicHealth:
     def drought(self, now: float) -> float:
         """Seconds since the last usable message, or since the start where none came yet."""
         return now - (self.started if self.last_usable is None else self.last_usable)
-
-    def state(self, now: float, silent_after: float) -> TopicState:
-        if self.last_arrival is None:
-            return TopicState.NEVER_SEEN
-        return TopicState.ALIVE if self.silence(now) < silent_after else TopicState.SILENT
 
 
 class StreamHealth:

@@ -4,39 +4,58 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+
+
+@dataclass
+class _Line:
+    said: float  # when it was last said
+    came: float  # when it last came, said or not
+    wait: float  # seconds after ``said`` in which it is held back
+    held_back: int = 0  # how often it was since ``said``
 
 
 class Throttle:
     """Lets a thing be said once in ``period`` seconds, each ``key`` by itself, and counts the rest.
 
-    ``clock`` gives seconds that never go back (``time.monotonic``). Safe to use from several threads.
+    While it keeps coming, that time doubles with each line, up to ``longest`` seconds; once it has stayed
+    away for a period, it starts over. ``clock`` gives seconds that never go back (``time.monotonic``). Safe
+    to use from several threads.
     """
 
-    def __init__(self, period: float, clock: Callable[[], float]) -> None:
+    def __init__(self, period: float, longest: float, clock: Callable[[], float]) -> None:
         self._period = period
+        self._longest = longest
         self._clock = clock
         self._lock = threading.Lock()
-        self._said: dict[Hashable, tuple[float, int]] = {}  # key -> (when, how many were held back since)
+        self._lines: dict[Hashable, _Line] = {}
+        self._seen: set[Hashable] = set()
 
     def admit(self, key: Hashable) -> int | None:
-        """None where ``key`` was said less than a period ago; otherwise how often it was held back since."""
+        """None where ``key`` must be held back; otherwise how often it was held back since it was said."""
         now = self._clock()
         with self._lock:
-            when, held_back = self._said.get(key, (None, 0))
-            if when is not None and now - when < self._period:
-                self._said[key] = (when, held_back + 1)
+            line = self._lines.get(key)
+            if line is None or now - line.came >= self._period:
+                self._lines[key] = _Line(now, now, self._period)
+                return 0 if line is None else line.held_back
+            line.came = now
+            if now - line.said < line.wait:
+                line.held_back += 1
                 return None
-            self._said[key] = (now, 0)
+            held_back = line.held_back
+            self._lines[key] = _Line(now, now, min(2 * line.wait, self._longest))
             return held_back
 
     def first(self, key: Hashable) -> bool:
         """True the first time that ``key`` comes, and never again until ``forget``."""
         with self._lock:
-            seen = key in self._said
-            self._said.setdefault(key, (self._clock(), 0))
+            seen = key in self._seen
+            self._seen.add(key)
             return not seen
 
     def forget(self) -> None:
         """Starts afresh."""
         with self._lock:
-            self._said.clear()
+            self._lines.clear()
+            self._seen.clear()
