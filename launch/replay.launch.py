@@ -66,7 +66,8 @@ def play(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         return []
 
     return [
-        RegisterEventHandler(OnStateTransition(goal_state="active", entities=[player])),
+        # Once: the recording plays on while the node is inactive, and a process can't be started twice.
+        RegisterEventHandler(OnStateTransition(goal_state="active", entities=[player], handle_once=True)),
         RegisterEventHandler(OnProcessExit(on_exit=finish)),
     ]
 

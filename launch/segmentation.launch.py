@@ -31,6 +31,8 @@ PARAMETERS = {
     "precision": (str, "number format of the network: auto, fp32, fp16 or bf16"),
     "slop": (float, "most seconds between the stamps of a pair; 0 pairs equal stamps only"),
     "queue_size": (int, "messages kept of each topic while they wait for their partner"),
+    "missing_after": (float, "seconds without one camera after which the other is segmented alone; 0: never"),
+    "overlay_opacity": (float, "how much of the class colour covers the picture in the overlay: 0 to 1"),
     "autostart": (bool, "false: wait for a lifecycle manager to configure and activate the node"),
     "use_sim_time": (bool, "true: take the time from /clock, as a simulation or a recording publishes it"),
 }

@@ -12,6 +12,7 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ pytest.importorskip(
 import rclpy
 from launch.launch_context import LaunchContext
 from launch.launch_description_sources import PythonLaunchDescriptionSource
+from lifecycle_msgs.msg import Transition, TransitionEvent
+from lifecycle_msgs.srv import ChangeState
 from node_harness import HEIGHT, WIDTH, checkpoint, distances, image, picture  # noqa: F401 (a fixture)
 from rclpy.executors import SingleThreadedExecutor
 from sensor_msgs.msg import Image
@@ -177,6 +180,7 @@ def test_every_argument_is_described(file: Path) -> None:
     arguments = declared(file)
     assert {"rgb_topic", "depth_topic", "checkpoint", "device", "slop", "params_file"} <= set(arguments)
     assert {"namespace", "use_sim_time", "log_level", "autostart", "rviz"} <= set(arguments)
+    assert set(TABLE) <= set(arguments)  # every parameter of the node
     for name, argument in arguments.items():
         assert len(argument.description) > 10, name
     if file == REPLAY:
@@ -187,7 +191,6 @@ def test_every_argument_is_described(file: Path) -> None:
 def test_the_arguments_that_name_a_parameter_have_no_default() -> None:
     arguments = declared(SEGMENTATION)
     named = set(arguments) & set(TABLE)
-    assert {"checkpoint", "device", "precision", "slop", "queue_size", "autostart"} <= named
     for name in named:
         (default,) = arguments[name].default_value
         assert default.text == "", name
@@ -216,6 +219,8 @@ def test_arguments_reach_the_node_in_their_types(machine: Machine, tmp_path: Pat
         "device:=cuda:1",
         "slop:=0.05",
         "queue_size:=5",
+        "missing_after:=2",
+        "overlay_opacity:=0.75",
         "autostart:=false",
         "use_sim_time:=true",
         "log_level:=debug",
@@ -238,6 +243,8 @@ def test_arguments_reach_the_node_in_their_types(machine: Machine, tmp_path: Pat
         "device": "cuda:1",
         "slop": 0.05,
         "queue_size": 5,
+        "missing_after": 2.0,
+        "overlay_opacity": 0.75,
         "autostart": False,
         "use_sim_time": True,
     }
@@ -366,6 +373,65 @@ def test_replay_plays_when_the_node_is_active_and_ends_with_the_recording(
     assert player["environment"] == dict.fromkeys(PROFILE_VARIABLES, PROFILE)
     assert "the recording has ended" in output
     assert machine.started("rviz") is None
+
+
+PLAYER = """#!{python}
+import pathlib, time
+folder = pathlib.Path({folder!r})
+with (folder / "starts").open("a") as file:
+    file.write("started\\n")
+end = time.monotonic() + 60
+while not (folder / "stop").exists() and time.monotonic() < end:
+    time.sleep(0.05)
+"""
+
+
+def test_replay_goes_on_when_the_node_is_deactivated_and_activated(
+    machine: Machine,
+    checkpoint: Path,  # noqa: F811
+) -> None:
+    machine.install_node()
+    write_program(
+        machine.prefix / "bin" / "ros2", PLAYER.format(python=sys.executable, folder=str(machine.folder))
+    )
+    starts = machine.folder / "starts"
+    process = machine.start(REPLAY, "bag:=/data/kitchen", "rviz:=false", f"checkpoint:={checkpoint}")
+    context = rclpy.Context()
+    rclpy.init(context=context, domain_id=int(machine.environment["ROS_DOMAIN_ID"]))
+    try:
+        manager = rclpy.create_node("manager", context=context)
+        executor = SingleThreadedExecutor(context=context)
+        executor.add_node(manager)
+        events: list[str] = []
+        manager.create_subscription(
+            TransitionEvent,
+            "/segmentation/transition_event",
+            lambda event: events.append(event.goal_state.label),
+            10,
+        )
+        client = manager.create_client(ChangeState, "/segmentation/change_state")
+        end = time.monotonic() + 60
+        while not starts.exists() and process.poll() is None and time.monotonic() < end:
+            time.sleep(0.05)
+        assert client.wait_for_service(30)
+        for transition in (Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_ACTIVATE):
+            future = client.call_async(ChangeState.Request(transition=Transition(id=transition)))
+            executor.spin_until_future_complete(future, 30)
+            assert future.result().success
+        while "active" not in events and time.monotonic() < end:
+            executor.spin_once(timeout_sec=0.1)
+    finally:
+        rclpy.shutdown(context=context)
+        (machine.folder / "stop").touch()
+        try:
+            output, _ = process.communicate(timeout=60)
+        finally:
+            send(process, signal.SIGKILL)
+    assert "executed more than once" not in output
+    assert "Traceback" not in output
+    assert "the recording has ended" in output
+    assert process.returncode == 0
+    assert starts.read_text() == "started\n"
 
 
 def test_replay_ends_when_the_node_cannot_be_configured(machine: Machine) -> None:
