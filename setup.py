@@ -29,8 +29,6 @@ for import_name, folder in FOLDERS.items():
 ROS_WHEELS = [
     "ros-rclpy[fastrtps]",
     "ros-sensor-msgs",
-    "ros-diagnostic-msgs",
-    "ros-std-srvs",
     "ros-lifecycle-msgs",
 ]
 CHECK = ["hypothesis", "mypy", "pytest", "pytest-timeout", "ruff", "types-PyYAML"]

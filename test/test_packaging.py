@@ -145,6 +145,12 @@ def test_package_xml_names_every_ros_package_that_is_imported(metadata: dict[str
     assert ros <= ros_dependencies()
 
 
+def test_package_xml_names_no_interfaces_that_are_not_imported() -> None:
+    interfaces = {name for name in ros_dependencies() if name.endswith(("_msgs", "_srvs", "_interfaces"))}
+    assert "sensor_msgs" in interfaces
+    assert interfaces <= third_party(ROOT / "asymfusion_ros") | third_party(ROOT / "demo")
+
+
 @pytest.mark.parametrize(
     ("folder", "extra"),
     [("asymfusion_ros/network", ""), ("asymfusion_ros/engine", ""), ("training", "train"), ("demo", "demo")],
