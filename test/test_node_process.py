@@ -21,8 +21,13 @@ def run(*arguments):
     return subprocess.run(command(*arguments), capture_output=True, text=True, timeout=60)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_node_cleanly(checkpoint, number, tmp_path):  # noqa: F811
+@pytest.mark.parametrize(
+    ("number", "repeated"),
+    [(signal.SIGINT, False), (signal.SIGTERM, False), (signal.SIGINT, True)],
+    ids=["ctrl-c", "sigterm", "ctrl-c repeated"],
+)
+def test_a_signal_ends_the_node_cleanly(checkpoint, number, repeated, tmp_path):  # noqa: F811
+    """Repeated, as under ros2 launch, a signal arrives in every phase of the end, the interpreter's too."""
     log = tmp_path / "log"
     with log.open("w") as file:
         node = subprocess.Popen(
@@ -34,6 +39,10 @@ def test_a_signal_ends_the_node_cleanly(checkpoint, number, tmp_path):  # noqa: 
             assert node.poll() is None and time.monotonic() < end, log.read_text()
             time.sleep(0.05)
         node.send_signal(number)
+        end = time.monotonic() + 1.5  # after 2 s another signal means: at once
+        while repeated and node.poll() is None and time.monotonic() < end:
+            node.send_signal(number)
+            time.sleep(0.002)
         assert node.wait(20) == 0
     finally:
         node.kill()

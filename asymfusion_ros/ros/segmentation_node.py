@@ -207,6 +207,11 @@ def main(arguments: list[str] | None = None) -> int:
         return _run(stop)
     finally:
         rclpy.try_shutdown()
+        if stop.is_set():
+            # The interpreter puts Python's own handlers back to their defaults while it ends, and a repeated
+            # signal would then make a clean end look like a crash.
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, signal.SIG_IGN)
 
 
 def _run(stop: threading.Event) -> int:
