@@ -7,6 +7,7 @@ import importlib.util
 import json
 import os
 import platform
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +55,14 @@ def run(args: argparse.Namespace) -> int:
         if args.threads < 1:
             raise UserError(f"--threads {args.threads} must be 1 or more")
         torch.set_num_threads(args.threads)
-    segmenter = Segmenter.from_checkpoint(args.checkpoint, args.device, args.precision)
-    times = measure(segmenter, height, width, args.modalities, args.frames, args.warm_up)
+
+    def stages() -> tuple[Segmenter, dict[str, list[float]]]:
+        segmenter = Segmenter.from_checkpoint(args.checkpoint, args.device, args.precision)
+        return segmenter, measure(segmenter, height, width, args.modalities, args.frames, args.warm_up)
+
+    # In a thread that ends, as the node runs it: see SegmentationNode.
+    with ThreadPoolExecutor(1) as thread:
+        segmenter, times = thread.submit(stages).result()
     report: dict[str, Any] = {
         "checkpoint": args.checkpoint,
         "size": [width, height],
@@ -128,10 +135,7 @@ def _measure_node(args: argparse.Namespace, height: int, width: int) -> dict[str
         args.warm_up,
     )
     report: dict[str, Any] = {part: summary(values) for part, values in times.items()}
-    # Frame by frame: the three were measured one after the other on the same images.
-    own = [
-        loop - engine - way for loop, engine, way in zip(*(times[k] for k in ("loop", "engine", "transport")))
-    ]
-    report["own_ms"] = summary(own)["p50"]
+    parts = zip(times["loop"], times["engine"], times["transport"])
+    report["own_ms"] = summary([loop - engine - way for loop, engine, way in parts])["p50"]
     report["own_share"] = round(report["own_ms"] / report["engine"]["p50"], 4)
     return report

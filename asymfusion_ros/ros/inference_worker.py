@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import traceback
 from collections.abc import Callable
+from concurrent.futures import Executor
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -44,17 +45,19 @@ class NewestSlot(Generic[Item]):
 
 
 class InferenceWorker(Generic[Item]):
-    """Runs ``process(item)`` for the newest item put in ``slot``, in a thread of its own, until stopped.
+    """Runs ``process(item)`` for the newest item put in ``slot``, in the thread of ``executor``, until
+    stopped.
 
     ``process`` may raise: ``on_error`` gets the traceback, and the next item is processed.
     """
 
-    def __init__(self, process: Callable[[Item], None], on_error: Callable[[str], None]) -> None:
+    def __init__(
+        self, process: Callable[[Item], None], on_error: Callable[[str], None], executor: Executor
+    ) -> None:
         self.slot: NewestSlot[Item] = NewestSlot()
         self._process = process
         self._on_error = on_error
-        self._thread = threading.Thread(target=self._run, name="inference", daemon=True)
-        self._thread.start()
+        self._running = executor.submit(self._run)
 
     def _run(self) -> None:
         while (item := self.slot.take()) is not None:
@@ -64,6 +67,6 @@ class InferenceWorker(Generic[Item]):
                 self._on_error(traceback.format_exc())
 
     def stop(self) -> None:
-        """Lets the item under way finish, and ends the thread."""
+        """Lets the item under way finish, and gives the thread back."""
         self.slot.close()
-        self._thread.join()
+        self._running.result()

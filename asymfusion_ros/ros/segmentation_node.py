@@ -15,6 +15,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import rclpy
@@ -65,12 +66,18 @@ def logged(transition: Transition) -> Transition:
 
 
 class SegmentationNode(LifecycleNode):
-    """See the module's description. ``options`` are the keyword arguments of rclpy.node.Node.
+    """See the module's description. ``options`` are the keyword arguments of rclpy.node.Node; ``load`` makes
+    the network from the settings, in the thread that will run it.
 
     Attributes: ``counters``, what became of the images since the node was made.
     """
 
-    def __init__(self, node_name: str = NODE_NAME, **options: Any) -> None:
+    def __init__(
+        self,
+        node_name: str = NODE_NAME,
+        load: Callable[[parameters.Settings], Any] | None = None,
+        **options: Any,
+    ) -> None:
         # Declared from what the user gave, so that a misspelt name can be found (parameters.py).
         super().__init__(node_name, automatically_declare_parameters_from_overrides=True, **options)
         self.counters = Counters()
@@ -82,6 +89,11 @@ class SegmentationNode(LifecycleNode):
         self._worker: InferenceWorker[Pair] | None = None
         self._intake: Intake | None = None
         self._was_active = False
+        self._load = load or load_segmenter
+        # The network is loaded, warmed up and run in this one thread, whatever state the node goes through:
+        # OpenMP gives every thread that computes a pool of its own, and two of them slow each other down
+        # (by half, with two cores) even while one is idle.
+        self._inference_thread = ThreadPoolExecutor(1, thread_name_prefix="inference")
         for name in parameters.declare(self):
             self.get_logger().warning(f"there is no parameter {name}: it is ignored (see --help)")
         self.add_on_set_parameters_callback(
@@ -100,6 +112,7 @@ class SegmentationNode(LifecycleNode):
         was active.
         """
         self._release()
+        self._inference_thread.shutdown()
         if self._was_active:
             self.get_logger().info(self.counters.summary())
 
@@ -107,10 +120,7 @@ class SegmentationNode(LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         settings = parameters.read(self)
         began = time.monotonic()
-        segmenter = asymfusion_ros.Segmenter.from_checkpoint(
-            settings.checkpoint, device=settings.device, precision=settings.precision
-        )
-        segmenter.warm_up(*WARM_UP_SIZE)
+        segmenter = self._inference_thread.submit(self._load, settings).result()
         label_set = segmenter.label_set
         self._outputs = Outputs(self, LabelPainter(label_set.palette, settings.overlay_opacity))
         if self._label_info is None:
@@ -130,7 +140,7 @@ class SegmentationNode(LifecycleNode):
         self._say.forget()
         topics = {kind: self.resolve_topic_name(topic) for kind, topic in TOPICS.items()}
         segment = PairSegmenter(self._segmenter, self._outputs, topics, self.counters, self._say)
-        self._worker = InferenceWorker(segment, self._on_inference_error)
+        self._worker = InferenceWorker(segment, self._on_inference_error, self._inference_thread)
         self._intake = Intake(
             self, self._segmenter.modalities, self._settings, self.counters, self._say, self._hand_over
         )
@@ -178,6 +188,15 @@ class SegmentationNode(LifecycleNode):
         if self._outputs is not None:
             self._outputs.close()
         self._outputs = self._segmenter = self._settings = None
+
+
+def load_segmenter(settings: parameters.Settings) -> Any:
+    """The network (an asymfusion_ros.Segmenter), ready to run at full speed."""
+    segmenter = asymfusion_ros.Segmenter.from_checkpoint(
+        settings.checkpoint, device=settings.device, precision=settings.precision
+    )
+    segmenter.warm_up(*WARM_UP_SIZE)
+    return segmenter
 
 
 def main(arguments: list[str] | None = None) -> int:
