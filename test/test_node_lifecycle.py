@@ -1,5 +1,6 @@
 """The managed node's transitions, over its own services on real DDS, and its parameters."""
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from node_harness import HEIGHT, SECOND, WIDTH, Rig, checkpoint, make_checkpoint
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
 
+from asymfusion_ros import Segmenter
 from asymfusion_ros.errors import ConfigError
 from asymfusion_ros.ros import segmentation_node
 from asymfusion_ros.ros.parameters import PARAMETERS, TABLE
@@ -185,3 +187,33 @@ def test_the_configuration_file_starts_the_node(make_rig):
     rig.node = SegmentationNode(context=rig.context, cli_args=arguments)
     assert rig.node.get_parameter("slop").value == 0.5
     assert rig.node.get_parameter("queue_size").value == 10
+
+
+def test_one_thread_loads_and_runs_the_network_through_every_state(make_rig, monkeypatch):
+    """Two threads that compute would have an OpenMP pool each, and slow each other down by half."""
+    threads = []
+    load, segment = segmentation_node.load_segmenter, Segmenter.__call__
+
+    def noted(function):
+        def wrapper(*arguments, **options):
+            threads.append(threading.get_ident())
+            return function(*arguments, **options)
+
+        return wrapper
+
+    monkeypatch.setattr(segmentation_node, "load_segmenter", noted(load))
+    monkeypatch.setattr(Segmenter, "__call__", noted(segment))
+    rig = make_rig().start()
+    rig.good_pair_is_segmented(SECOND)
+    for transition in (
+        Transition.TRANSITION_DEACTIVATE,
+        Transition.TRANSITION_CLEANUP,
+        Transition.TRANSITION_CONFIGURE,
+        Transition.TRANSITION_ACTIVATE,
+    ):
+        assert change(rig, transition).success
+    rig.until(rig.connected)
+    rig.good_pair_is_segmented(2 * SECOND)
+    assert len(set(threads)) == 1
+    assert threads[0] != threading.get_ident()
+    assert len(threads) == 2 * (1 + 3) + 2  # two loads with three warm-up calls each, two pairs
