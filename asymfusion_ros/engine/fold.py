@@ -21,9 +21,8 @@ class FoldedNorm(nn.Module):
     def __init__(self, norm: PrivateBatchNorm2d) -> None:
         super().__init__()
         self.private = norm.private
-        scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
-        self.register_buffer("scale", scale.detach())
-        self.register_buffer("shift", (norm.bias - norm.running_mean * scale).detach())
+        for name, table in zip(("scale", "shift"), norm.affine()):
+            self.register_buffer(name, table.detach())
 
     def forward(self, x: Tensor, present: Present) -> Tensor:
         """(P N) x C x H x W, changed in place and returned."""

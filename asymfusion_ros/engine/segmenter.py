@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -100,10 +101,14 @@ class Segmenter:
 
     def warm_up(self, height: int, width: int) -> None:
         """Runs blank frames of this size, once for each combination of modalities: first calls are slow."""
-        rgb = np.zeros((height, width, 3), np.uint8) if "rgb" in self.modalities else None
-        depth = np.ones((height, width), np.uint16) if "depth" in self.modalities else None
-        for pair in {(True, True), (rgb is not None, False), (False, depth is not None)} - {(False, False)}:
-            self(rgb if pair[0] else None, depth if pair[1] else None).numpy()
+        blank: dict[str, Image] = {
+            "rgb": np.zeros((height, width, 3), np.uint8),
+            "depth": np.ones((height, width), np.uint16),
+        }
+        for count in range(len(self.modalities), 0, -1):
+            for names in combinations(self.modalities, count):
+                rgb, depth = (blank[name] if name in names else None for name in ("rgb", "depth"))
+                self(rgb, depth).numpy()
 
     def frames(self, rgb: Image | None, depth: Image | None) -> dict[str, Frame]:
         """The images given, checked, by modality."""

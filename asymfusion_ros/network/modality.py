@@ -48,12 +48,16 @@ class PrivateBatchNorm2d(nn.Module):
             return torch.cat([self._norm(part, s) for part, s in zip(x.chunk(len(present)), present)])
         # One pass over the whole stack, where a norm for each part would need a copy to join them.
         rows = list(present)
-        scale = self.weight[rows] * torch.rsqrt(self.running_var[rows] + self.eps)
-        shift = self.bias[rows] - self.running_mean[rows] * scale
+        scale, shift = (table[rows] for table in self.affine())
         shape = (len(present), 1, x.shape[1], 1, 1)
         parts = x.unflatten(0, (len(present), -1))
         scale, shift = (row.view(shape).to(x.dtype) for row in (scale, shift))
         return torch.addcmul(shift, parts, scale).flatten(0, 1)
+
+    def affine(self) -> tuple[Tensor, Tensor]:
+        """(scale, shift), S x C each: in evaluation the norm is ``x * scale + shift``."""
+        scale = self.weight * torch.rsqrt(self.running_var + self.eps)
+        return scale, self.bias - self.running_mean * scale
 
     def _norm(self, x: Tensor, row: int) -> Tensor:
         return F.batch_norm(
