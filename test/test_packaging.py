@@ -30,6 +30,7 @@ DISTRIBUTIONS = {
     "PIL": "pillow",
     "cv2": "opencv-python-headless",
     "skimage": "scikit-image",
+    "lightning_fabric": "lightning-fabric",
     "yaml": "pyyaml",
 }
 
