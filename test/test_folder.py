@@ -7,7 +7,7 @@ from helpers import CLASSES, write_description, write_folder
 
 from asymfusion_ros.data.folder import Folder
 from asymfusion_ros.data.labels import NYU40
-from asymfusion_ros.errors import UserError
+from asymfusion_ros.errors import ConfigError, UserError
 
 
 @pytest.fixture
@@ -159,3 +159,26 @@ def test_an_image_that_does_not_fit(root, part, image, named):
     picture(root / part / "frame0.png", image)
     with pytest.raises(UserError, match=named):
         Folder(root).read("frame0")
+
+
+@pytest.mark.parametrize(("wanted", "other"), [("rgb", "depth"), ("depth", "rgb")])
+def test_one_modality_needs_no_files_of_the_other(root, wanted, other):
+    whole = Folder(root).read("frame0")
+    for path in (root / other).iterdir():
+        path.unlink()
+    (root / other).rmdir()
+    parts = Folder(root).parts("frame0", (wanted, "label"))
+    assert list(parts) == [wanted, "label"]
+    assert np.array_equal(parts[wanted], getattr(whole, wanted))
+    assert np.array_equal(parts["label"], whole.label)
+
+
+def test_depth_alone_of_another_size_than_its_label(root):
+    picture(root / "depth" / "frame0.png", np.ones((24, 64), np.uint16))
+    with pytest.raises(UserError, match=r"label/frame0\.png is 64x48, but .*depth/frame0\.png is 64x24"):
+        Folder(root).parts("frame0", ("depth", "label"))
+
+
+def test_a_modality_that_a_folder_has_no_images_of(root):
+    with pytest.raises(ConfigError, match="a folder has rgb and depth alone, not thermal"):
+        Folder(root).parts("frame0", ("rgb", "thermal"))

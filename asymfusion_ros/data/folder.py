@@ -10,6 +10,7 @@ SPLIT.txt          one ID a line
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,9 @@ import numpy.typing as npt
 import yaml
 
 from asymfusion_ros.data.labels import VOID, LabelSet, label_set
-from asymfusion_ros.errors import UserError
+from asymfusion_ros.errors import ConfigError, UserError
+
+MODALITIES = ("rgb", "depth")
 
 
 @dataclass(frozen=True)
@@ -77,32 +80,50 @@ class Folder:
 
     def read(self, name: str, with_label: bool = True) -> Sample:
         """One frame. Raises UserError for a file that is missing, does not decode or has another size."""
-        jpg, png = (self.root / "rgb" / f"{name}.{ending}" for ending in ("jpg", "png"))
-        colour_path = jpg if jpg.exists() else png
-        if not colour_path.is_file():
-            raise UserError(f"{jpg} is missing (and {png.name} too), but a split lists {name!r}")
-        bgr = _read(colour_path, cv2.IMREAD_COLOR)
-        depth = _read(self.root / "depth" / f"{name}.png", cv2.IMREAD_UNCHANGED)
-        if depth.ndim != 2:
-            raise UserError(f"{self.root / 'depth' / name}.png has {depth.shape[2]} channels; depth has one")
-        label = None
-        if with_label:
-            label = self._label(name)
-            if label.shape != bgr.shape[:2]:
-                raise UserError(
-                    f"{self.root / 'label' / name}.png is {label.shape[1]}x{label.shape[0]}, "
-                    f"but {colour_path} is {bgr.shape[1]}x{bgr.shape[0]}"
-                )
-        if depth.shape != bgr.shape[:2]:
-            raise UserError(
-                f"{self.root / 'depth' / name}.png is {depth.shape[1]}x{depth.shape[0]}, "
-                f"but {colour_path} is {bgr.shape[1]}x{bgr.shape[0]}"
-            )
-        metres = depth.astype(np.float32) * np.float32(self.depth_scale)
-        return Sample(name, np.ascontiguousarray(bgr[..., ::-1]), metres, label)
+        parts = self.parts(name, (*MODALITIES, "label") if with_label else MODALITIES)
+        return Sample(name, parts["rgb"], parts["depth"], parts.get("label"))
 
-    def _label(self, name: str) -> npt.NDArray[np.uint8]:
-        path = self.root / "label" / f"{name}.png"
+    def parts(self, name: str, wanted: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
+        """Those images of a frame that are ``wanted`` (rgb, depth, label), as a Sample has them.
+
+        No other file needs to be there, so that data without one modality serve the others. Raises
+        UserError as ``read`` does, and ConfigError for a modality that a folder has no images of.
+        """
+        check_modalities(part for part in wanted if part != "label")
+        read: dict[str, Callable[[str], npt.NDArray[Any]]]
+        read = {"rgb": self._read_rgb, "depth": self._read_depth, "label": self.read_label}
+        found = {part: read[part](name) for part in wanted}
+        for part in wanted[1:]:
+            (height, width), (first_height, first_width) = found[part].shape[:2], found[wanted[0]].shape[:2]
+            if (height, width) != (first_height, first_width):
+                raise UserError(
+                    f"{self._path(part, name)} is {width}x{height}, "
+                    f"but {self._path(wanted[0], name)} is {first_width}x{first_height}"
+                )
+        return found
+
+    def _path(self, part: str, name: str) -> Path:
+        jpg = self.root / part / f"{name}.jpg"
+        return jpg if part == "rgb" and jpg.exists() else jpg.with_suffix(".png")
+
+    def _read_rgb(self, name: str) -> npt.NDArray[np.uint8]:
+        path = self._path("rgb", name)
+        if not path.is_file():
+            raise UserError(
+                f"{path.with_suffix('.jpg')} is missing (and {path.name} too), but a split lists {name!r}"
+            )
+        return np.ascontiguousarray(_read(path, cv2.IMREAD_COLOR)[..., ::-1])
+
+    def _read_depth(self, name: str) -> npt.NDArray[np.float32]:
+        path = self._path("depth", name)
+        depth = _read(path, cv2.IMREAD_UNCHANGED)
+        if depth.ndim != 2:
+            raise UserError(f"{path} has {depth.shape[2]} channels; depth has one")
+        return depth.astype(np.float32) * np.float32(self.depth_scale)
+
+    def read_label(self, name: str) -> npt.NDArray[np.uint8]:
+        """H x W uint8, void 255. Raises UserError as ``read`` does."""
+        path = self._path("label", name)
         label = _read(path, cv2.IMREAD_UNCHANGED)
         if label.ndim != 2 or label.dtype != np.uint8:
             raise UserError(f"{path} is not an 8-bit image of one channel holding class indices")
@@ -115,6 +136,13 @@ class Folder:
                 f"{len(self.labels) - 1} and void {self.void}"
             )
         return label
+
+
+def check_modalities(modalities: Iterable[str]) -> None:
+    """Raises ConfigError for a modality that a folder has no images of."""
+    unknown = sorted(set(modalities) - set(MODALITIES))
+    if unknown:
+        raise ConfigError(f"modalities: a folder has rgb and depth alone, not {', '.join(unknown)}")
 
 
 def _read(path: Path, flags: int) -> npt.NDArray[Any]:
