@@ -15,6 +15,7 @@ from torch import Tensor
 
 from asymfusion_ros.errors import CheckpointError, ConfigError
 from asymfusion_ros.network import NetworkConfig, build_network
+from asymfusion_ros.network.modality import may_be_missing
 
 COARSEST = 4  # they number the decoder's levels from the coarsest, 1, to the finest, 4
 
@@ -72,7 +73,8 @@ def convert_released(released: Mapping[str, Tensor], config: NetworkConfig) -> d
                 f"{name} has shape {tuple(tensor.shape)}, but {config.encoder} with {config.classes} classes "
                 f"and {len(config.modalities)} modalities has {tuple(wanted)} for {ours_name}"
             )
-    missing = [name for name in expected if name not in ours or ours[name].isnan().any()]
+    required = [name for name in expected if not may_be_missing(name)]
+    missing = [name for name in required if name not in ours or ours[name].isnan().any()]
     if missing:
         raise CheckpointError(
             f"the released weights lack (or hold NaN in) {len(missing)} tensors, first {missing[0]}"

@@ -68,5 +68,5 @@ def _described(hint: Any) -> str:
         return " or ".join("null" if kind is type(None) else _described(kind) for kind in arguments)
     if origin is tuple:
         length = "" if arguments[1] is Ellipsis else f" of {len(arguments)}"
-        return f"a list{length}, each {NAMES[arguments[0]]}"
+        return f"a list{length}, each {_described(arguments[0])}"
     return "a group of settings" if origin is dict else NAMES[hint]

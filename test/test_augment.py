@@ -9,12 +9,13 @@ from helpers import write_folder
 
 from asymfusion_ros.data.folder import Folder, Sample
 from asymfusion_ros.data.input_spec import InputSpec
-from asymfusion_training.augment import augmented, with_holes
+from asymfusion_training.augment import augmented
+from asymfusion_training.depth_noise import with_holes
 from asymfusion_training.frames import TrainingFrames
 from asymfusion_training.recipe import Recipe
 
 HEIGHT, WIDTH = 96, 128
-PLAIN = Recipe(depth_holes=0.0)
+PLAIN = Recipe(depth_holes=0.0, depth_noise=0.0)
 
 
 def coordinates():
@@ -78,7 +79,7 @@ def test_mirroring_happens_to_half_of_the_frames_and_to_all_images_alike():
 def test_zoom_stays_within_its_limits_and_leaves_depth_values_alone():
     values = set(coordinates().depth.flatten().tolist()) | {0.0}
     for scale, seed in (((1.0, 1.0), 0), ((2.0, 2.0), 1), ((0.5, 0.5), 2)):
-        recipe = Recipe(scale=scale, depth_holes=0.0)
+        recipe = Recipe(scale=scale, depth_holes=0.0, depth_noise=0.0)
         out = augmented(coordinates(), recipe, (96, 128), (96, 128), np.random.default_rng(seed))
         assert set(out.depth.flatten().tolist()) <= values
         # the part of the frame that can be seen: all, a quarter, all on a quarter of the window

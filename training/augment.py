@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from asymfusion_ros.data.folder import Sample
 from asymfusion_ros.data.labels import VOID
+from asymfusion_training.depth_noise import with_holes, with_sensor_noise
 from asymfusion_training.recipe import Recipe
 
 
@@ -21,17 +22,20 @@ def augmented(
     full_size: tuple[int, int],
     size: tuple[int, int],
     rng: np.random.Generator,
+    depth_unit: float = 0.001,
 ) -> Sample:
-    """A random zoom, crop, mirror and change of colours of ``sample``, with holes in its depth.
+    """A random zoom, crop, mirror and change of colours of ``sample``, its depth made like a sensor's.
 
     full_size: (height, width) of the network's input, which a zoom of 1 fits the frame to. size: of the
-    result, a window of the zoomed frame. Beyond the frame: mean grey, no depth, void.
+    result, a window of the zoomed frame. Beyond the frame: mean grey, no depth, void. depth_unit: metres
+    between two stored values of the depth.
     """
     assert sample.label is not None
     height, width = size
     source_height, source_width = sample.label.shape
     fit = max(full_size[0] / source_height, full_size[1] / source_width)
     zoom = fit * np.exp(rng.uniform(*np.log(recipe.scale)))
+    zoom = max(zoom, recipe.shortest / min(source_height, source_width))
     scaled = (round(source_width * zoom), round(source_height * zoom))
     shrinks = zoom < 1
     rgb = cv2.resize(sample.rgb, scaled, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
@@ -44,23 +48,13 @@ def augmented(
     label = _window(label, top, left, size, VOID)
     if rng.random() < 0.5:
         rgb, depth, label = rgb[:, ::-1], depth[:, ::-1], label[:, ::-1]
+    if rng.random() < recipe.depth_noise:
+        depth = with_sensor_noise(depth, depth_unit, rng)
     if rng.random() < recipe.depth_holes:
         depth = with_holes(depth, rng)
     return Sample(
         sample.name, _recoloured(rgb, rng), np.ascontiguousarray(depth), np.ascontiguousarray(label)
     )
-
-
-def with_holes(depth: npt.NDArray[np.float32], rng: np.random.Generator) -> npt.NDArray[np.float32]:
-    """Depth as a sensor gives it: blobs without a measurement, mostly where surfaces end."""
-    height, width = depth.shape
-    noise = cv2.resize(
-        rng.standard_normal((height // 16 + 2, width // 16 + 2)).astype(np.float32), (width, height)
-    )
-    edges = cv2.morphologyEx(depth, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0.05 * depth
-    missing = noise > rng.uniform(0.8, 2.0)
-    missing |= edges & (noise > rng.uniform(-1.0, 1.0))
-    return np.where(missing, np.float32(0), depth)
 
 
 def _start(have: int, want: int, rng: np.random.Generator) -> int:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from asymfusion_ros.data.folder import Folder, Sample
 from asymfusion_ros.data.input_spec import InputSpec
 from asymfusion_ros.errors import ConfigError, UserError
 from asymfusion_training.augment import augmented
 from asymfusion_training.recipe import Recipe
+
+Key = tuple[int, int]  # epoch, index of the frame in its split
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,14 @@ class Batch:
         made = {"rgb": lambda: spec.rgb(self.rgb, size), "depth": lambda: spec.depth(self.depth, size)}
         return [made[name]() for name in modalities]
 
+    def to(self, device: torch.device) -> Batch:
+        rgb, depth, label = (x.to(device, non_blocking=True) for x in (self.rgb, self.depth, self.label))
+        return Batch(self.names, rgb, depth, label)
+
+    def pin_memory(self) -> Batch:
+        """What a DataLoader calls, for a copy to a GPU that runs beside its work."""
+        return Batch(self.names, self.rgb.pin_memory(), self.depth.pin_memory(), self.label.pin_memory())
+
 
 def check_modalities(modalities: tuple[str, ...]) -> None:
     """Raises ConfigError for a modality that a folder has no images of."""
@@ -49,19 +61,20 @@ class TrainingFrames(Dataset[Sample]):
         self.recipe = recipe
         self.full_size = (spec.height, spec.width)
         self.size = recipe.crop or self.full_size
-        self.epoch = 0
 
     def __len__(self) -> int:
         return len(self.names)
 
-    def __getitem__(self, index: int) -> Sample:
-        rng = np.random.default_rng((self.recipe.seed, self.epoch, index))
-        return augmented(self.folder.read(self.names[index]), self.recipe, self.full_size, self.size, rng)
+    def __getitem__(self, key: Key) -> Sample:
+        epoch, index = key
+        rng = np.random.default_rng((self.recipe.seed, epoch, index))
+        sample = self.folder.read(self.names[index])
+        return augmented(sample, self.recipe, self.full_size, self.size, rng, self.folder.depth_scale)
 
-    def __getitems__(self, indices: list[int]) -> Batch | UserError:
+    def __getitems__(self, keys: list[Key]) -> Batch | UserError:
         """A batch, or why there is none: raised in a worker process, an error arrives as a traceback."""
         try:
-            return collate([self[index] for index in indices])
+            return collate([self[key] for key in keys])
         except UserError as error:
             return error
 
@@ -74,3 +87,68 @@ def collate(samples: list[Sample]) -> Batch:
         torch.from_numpy(np.stack([sample.depth for sample in samples]))[:, None],
         torch.from_numpy(np.stack(labels)),
     )
+
+
+class BatchOrder:
+    """Which frames make up which batch, over all epochs: a function of the seed alone.
+
+    Yields the keys of this process's part of every batch from ``first_step`` on. A step's batch is cut into
+    ``accumulate`` forward passes, and each of them over the processes. The frames that do not fill a batch
+    are left out of their epoch; another epoch leaves out others.
+    """
+
+    def __init__(
+        self, frames: int, recipe: Recipe, first_step: int = 0, rank: int = 0, processes: int = 1
+    ) -> None:
+        if recipe.batch % (recipe.accumulate * processes):
+            raise ConfigError(
+                f"a batch of {recipe.batch} cannot be shared by {processes} processes with accumulate = "
+                f"{recipe.accumulate}: make batch a multiple of {recipe.accumulate * processes}"
+            )
+        self.frames = frames
+        self.recipe = recipe
+        self.first_step = first_step
+        self.rank = rank
+        self.processes = processes
+        self.steps_per_epoch = frames // recipe.batch
+
+    def __len__(self) -> int:
+        steps = self.recipe.total_epochs * self.steps_per_epoch - self.first_step
+        return steps * self.recipe.accumulate
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        batch, parts = self.recipe.batch, self.recipe.accumulate
+        for epoch in range(self.recipe.total_epochs):
+            if self.steps_per_epoch * (epoch + 1) <= self.first_step:
+                continue
+            order = np.random.default_rng((self.recipe.seed, epoch)).permutation(self.frames)
+            for step in range(self.steps_per_epoch):
+                if epoch * self.steps_per_epoch + step < self.first_step:
+                    continue
+                for part in np.split(order[step * batch : (step + 1) * batch], parts):
+                    yield [(epoch, int(index)) for index in part[self.rank :: self.processes]]
+
+
+def make_loader(
+    frames: TrainingFrames, order: BatchOrder, workers: int, pin_memory: bool
+) -> DataLoader[Batch | UserError]:
+    """One loader for the whole run: readers never stop between epochs."""
+    return DataLoader(
+        frames,
+        batch_sampler=order,
+        num_workers=workers,
+        collate_fn=_as_it_is,
+        pin_memory=pin_memory,
+        worker_init_fn=_one_thread,
+        prefetch_factor=4 if workers else None,
+    )
+
+
+def _as_it_is(batch: Batch | UserError) -> Batch | UserError:
+    """TrainingFrames gives whole batches already."""
+    return batch
+
+
+def _one_thread(worker: int) -> None:
+    # Readers side by side, each of them with threads for every core, would only wait for each other.
+    cv2.setNumThreads(0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch import distributed as dist
 from torch.nn import functional as F
 
 from asymfusion_ros.data.labels import VOID
@@ -11,13 +12,23 @@ from asymfusion_ros.network import NetworkOutput, SegmentationNetwork
 
 
 def segmentation_loss(
-    network: SegmentationNetwork, output: NetworkOutput, label: Tensor, distillation: float
+    network: SegmentationNetwork,
+    output: NetworkOutput,
+    label: Tensor,
+    distillation: float,
+    temperature: float = 1.0,
+    class_weights: Tensor | None = None,
 ) -> Tensor:
     """The sum of the branches' and the ensemble's cross entropy and of the weighted distillation.
 
-    label: N x H x W uint8 with void. The ensemble sees detached logits, so that its term trains alpha
-    alone; the distillation's target is detached too (Section 4.2 of the paper). All terms are taken at
-    twice the decoder's resolution, which costs a quarter of the full one's time.
+    label: N x H x W uint8 with void. class_weights: K, or None for all alike. The ensemble sees detached
+    logits, so that its term trains alpha alone; the distillation's target is detached too (Section 4.2 of
+    the paper), and its KL divergence is multiplied by temperature ** 2, which keeps its gradients' scale
+    (Hinton et al. 2015). All terms are taken at twice the decoder's resolution, which costs a quarter of the
+    full one's time.
+
+    Each term is a mean over the known pixels of all processes' batches together: with gradients averaged
+    over the processes, they are those of one process with the whole batch.
     """
     size = tuple(2 * side for side in output.ensemble.shape[-2:])
     target = F.interpolate(label[:, None].float(), size, mode="nearest-exact")[:, 0].long()
@@ -27,25 +38,32 @@ def segmentation_loss(
     ]
     ensemble, _ = network.ensemble([None if branch is None else branch.detach() for branch in logits])
     branches = [branch for branch in logits if branch is not None]
-    loss = cross_entropy(ensemble, target)
-    log_teacher = ensemble.detach().log_softmax(1)
-    teacher = log_teacher.exp()
     known = target != VOID
+    weight = known.float() if class_weights is None else class_weights[target.where(known, 0)] * known
+    pixels, weights = _means_over(known.sum(), weight.sum())
+
+    def cross_entropy(log_probabilities: Tensor) -> Tensor:
+        total = F.nll_loss(log_probabilities, target, class_weights, ignore_index=VOID, reduction="sum")
+        return total / weights
+
+    loss = cross_entropy(ensemble.log_softmax(1))
+    log_teacher = (ensemble.detach() / temperature).log_softmax(1)
+    teacher = log_teacher.exp()
     for branch in branches:
         log_branch = branch.log_softmax(1)
-        loss = loss + _likelihood(log_branch, target)
+        loss = loss + cross_entropy(log_branch)
         if distillation and len(branches) > 1:
+            if temperature != 1:
+                log_branch = (branch / temperature).log_softmax(1)
             divergence = (teacher * (log_teacher - log_branch)).sum(1)  # KL(teacher || branch)
-            loss = loss + distillation * divergence[known].sum() / known.sum().clamp(min=1)
+            loss = loss + distillation * temperature**2 * divergence[known].sum() / pixels
     return loss
 
 
-def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
-    """Mean over the pixels that are not void."""
-    return _likelihood(torch.log_softmax(logits, 1), target)
-
-
-def _likelihood(log_probabilities: Tensor, target: Tensor) -> Tensor:
-    # Zero, not NaN, for a batch that happens to be all void.
-    total = F.nll_loss(log_probabilities, target, ignore_index=VOID, reduction="sum")
-    return total / (target != VOID).sum().clamp(min=1)
+def _means_over(*counts: Tensor) -> Tensor:
+    """What to divide sums by: the mean over the processes, and never zero (a batch may be all void)."""
+    joined = torch.stack([count.float() for count in counts])
+    if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
+        dist.all_reduce(joined)
+        joined = joined / dist.get_world_size()
+    return torch.where(joined > 0, joined, 1.0)

@@ -14,6 +14,7 @@ from torch import Tensor
 from asymfusion_ros.errors import UserError
 from asymfusion_ros.network import SegmentationNetwork
 from asymfusion_ros.network.config import EFFICIENTNETS, RESNETS
+from asymfusion_ros.network.modality import may_be_missing
 from asymfusion_ros.torch_files import load_tensors
 
 # The package index carries these (Apache-2.0).
@@ -55,6 +56,9 @@ def load_imagenet(network: SegmentationNetwork, source: str = "imagenet") -> Non
     expected = network.encoder.state_dict()
     filled = {}
     for name, tensor in expected.items():
+        if may_be_missing(name):
+            filled[name] = tensor
+            continue
         if name not in weights:
             raise UserError(f"weights of {source!r} do not fit {encoder}: they lack {name}")
         value = weights[name]

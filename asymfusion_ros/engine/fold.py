@@ -17,21 +17,24 @@ class FoldedNorm(nn.Module):
 
     scale: Tensor
     shift: Tensor
+    alone_scale: Tensor
+    alone_shift: Tensor
 
     def __init__(self, norm: PrivateBatchNorm2d) -> None:
         super().__init__()
         self.private = norm.private
-        for name, table in zip(("scale", "shift"), norm.affine()):
-            self.register_buffer(name, table.detach())
+        for prefix, alone in (("", False), ("alone_", True)):
+            for name, table in zip(("scale", "shift"), norm.affine(alone)):
+                self.register_buffer(prefix + name, table.detach())
 
     def forward(self, x: Tensor, present: Present) -> Tensor:
         """(P N) x C x H x W, changed in place and returned."""
         rows = list(present) if self.private else [0]
         everyone = len(rows) == self.scale.shape[0]  # then present is 0..S-1, and there is nothing to pick
+        alone = self.private and len(rows) == 1
+        tables = (self.alone_scale, self.alone_shift) if alone else (self.scale, self.shift)
         shape = (len(rows), 1, x.shape[1], 1, 1)
-        scale, shift = (
-            (table if everyone else table[rows]).view(shape).to(x.dtype) for table in (self.scale, self.shift)
-        )
+        scale, shift = ((table if everyone else table[rows]).view(shape).to(x.dtype) for table in tables)
         parts = x.unflatten(0, (len(rows), -1))
         torch.addcmul(shift, parts, scale, out=parts)
         return x

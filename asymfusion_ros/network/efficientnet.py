@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -58,7 +59,22 @@ class SameConv2d(nn.Conv2d):
                 for size in x.shape[-2:]
             )
             x = F.pad(x, (width // 2, width - width // 2, height // 2, height - height // 2))
+        if self._slow_in_bfloat16(x):
+            with torch.autocast("cpu", enabled=False):
+                return super().forward(x.float()).bfloat16()
         return super().forward(x)
+
+    def _slow_in_bfloat16(self, x: Tensor) -> bool:
+        """Whether to compute in float32: on a CPU the backward pass of a depthwise convolution that
+        strides, or is larger than 3 x 3, takes bfloat16 two to seven times longer."""
+        return (
+            self.groups > 1
+            and (self.stride[0] > 1 or self.kernel_size[0] > 3)
+            and x.device.type == "cpu"
+            and torch.is_grad_enabled()
+            and torch.is_autocast_enabled("cpu")
+            and torch.get_autocast_dtype("cpu") == torch.bfloat16
+        )
 
 
 def _norm(config: NetworkConfig, channels: int) -> PrivateBatchNorm2d:

@@ -8,11 +8,15 @@ modalities in the stack, as indices into ``NetworkConfig.modalities``: one that 
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.distributed.nn.functional import all_reduce
 from torch.nn import functional as F
 
 Present = tuple[int, ...]
+ALONE = ("alone_mean", "alone_var", "alone_known")
 
 
 class PrivateBatchNorm2d(nn.Module):
@@ -20,10 +24,20 @@ class PrivateBatchNorm2d(nn.Module):
 
     Parameters and buffers are S x C. With ``private=False`` (a baseline of Table 4) they are 1 x C and
     the statistics are taken over all modalities together.
+
+    A modality that is alone receives no features from the others, so what its norms see after a fusion
+    block is distributed otherwise: ``alone_mean`` and ``alone_var`` hold the running statistics of that
+    case. Training steps with one modality present fill them; ``alone_known`` (S x 1) is 1 for a modality
+    that has had such a step, and until then the common statistics serve.
+
+    ``synced``: in training, statistics are those of all processes' batches together, each modality's apart.
     """
 
     running_mean: Tensor
     running_var: Tensor
+    alone_mean: Tensor
+    alone_var: Tensor
+    alone_known: Tensor
 
     def __init__(
         self, channels: int, modalities: int, private: bool = True, eps: float = 1e-5, momentum: float = 0.1
@@ -33,19 +47,25 @@ class PrivateBatchNorm2d(nn.Module):
         self.private = private
         self.eps = eps
         self.momentum = momentum
+        self.synced = False
         self.weight = nn.Parameter(torch.ones(rows, channels))
         self.bias = nn.Parameter(torch.zeros(rows, channels))
         self.register_buffer("running_mean", torch.zeros(rows, channels))
         self.register_buffer("running_var", torch.ones(rows, channels))
+        self.tells_alone = rows > 1
+        if self.tells_alone:
+            self.register_buffer("alone_mean", torch.zeros(rows, channels))
+            self.register_buffer("alone_var", torch.ones(rows, channels))
+            self.register_buffer("alone_known", torch.zeros(rows, 1))
 
     def forward(self, x: Tensor, present: Present) -> Tensor:
         """(P N) x C x H x W with P = len(present) -> the same shape."""
         if not self.private:
-            return self._norm(x, 0)
+            return self._norm(x, 0, False)
         if len(present) == 1:
-            return self._norm(x, present[0])
+            return self._norm(x, present[0], self.tells_alone)
         if self.training:
-            return torch.cat([self._norm(part, s) for part, s in zip(x.chunk(len(present)), present)])
+            return torch.cat([self._norm(part, s, False) for part, s in zip(x.chunk(len(present)), present)])
         # One pass over the whole stack, where a norm for each part would need a copy to join them.
         rows = list(present)
         scale, shift = (table[rows] for table in self.affine())
@@ -54,16 +74,36 @@ class PrivateBatchNorm2d(nn.Module):
         scale, shift = (row.view(shape).to(x.dtype) for row in (scale, shift))
         return torch.addcmul(shift, parts, scale).flatten(0, 1)
 
-    def affine(self) -> tuple[Tensor, Tensor]:
-        """(scale, shift), S x C each: in evaluation the norm is ``x * scale + shift``."""
-        scale = self.weight * torch.rsqrt(self.running_var + self.eps)
-        return scale, self.bias - self.running_mean * scale
+    def statistics(self, alone: bool = False) -> tuple[Tensor, Tensor]:
+        """(mean, variance), S x C each, that evaluation uses with a modality alone or in company."""
+        if not (alone and self.tells_alone):
+            return self.running_mean, self.running_var
+        known = self.alone_known > 0
+        return (
+            torch.where(known, self.alone_mean, self.running_mean),
+            torch.where(known, self.alone_var, self.running_var),
+        )
 
-    def _norm(self, x: Tensor, row: int) -> Tensor:
+    def affine(self, alone: bool = False) -> tuple[Tensor, Tensor]:
+        """(scale, shift), S x C each: in evaluation the norm is ``x * scale + shift``."""
+        mean, variance = self.statistics(alone)
+        scale = self.weight * torch.rsqrt(variance + self.eps)
+        return scale, self.bias - mean * scale
+
+    def _norm(self, x: Tensor, row: int, alone: bool) -> Tensor:
+        if self.training and alone:
+            self._begin_alone(row)
+            mean, variance = self.alone_mean, self.alone_var
+        else:
+            mean, variance = self.statistics(alone)
+        if self.training and self.synced:
+            return synced_batch_norm(
+                x, mean[row], variance[row], self.weight[row], self.bias[row], self.momentum, self.eps
+            )
         return F.batch_norm(
             x,
-            self.running_mean[row],
-            self.running_var[row],
+            mean[row],
+            variance[row],
             self.weight[row],
             self.bias[row],
             self.training,
@@ -71,9 +111,58 @@ class PrivateBatchNorm2d(nn.Module):
             self.eps,
         )
 
+    @torch.no_grad()
+    def _begin_alone(self, row: int) -> None:
+        """The running statistics of a modality alone begin at those of the modality in company."""
+        for table, start in zip((self.alone_mean, self.alone_var), self.statistics(alone=True)):
+            table[row] = start[row]
+        self.alone_known[row] = 1
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *arguments: Any) -> None:
+        if self.tells_alone:
+            for name in ALONE:
+                state_dict.setdefault(prefix + name, torch.zeros_like(getattr(self, name)))
+        super()._load_from_state_dict(state_dict, prefix, *arguments)  # type: ignore[no-untyped-call]
+
     def extra_repr(self) -> str:
         rows, channels = self.weight.shape
         return f"{channels}, modalities={rows}, private={self.private}, eps={self.eps}"
+
+
+def may_be_missing(name: str) -> bool:
+    """Whether a state dict without this tensor is whole: statistics of a modality alone are optional."""
+    return name.rpartition(".")[2] in ALONE
+
+
+def synced_batch_norm(
+    x: Tensor,
+    running_mean: Tensor,
+    running_var: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    momentum: float,
+    eps: float,
+) -> Tensor:
+    """Batch norm over the batches of all processes of the default group, for training on any device.
+
+    Gradients flow through the sums that the processes exchange. torch's SyncBatchNorm knows one set of
+    statistics and GPUs alone.
+    """
+    values = x.float()
+    channels = x.shape[1]
+    sums = torch.cat(
+        [values.sum((0, 2, 3)), values.square().sum((0, 2, 3)), values.new_full((1,), x.numel() // channels)]
+    )
+    sums = all_reduce(sums)
+    count = sums[-1]
+    mean = sums[:channels] / count
+    variance = (sums[channels:-1] / count - mean.square()).clamp(min=0)
+    with torch.no_grad():
+        running_mean.lerp_(mean, momentum)
+        running_var.lerp_(variance * (count / (count - 1)), momentum)
+    scale = weight * torch.rsqrt(variance + eps)
+    shift = bias - mean * scale
+    return torch.addcmul(shift.view(1, -1, 1, 1), values, scale.view(1, -1, 1, 1)).to(x.dtype)
 
 
 def stack(inputs: list[Tensor]) -> Tensor:
