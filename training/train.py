@@ -2,168 +2,293 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from lightning_fabric import Fabric
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from asymfusion_ros.checkpoint import save_checkpoint
 from asymfusion_ros.data.folder import Folder
-from asymfusion_ros.data.input_spec import InputSpec
+from asymfusion_ros.data.metrics import ConfusionMatrix
 from asymfusion_ros.errors import UserError
 from asymfusion_ros.network import SegmentationNetwork, build_network
-from asymfusion_ros.network.modality import PrivateBatchNorm2d
+from asymfusion_training.class_weights import class_weights
 from asymfusion_training.evaluate import evaluate
-from asymfusion_training.frames import Batch, TrainingFrames
-from asymfusion_training.losses import segmentation_loss
+from asymfusion_training.frames import BatchOrder, TrainingFrames, make_loader
+from asymfusion_training.history import History
+from asymfusion_training.model import TrainingModel, left_alone, reseed
+from asymfusion_training.optimiser import make_optimiser, set_rates
+from asymfusion_training.pictures import save_mask_picture
 from asymfusion_training.pretrained import load_imagenet
 from asymfusion_training.recipe import Recipe
+from asymfusion_training.run_state import FILE, load_state, save_state
+from asymfusion_training.schedule import learning_rates
 
-START_SHARE, END_SHARE = 1 / 25, 1e-5
+SAVE_SECONDS = 120.0
 
 
-def train(
-    recipe: Recipe, recipe_name: str, folder: Folder, output: Path, device: torch.device, workers: int
-) -> Path:
-    """Trains on the split ``train``, scores on ``val`` and keeps the best and the last.
+class Run:
+    """One training run in the folder ``output``: best and last checkpoint, history, state to resume from."""
 
-    Returns the path of the best checkpoint. Raises UserError for a frame that cannot be read, and when the
-    loss stops being a number, naming the batch's files; the checkpoints written so far stay.
-    """
-    torch.manual_seed(recipe.seed)
-    spec = recipe.input_spec()
-    config = recipe.network_config(len(folder.labels))
-    network = build_network(config)
-    if recipe.pretrained != "none":
-        load_imagenet(network, recipe.pretrained)
-    for module in network.modules():
-        if isinstance(module, PrivateBatchNorm2d):
-            module.momentum = recipe.norm_momentum
-    network.to(device, memory_format=torch.channels_last)
-    frames = TrainingFrames(folder, "train", recipe, spec)
-    val = folder.names("val")
-    if len(frames) < recipe.batch:
-        raise UserError(f"split 'train' has {len(frames)} frames, fewer than a batch of {recipe.batch}")
-    loader = DataLoader(
-        frames, recipe.batch, shuffle=True, drop_last=True, num_workers=workers, collate_fn=_as_it_is
-    )
-    optimiser = torch.optim.AdamW(parameter_groups(network, recipe))
-    steps = recipe.epochs * len(loader)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda step: rate_share(step, steps, recipe.warm_up)
-    )
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot make the folder {output}: {error.strerror}") from error
-    (output / "history.jsonl").unlink(missing_ok=True)  # of an earlier run in the same folder
-    best = -math.inf
-    started = time.monotonic()
-    for epoch in range(recipe.epochs):
-        frames.epoch = epoch
-        network.train()
-        total = 0.0
-        with tqdm(loader, desc=f"epoch {epoch + 1}/{recipe.epochs}", unit="batch", leave=False) as bar:
-            for step, batch in enumerate(bar):
-                if isinstance(batch, UserError):
-                    raise batch
-                loss = training_step(network, batch, recipe, spec, device)
-                optimiser.zero_grad(set_to_none=True)
-                loss.backward()
-                nn.utils.clip_grad_norm_(network.parameters(), 10.0)
-                optimiser.step()
-                schedule.step()
-                total += loss.item()
-                bar.set_postfix(loss=f"{total / (step + 1):.3f}")
-        if (epoch + 1) % recipe.validate_every and epoch + 1 < recipe.epochs:
-            continue
-        scores = {branch: matrix.scores() for branch, matrix in evaluate(network, spec, folder, val).items()}
-        line = {"epoch": epoch + 1, "loss": total / len(loader), "minutes": (time.monotonic() - started) / 60}
-        ious = {branch: round(100 * score["mean_iou"], 2) for branch, score in scores.items()}
-        tqdm.write(
-            f"epoch {epoch + 1}: loss {line['loss']:.3f}, mIoU on val {ious}, {line['minutes']:.1f} min"
+    def __init__(
+        self,
+        recipe: Recipe,
+        recipe_name: str,
+        folder: Folder,
+        output: Path,
+        fabric: Fabric,
+        workers: int = 1,
+        resume: bool = False,
+    ) -> None:
+        """Raises UserError or ConfigError for whatever keeps the run from starting."""
+        self.recipe, self.recipe_name, self.folder, self.output = recipe, recipe_name, folder, output
+        self.fabric = fabric
+        self.spec = recipe.input_spec()
+        self.config = recipe.network_config(len(folder.labels))
+        self.val = folder.names("val")
+        frames = TrainingFrames(folder, "train", recipe, self.spec)
+        if len(frames) < recipe.batch:
+            raise UserError(f"split 'train' has {len(frames)} frames, fewer than a batch of {recipe.batch}")
+        self.data = {"name": folder.name, "classes": list(folder.labels.names), "frames": len(frames)}
+        state = self._open_output(resume)
+        self.step: int = state["step"] if state else 0
+        self.best: float = state["best"] if state else -math.inf
+        self.epoch_loss: float = state["epoch_loss"] if state else 0.0
+        self.minutes: float = state["minutes"] if state else 0.0
+
+        torch.manual_seed(recipe.seed)
+        network = build_network(self.config)
+        if recipe.pretrained != "none" and not state:
+            load_imagenet(network, recipe.pretrained)
+        weights = None
+        if recipe.class_balance:
+            weights = class_weights(folder, "train", recipe.class_balance, fabric.is_global_zero)
+        model = TrainingModel(network, recipe, weights, synced=fabric.world_size > 1)
+        if recipe.channels_last:
+            model = model.to(memory_format=torch.channels_last)
+        if recipe.compile:
+            network.compile()
+        self.network = network
+        self.model, self.optimiser = fabric.setup(model, make_optimiser(network, recipe))
+        self.averaged = (
+            AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema), use_buffers=True)
+            if recipe.ema
+            else None
         )
-        with (output / "history.jsonl").open("a") as history:
-            history.write(json.dumps({**line, "val": scores}) + "\n")
+        if state:
+            self._restore(state)
+        order = BatchOrder(len(frames), recipe, self.step, fabric.global_rank, fabric.world_size)
+        self.steps_per_epoch = order.steps_per_epoch
+        self.steps = order.steps_per_epoch * recipe.total_epochs
+        self.loader = make_loader(frames, order, workers, fabric.device.type == "cuda")
+        self.history = History(output, self.step // self.steps_per_epoch) if fabric.is_global_zero else None
+
+    def train(self) -> Path:
+        """Trains on ``train``, scores on ``val``; returns the path of the best checkpoint.
+
+        Raises UserError for a frame that cannot be read, when the loss stops being a number, naming the
+        batch's files, and for a disk that is full; the checkpoints written so far stay.
+        """
+        batches = iter(self.loader)
+        self.model.train()
+        unchecked: tuple[Tensor, list[str]] | None = None
+        started = saved = time.monotonic()
+        spent = self.minutes
+        began = self.step
+        with tqdm(total=self.steps, initial=self.step, unit="step", disable=self._quiet()) as bar:
+            while self.step < self.steps:
+                loss, names = self._training_step(batches)
+                # The loss of the step before: asking for this one's would make the processor wait for the GPU.
+                self._check(unchecked)
+                unchecked = loss, names
+                self.step += 1
+                epoch, in_epoch = divmod(self.step, self.steps_per_epoch)
+                elapsed = time.monotonic() - started
+                self.minutes = spent + elapsed / 60
+                rate = (self.step - began) * self.recipe.batch / elapsed
+                bar.set_description(f"epoch {epoch + (in_epoch > 0)}/{self.recipe.total_epochs}", refresh=False)
+                mean = self.epoch_loss / max(in_epoch - 1, 1)
+                bar.set_postfix_str(f"loss {mean:.3f}, {rate:.1f} images/s", refresh=False)
+                bar.update()
+                if in_epoch == 0:
+                    self._check(unchecked)
+                    unchecked = None
+                    self._end_epoch(epoch, rate)
+                elif time.monotonic() - saved > SAVE_SECONDS:
+                    self._check(unchecked)
+                    unchecked = None
+                if unchecked is None and (
+                    time.monotonic() - saved > SAVE_SECONDS or self.step == self.steps
+                ):
+                    self._save_state()
+                    saved = time.monotonic()
+        if self.history is not None:
+            self.history.plot()
+            self.history.close()
+        return self.output / "best.safetensors"
+
+    def _training_step(self, batches: Any) -> tuple[Tensor, list[str]]:
+        """One optimiser step -> its mean loss, still on the device, and the frames it saw."""
+        recipe, parts = self.recipe, self.recipe.accumulate
+        set_rates(self.optimiser, *learning_rates(recipe, self.step, self.steps_per_epoch))
+        reseed(recipe, self.step, self.fabric.global_rank)
+        modalities = self.config.modalities
+        alone = left_alone(recipe, len(modalities), self.step)
+        total = torch.zeros((), device=self.fabric.device)
+        names: list[str] = []
+        self.optimiser.zero_grad(set_to_none=True)
+        for part in range(parts):
+            batch = next(batches)
+            if isinstance(batch, UserError):
+                raise batch
+            names += batch.names
+            batch = batch.to(self.fabric.device)
+            inputs: list[Tensor | None] = list(batch.inputs(modalities, self.spec, batch.label.shape[-2:]))
+            if alone is not None:
+                inputs = [x if i == alone else None for i, x in enumerate(inputs)]
+            with self.fabric.no_backward_sync(self.model, enabled=part < parts - 1):
+                loss = self.model(inputs, batch.label)
+                self.fabric.backward(loss / parts)
+            total += loss.detach() / parts
+        self.fabric.clip_gradients(
+            self.model, self.optimiser, max_norm=recipe.clip, error_if_nonfinite=False
+        )
+        self.optimiser.step()
+        if self.averaged is not None:
+            self.averaged.update_parameters(self.network)
+        return total, names
+
+    def _check(self, unchecked: tuple[Tensor, list[str]] | None) -> None:
+        if unchecked is None:
+            return
+        loss, names = unchecked
+        value = loss.item()
+        if not math.isfinite(value):
+            raise UserError(
+                f"the loss is {value} on frames {', '.join(names)}: look at these files, or lower "
+                "encoder_rate and decoder_rate; the checkpoints written before are kept"
+            )
+        self.epoch_loss += value
+
+    def _end_epoch(self, epoch: int, rate: float) -> None:
+        total = self.recipe.total_epochs
+        loss, self.epoch_loss = self.epoch_loss / self.steps_per_epoch, 0.0
+        scores = None
+        if epoch % self.recipe.validate_every == 0 or epoch == total:
+            scores = self._validate()
+        line = {"epoch": epoch, "loss": loss, "minutes": self.minutes, "images_per_second": rate}
+        rates = learning_rates(self.recipe, self.step - 1, self.steps_per_epoch)
+        line |= {"encoder_rate": rates[0], "decoder_rate": rates[1], "val": scores}
+        text = f"epoch {epoch}/{total}: loss {loss:.3f}, {rate:.1f} images/s, {self.minutes:.1f} min"
+        if scores is not None:
+            ious = ", ".join(f"{branch} {100 * score['mean_iou']:.2f}" for branch, score in scores.items())
+            text += f", mIoU on val: {ious}"
+        if self.history is not None:
+            tqdm.write(text)
+            self.history.add(line)
+        if scores is not None:
+            self._save_checkpoints(epoch, scores)
+            self._save_state()
+            if self.history is not None:
+                self.history.plot()
+
+    def _validate(self) -> dict[str, dict[str, float]]:
+        """Every branch's scores on ``val``; each process scores its part of the frames."""
+        rank, processes = self.fabric.global_rank, self.fabric.world_size
+        network = self._scored()
+        mine = self.val[rank::processes]
+        matrices = {
+            branch: ConfusionMatrix(self.config.classes) for branch in (*self.config.modalities, "ensemble")
+        }
+        if mine:
+            matrices = evaluate(network, self.spec, self.folder, mine, progress=not self._quiet())
+        for matrix in matrices.values():
+            counts = matrix.counts.to(self.fabric.device)
+            matrix.counts = self.fabric.all_reduce(counts, reduce_op="sum").cpu()
+        if self.history is not None:
+            picture = save_mask_picture(
+                self.output / "masks.png", network, self.spec, self.folder, self.val[:4]
+            )
+            epoch = self.step // self.steps_per_epoch
+            self.history.board.add_image("val", picture, epoch, dataformats="HWC")
+        self.model.train()
+        return {branch: matrix.scores() for branch, matrix in matrices.items()}
+
+    def _scored(self) -> SegmentationNetwork:
+        """The network whose scores count and which is kept: the averaged weights where there are any."""
+        return self.network if self.averaged is None else self.averaged.module
+
+    def _save_checkpoints(self, epoch: int, scores: dict[str, dict[str, float]]) -> None:
+        better = scores["ensemble"]["mean_iou"] > self.best
+        self.best = max(self.best, scores["ensemble"]["mean_iou"])
+        if not self.fabric.is_global_zero:
+            return
         provenance = {
-            "data": folder.name,
-            "recipe": recipe_name,
-            "epochs": epoch + 1,
-            "seed": recipe.seed,
+            "data": self.folder.name,
+            "recipe": self.recipe_name,
+            "settings": self.recipe.to_dict(),
+            "frames": self.data["frames"],
+            "epochs": epoch,
+            "seed": self.recipe.seed,
             "val": scores,
         }
-        targets = [output / "last.safetensors"]
-        if scores["ensemble"]["mean_iou"] > best:
-            best = scores["ensemble"]["mean_iou"]
-            targets.append(output / "best.safetensors")
-        for target in targets:
+        for name in ("last", "best") if better else ("last",):
             save_checkpoint(
-                target, network.state_dict(), config, folder.labels, spec, provenance, torch.float16
+                self.output / f"{name}.safetensors",
+                self._scored().state_dict(),
+                self.config,
+                self.folder.labels,
+                self.spec,
+                provenance,
+                torch.float16,
             )
-    return output / "best.safetensors"
 
+    def _open_output(self, resume: bool) -> dict[str, Any] | None:
+        """The state to resume from; None for a new run."""
+        if resume:
+            return load_state(self.output, self.recipe.to_dict(), self.data)
+        if (self.output / FILE).exists():
+            raise UserError(
+                f"{self.output} already holds a run: go on with it by --resume, or give another --output"
+            )
+        try:
+            self.output.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"cannot make the folder {self.output}: {error.strerror}") from error
+        return None
 
-def _as_it_is(batch: Batch | UserError) -> Batch | UserError:
-    """TrainingFrames gives whole batches already."""
-    return batch
-
-
-def training_step(
-    network: SegmentationNetwork, batch: Batch, recipe: Recipe, spec: InputSpec, device: torch.device
-) -> Tensor:
-    """The loss of one batch, with a modality left out now and then."""
-    modalities = network.config.modalities
-    inputs: list[Tensor | None] = [
-        x.to(device, memory_format=torch.channels_last, non_blocking=True)
-        for x in batch.inputs(modalities, spec, batch.label.shape[-2:])
-    ]
-    if len(modalities) > 1 and torch.rand(()) < recipe.modality_dropout:
-        inputs[int(torch.randint(len(modalities), ()))] = None
-    output = network(inputs)
-    loss = segmentation_loss(network, output, batch.label.to(device), recipe.distillation)
-    if not torch.isfinite(loss):
-        raise UserError(
-            f"the loss is {loss.item()} on frames {', '.join(batch.names)}: look at these files, or lower "
-            "encoder_rate and decoder_rate; the last checkpoints are kept"
-        )
-    return loss
-
-
-def rate_share(step: int, steps: int, warm_up: float) -> float:
-    """The one-cycle schedule: the share of the peak rate at ``step`` of ``steps``.
-
-    A cosine from 1/25 up to 1 over the share ``warm_up`` of the steps, and one down to nearly nothing over
-    the rest (Smith and Topin 2018; torch's own class divides by zero when the warm-up is a single step).
-    """
-    rise = max(warm_up * steps, 1.0)
-    if step < rise:
-        return 1 + (START_SHARE - 1) * (1 + math.cos(math.pi * step / rise)) / 2
-    fall = (step - rise) / max(steps - rise, 1.0)
-    return END_SHARE + (1 - END_SHARE) * (1 + math.cos(math.pi * min(fall, 1.0))) / 2
-
-
-def parameter_groups(network: SegmentationNetwork, recipe: Recipe) -> list[dict[str, object]]:
-    """Encoder and the rest at their own rates; norms, biases and alpha without weight decay."""
-    groups = []
-    for rate, parameters in (
-        (recipe.encoder_rate, list(network.encoder.named_parameters())),
-        (
-            recipe.decoder_rate,
-            [*network.decoder.named_parameters(), *network.ensemble.named_parameters()],
-        ),
-    ):
-        # Convolutions alone have four axes: the norms are S x C.
-        groups += [
+    def _save_state(self) -> None:
+        if not self.fabric.is_global_zero:
+            return
+        save_state(
+            self.output,
             {
-                "params": [p for _, p in parameters if p.ndim == 4],
-                "lr": rate,
-                "weight_decay": recipe.weight_decay,
+                "recipe": self.recipe.to_dict(),
+                "data": self.data,
+                "step": self.step,
+                "best": self.best,
+                "epoch_loss": self.epoch_loss,
+                "minutes": self.minutes,
+                "network": self.network.state_dict(),
+                "optimiser": self.optimiser.state_dict(),
+                "averaged": self.averaged.state_dict() if self.averaged is not None else None,
+                "precision": self.fabric.strategy.precision.state_dict(),
             },
-            {"params": [p for _, p in parameters if p.ndim < 4], "lr": rate, "weight_decay": 0.0},
-        ]
-    return groups
+        )
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        self.network.load_state_dict(state["network"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        if self.averaged is not None:
+            self.averaged.load_state_dict(state["averaged"])
+        self.fabric.strategy.precision.load_state_dict(state["precision"])
+
+    def _quiet(self) -> bool | None:
+        """For tqdm: no bar but in the first process, and there where somebody looks at a terminal."""
+        return None if self.fabric.is_global_zero else True

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import torch
 
 from asymfusion_ros.data.folder import Folder
-from asymfusion_ros.engine.device import choose_device
 from asymfusion_ros.errors import ConfigError
+from asymfusion_training.devices import make_fabric
 from asymfusion_training.recipe import load_recipe
-from asymfusion_training.train import train
+from asymfusion_training.train import Run
 
 EXAMPLES = """\
   asymfusion train --data data/nyudv2 --output runs/first
   asymfusion train --data my_frames --recipe my_recipe.yaml --output runs/mine --device cuda
+  asymfusion train --data my_frames --set epochs=30 --set network.modalities=[rgb] --output runs/rgb
+  asymfusion train --data my_frames --output runs/mine --resume
+  asymfusion train --data data/cityscapes --output runs/city --devices 4 --workers 8
+  torchrun --nnodes 2 --nproc-per-node 8 --rdzv-endpoint HOST:29500 -m asymfusion_ros.cli train \\
+      --data data/cityscapes --output runs/city --workers 8
 """
 
 
@@ -29,9 +35,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a recipe of the package, or a YAML file (default: %(default)s)",
     )
     parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="change a setting of the recipe, e.g. epochs=30 or network.encoder=efficientnet_lite2",
+    )
+    parser.add_argument(
         "--output", type=Path, default=Path("runs/latest"), help="where checkpoints go (default: %(default)s)"
     )
+    parser.add_argument(
+        "--resume", action="store_true", help="go on with the run in --output, exactly where it was"
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
+    parser.add_argument(
+        "--devices", type=int, default=1, metavar="N", help="GPUs of this machine to use (default: 1)"
+    )
     parser.add_argument(
         "--workers", type=int, default=1, help="processes that read frames (default: %(default)s)"
     )
@@ -40,10 +59,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     if args.workers < 0:
         raise ConfigError(f"--workers is {args.workers}; it must be 0 (read in this process) or more")
-    recipe = load_recipe(args.recipe)
-    device = choose_device(args.device)
-    threads = f", {torch.get_num_threads()} threads" if device.type == "cpu" else ""
-    print(f"recipe {args.recipe}, data {args.data}, device {device}{threads}, checkpoints in {args.output}")
-    best = train(recipe, args.recipe, Folder(args.data), args.output, device, args.workers)
-    print(f"the best checkpoint: {best}")
+    recipe = load_recipe(args.recipe, args.set)
+    fabric = make_fabric(args.device, args.devices, recipe.precision)
+    fabric.launch()
+    threads = f", {torch.get_num_threads()} threads" if fabric.device.type == "cpu" else ""
+    processes = f", {fabric.world_size} processes" if fabric.world_size > 1 else ""
+    if fabric.is_global_zero:
+        print(
+            f"recipe {args.recipe}, data {args.data}, {fabric.device.type}{threads}{processes}, "
+            f"{recipe.precision}, checkpoints in {args.output}"
+        )
+    training = Run(recipe, args.recipe, Folder(args.data), args.output, fabric, args.workers, args.resume)
+    try:
+        best = training.train()
+    except KeyboardInterrupt:
+        print(f"stopped at step {training.step}: --resume goes on from the last state", file=sys.stderr)
+        raise
+    if fabric.is_global_zero:
+        print(f"the best checkpoint: {best}")
+        print(f"curves: {args.output / 'curves.png'}   masks: {args.output / 'masks.png'}")
+        print(f"score it: asymfusion evaluate {best} --data {args.data}")
     return 0

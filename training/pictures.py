@@ -1,0 +1,64 @@
+"""Pictures of what a network makes of frames, to look at during training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from asymfusion_ros.data.folder import Folder
+from asymfusion_ros.data.input_spec import InputSpec
+from asymfusion_ros.engine.postprocess import labels_at
+from asymfusion_ros.network import SegmentationNetwork
+from asymfusion_training.frames import collate
+from asymfusion_training.run_state import write_whole
+
+Picture = npt.NDArray[np.uint8]
+HEIGHT = 180  # pixels of a frame in the picture
+
+
+@torch.inference_mode()
+def save_mask_picture(
+    path: Path, network: SegmentationNetwork, spec: InputSpec, folder: Folder, names: list[str]
+) -> Picture:
+    """A row for each frame: colour, depth, label, and the mask of each branch and of the ensemble.
+
+    Writes it to ``path`` and returns it, H x W x 3 uint8 RGB. Void is black in the label.
+    """
+    network.eval()
+    device = next(network.parameters()).device
+    palette = folder.labels.palette
+    rows = []
+    for name in names:
+        sample = folder.read(name)
+        batch = collate([sample]).to(device)
+        size = sample.rgb.shape[:2]
+        output = network(batch.inputs(network.config.modalities, spec, spec.network_size(*size)))
+        branches = [branch for branch in output.logits if branch is not None]
+        shown = [*branches, output.ensemble] if len(branches) > 1 else branches
+        masks = [labels_at(logits[0], size).cpu().numpy() for logits in shown]
+        tiles = [sample.rgb, _coloured(sample.depth), *(palette[mask] for mask in (sample.label, *masks))]
+        rows.append(np.hstack([_small(tile) for tile in tiles]))
+    width = max(row.shape[1] for row in rows)
+    picture = np.vstack([np.pad(row, ((0, 4), (0, width - row.shape[1]), (0, 0))) for row in rows])
+    _, content = cv2.imencode(".png", picture[..., ::-1])
+    write_whole(path, content.tobytes())
+    return picture
+
+
+def _coloured(depth: npt.NDArray[np.float32]) -> Picture:
+    """Near is bright; black where there is no depth."""
+    known = depth > 0
+    farthest = np.percentile(depth[known], 98) if known.any() else 1.0
+    grey = (255 * (1 - np.clip(depth / farthest, 0, 1) * 0.9)).astype(np.uint8)
+    coloured = cv2.applyColorMap(grey, cv2.COLORMAP_VIRIDIS)[..., ::-1]
+    return np.where(known[..., None], coloured, 0).astype(np.uint8)
+
+
+def _small(image: Picture) -> Picture:
+    width = round(image.shape[1] * HEIGHT / image.shape[0])
+    small = cv2.resize(image, (width, HEIGHT), interpolation=cv2.INTER_NEAREST)
+    return np.pad(small, ((0, 0), (0, 4), (0, 0)))

@@ -1,0 +1,64 @@
+"""What an interrupted run goes on from, in one file that is whole or not there."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from asymfusion_ros.errors import ConfigError, UserError
+
+FILE = "state.pt"
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Writes beside ``path``, then renames. Raises UserError where it cannot be, as on a full disk."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        partial.write_bytes(content)
+        os.replace(partial, path)
+    except OSError as error:
+        raise UserError(
+            f"cannot write {path}: {error.strerror or error}; what was written before is still whole, and "
+            "`--resume` goes on from it"
+        ) from error
+    finally:
+        with suppress(OSError):  # it is gone after the renaming
+            partial.unlink()
+
+
+def save_state(output: Path, state: Mapping[str, Any]) -> None:
+    """``state``: tensors, numbers, text, and lists and dicts of them."""
+    content = io.BytesIO()
+    torch.save(dict(state), content)
+    write_whole(output / FILE, content.getvalue())
+
+
+def load_state(output: Path, recipe: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
+    """The state of the run in ``output``, on the CPU; nothing in the file is executed.
+
+    Raises UserError where there is none or it is broken, ConfigError where it is of another recipe or data.
+    """
+    path = output / FILE
+    if not path.is_file():
+        raise UserError(f"there is no run to resume in {output}: no {path}")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+        raise UserError(f"{path} cannot be read ({' '.join(str(error).split())[:200]})") from error
+    for what, now in (("recipe", recipe), ("data", data)):
+        before = state[what]
+        changed = [name for name in sorted({*now, *before}) if now.get(name) != before.get(name)]
+        if changed:
+            name = changed[0]
+            raise ConfigError(
+                f"{what}: {name} is {now.get(name)!r}, but the run in {output} began with "
+                f"{before.get(name)!r}: set it back, or start another run with another --output"
+            )
+    return state

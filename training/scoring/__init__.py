@@ -1,0 +1,1 @@
+"""What evaluation is made of: predictions, counts, boundaries, simulated holes, intervals, pictures."""
