@@ -10,7 +10,6 @@ from helpers import write_folder
 from asymfusion_ros.data.folder import Folder, Sample
 from asymfusion_ros.data.input_spec import InputSpec
 from asymfusion_training.augment import augmented
-from asymfusion_training.depth_noise import with_holes
 from asymfusion_training.frames import TrainingFrames
 from asymfusion_training.recipe import Recipe
 
@@ -106,30 +105,24 @@ def test_the_frame_given_is_left_alone():
         assert (getattr(sample, name) == getattr(untouched, name)).all()
 
 
-def test_holes_only_take_depth_away():
-    depth = coordinates().depth
-    shares = []
-    for seed in range(10):
-        holed = with_holes(depth, np.random.default_rng(seed))
-        assert holed.dtype == np.float32
-        missing = holed != depth
-        assert (holed[missing] == 0).all()
-        shares.append(missing.mean())
-    assert max(shares) < 0.6
-    assert max(shares) > 0.02
-
-
 def test_a_frame_depends_on_seed_epoch_and_index_alone(tmp_path):
     folder = Folder(write_folder(tmp_path / "stripes", frames=2))
     spec = InputSpec(height=48, width=64)
 
-    def frames(seed, epoch):
-        made = TrainingFrames(folder, "train", Recipe(seed=seed), spec)
-        made.epoch = epoch
-        return made
+    def frames(seed):
+        return TrainingFrames(folder, "train", Recipe(seed=seed), spec)
 
-    first = frames(0, 0)
-    _ = first[1]  # what was read before does not matter
-    assert (first[0].rgb == frames(0, 0)[0].rgb).all()
-    for other in (frames(1, 0)[0], frames(0, 1)[0], first[1]):
-        assert (first[0].rgb != other.rgb).any()
+    first = frames(0)
+    _ = first[0, 1]  # what was read before does not matter
+    rgb = first[0, 0].rgb
+    assert (rgb == frames(0)[0, 0].rgb).all()
+    for other in (frames(1)[0, 0], first[1, 0], first[0, 1]):
+        assert (rgb != other.rgb).any()
+
+
+def test_a_frame_is_never_made_smaller_than_the_shortest_side_asked_for():
+    recipe = Recipe(scale=(0.5, 0.5), shortest=72, depth_holes=0.0, depth_noise=0.0)
+    out = augmented(coordinates(), recipe, (96, 128), (96, 128), np.random.default_rng(0))
+    # 96 x 128 at 0.5 would be 48 x 64: it becomes 72 x 96
+    assert (out.depth > 0).any(1).sum() == 72
+    assert (out.depth > 0).any(0).sum() == 96

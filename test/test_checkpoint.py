@@ -206,7 +206,7 @@ def with_value(text, **values):
         ("network", lambda text: with_value(text, classes=4), "has 4 classes, but names 3"),
         ("network", lambda text: with_value(text, encoder="efficientnet_lite1"), "does not fit its own"),
         ("network", lambda text: with_value(text, decoder_channels=16), r"decoder\..* has shape"),
-        ("network", lambda text: with_value(text, modalities=["rgb"]), r"\(2, .*the network \(1, "),
+        ("network", lambda text: with_value(text, modalities=["rgb"]), r"has shape \(2, .*, the network "),
         ("labels", lambda text: "[]", "cannot build"),
         ("labels", lambda text: '{"name": "x"}', "names"),
         ("labels", lambda text: with_value(text, colours=[[0, 0, 300]] * 3), r"\(0, 0, 300\)"),

@@ -20,6 +20,9 @@ def test_folded_norm(private, present, memory_format):
     for table in (norm.weight, norm.bias, norm.running_mean):
         nn.init.normal_(table)
     nn.init.uniform_(norm.running_var, 0.2, 3.0)
+    if private:
+        nn.init.normal_(norm.alone_mean)
+        norm.alone_known[1] = 1
     holder = nn.Sequential(norm)
     x = torch.randn(2 * len(present), 6, 5, 7).contiguous(memory_format=memory_format)
     with torch.inference_mode():
@@ -40,6 +43,9 @@ def test_a_folded_network_computes_the_same(encoder, absent):
             nn.init.normal_(module.bias, std=0.3)
             nn.init.normal_(module.running_mean, std=0.1)
             nn.init.uniform_(module.running_var, 0.2, 1.0)
+            nn.init.normal_(module.alone_mean, std=0.1)
+            nn.init.uniform_(module.alone_var, 0.2, 1.0)
+            nn.init.ones_(module.alone_known)
     nn.init.normal_(network.decoder.classifier.weight)
     folded = copy.deepcopy(network)
     fold_norms(folded)

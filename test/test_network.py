@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from asymfusion_ros.errors import ConfigError
 from asymfusion_ros.network import NetworkConfig, build_network
 from asymfusion_ros.network.config import EFFICIENTNETS, RESNETS
-from asymfusion_ros.network.modality import PrivateBatchNorm2d
+from asymfusion_ros.network.modality import PrivateBatchNorm2d, may_be_missing
 
 NAMES = ("rgb", "depth", "thermal")
 
@@ -128,6 +128,7 @@ def test_absent_modalities(present):
     kept = {
         name: tensor[rows] if tensor.shape[:1] == (3,) and tensor.ndim < 4 else tensor
         for name, tensor in full.state_dict().items()
+        if name in smaller.state_dict()
     }
     smaller.load_state_dict(kept)
     given = inputs(3)
@@ -162,10 +163,45 @@ def test_private_norm_is_a_batch_norm_for_each_modality(training):
 
 
 def test_statistics_of_an_absent_modality_stay():
-    norm = PrivateBatchNorm2d(3, modalities=2).train()
-    norm(torch.randn(4, 3, 5, 5) + 7, (1,))
-    assert norm.running_mean[0].abs().max() == 0
-    assert norm.running_mean[1].min() > 0.5
+    norm = PrivateBatchNorm2d(3, modalities=3).train()
+    norm(torch.randn(4, 3, 5, 5) + 7, (0, 2))
+    assert norm.running_mean[1].abs().max() == 0
+    assert norm.running_mean[[0, 2]].min() > 0.5
+
+
+def test_a_modality_alone_has_running_statistics_of_its_own():
+    torch.manual_seed(4)
+    norm = PrivateBatchNorm2d(3, modalities=2, momentum=0.25).train()
+    company, alone = torch.randn(8, 3, 5, 5) + 4, torch.randn(4, 3, 5, 5) * 2 - 3
+    norm(company, (0, 1))
+    mean, variance = norm.running_mean.clone(), norm.running_var.clone()
+    # until it has been alone in training, the common statistics serve
+    assert torch.equal(norm.statistics(alone=True)[0], mean)
+    norm(alone, (1,))
+    assert torch.equal(norm.running_mean, mean) and torch.equal(norm.running_var, variance)
+    found_mean, found_variance = norm.statistics(alone=True)
+    assert torch.equal(found_mean[0], mean[0]) and torch.equal(found_variance[0], variance[0])
+    torch.testing.assert_close(found_mean[1], 0.75 * mean[1] + 0.25 * alone.mean((0, 2, 3)))
+    torch.testing.assert_close(found_variance[1], 0.75 * variance[1] + 0.25 * alone.var((0, 2, 3)))
+
+    norm.eval()
+    expected = F.batch_norm(alone, found_mean[1], found_variance[1], eps=norm.eps)
+    torch.testing.assert_close(norm(alone, (1,)), expected)
+    expected = F.batch_norm(company[4:], mean[1], variance[1], eps=norm.eps)
+    torch.testing.assert_close(norm(company, (0, 1))[4:], expected)
+
+
+def test_weights_from_before_there_were_statistics_of_a_modality_alone():
+    torch.manual_seed(5)
+    network = build_network(small()).eval()
+    old = {name: tensor for name, tensor in network.state_dict().items() if not may_be_missing(name)}
+    assert len(old) < len(network.state_dict())
+    newer = build_network(small()).eval()
+    newer.load_state_dict(old)
+    rgb, depth = inputs(2)
+    with torch.inference_mode():
+        for given in ([rgb, depth], [rgb, None], [None, depth]):
+            assert torch.equal(newer(given).ensemble, network(given).ensemble)
 
 
 def test_shared_norms_see_all_modalities_together():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,6 @@ from asymfusion_training.recipe import Recipe
 from asymfusion_training.run_state import FILE, load_state, save_state
 from asymfusion_training.schedule import learning_rates
 
-SAVE_SECONDS = 120.0
 
 
 class Run:
@@ -45,10 +45,14 @@ class Run:
         fabric: Fabric,
         workers: int = 1,
         resume: bool = False,
+        save_every: float = 120.0,
     ) -> None:
-        """Raises UserError or ConfigError for whatever keeps the run from starting."""
+        """``save_every``: seconds between two savings of the state that ``resume`` goes on from.
+
+        Raises UserError or ConfigError for whatever keeps the run from starting."""
         self.recipe, self.recipe_name, self.folder, self.output = recipe, recipe_name, folder, output
         self.fabric = fabric
+        self.save_every = save_every
         self.spec = recipe.input_spec()
         self.config = recipe.network_config(len(folder.labels))
         self.val = folder.names("val")
@@ -68,7 +72,7 @@ class Run:
             load_imagenet(network, recipe.pretrained)
         weights = None
         if recipe.class_balance:
-            weights = class_weights(folder, "train", recipe.class_balance, fabric.is_global_zero)
+            weights = class_weights(folder, "train", recipe.class_balance, self._watched())
         model = TrainingModel(network, recipe, weights, synced=fabric.world_size > 1)
         if recipe.channels_last:
             model = model.to(memory_format=torch.channels_last)
@@ -101,7 +105,7 @@ class Run:
         started = saved = time.monotonic()
         spent = self.minutes
         began = self.step
-        with tqdm(total=self.steps, initial=self.step, unit="step", disable=self._quiet()) as bar:
+        with tqdm(total=self.steps, initial=self.step, unit="step", disable=not self._watched()) as bar:
             while self.step < self.steps:
                 loss, names = self._training_step(batches)
                 # The loss of the step before: asking for this one's would make the processor wait for the GPU.
@@ -116,16 +120,13 @@ class Run:
                 mean = self.epoch_loss / max(in_epoch - 1, 1)
                 bar.set_postfix_str(f"loss {mean:.3f}, {rate:.1f} images/s", refresh=False)
                 bar.update()
+                save = time.monotonic() - saved >= self.save_every
+                if in_epoch == 0 or save:
+                    self._check(unchecked)
+                    unchecked = None
                 if in_epoch == 0:
-                    self._check(unchecked)
-                    unchecked = None
-                    self._end_epoch(epoch, rate)
-                elif time.monotonic() - saved > SAVE_SECONDS:
-                    self._check(unchecked)
-                    unchecked = None
-                if unchecked is None and (
-                    time.monotonic() - saved > SAVE_SECONDS or self.step == self.steps
-                ):
+                    save |= self._end_epoch(epoch, rate)
+                if save:
                     self._save_state()
                     saved = time.monotonic()
         if self.history is not None:
@@ -176,7 +177,8 @@ class Run:
             )
         self.epoch_loss += value
 
-    def _end_epoch(self, epoch: int, rate: float) -> None:
+    def _end_epoch(self, epoch: int, rate: float) -> bool:
+        """Returns whether the epoch was scored, and so its checkpoints written."""
         total = self.recipe.total_epochs
         loss, self.epoch_loss = self.epoch_loss / self.steps_per_epoch, 0.0
         scores = None
@@ -194,9 +196,9 @@ class Run:
             self.history.add(line)
         if scores is not None:
             self._save_checkpoints(epoch, scores)
-            self._save_state()
             if self.history is not None:
                 self.history.plot()
+        return scores is not None
 
     def _validate(self) -> dict[str, dict[str, float]]:
         """Every branch's scores on ``val``; each process scores its part of the frames."""
@@ -207,7 +209,7 @@ class Run:
             branch: ConfusionMatrix(self.config.classes) for branch in (*self.config.modalities, "ensemble")
         }
         if mine:
-            matrices = evaluate(network, self.spec, self.folder, mine, progress=not self._quiet())
+            matrices = evaluate(network, self.spec, self.folder, mine, progress=self._watched())
         for matrix in matrices.values():
             counts = matrix.counts.to(self.fabric.device)
             matrix.counts = self.fabric.all_reduce(counts, reduce_op="sum").cpu()
@@ -289,6 +291,6 @@ class Run:
             self.averaged.load_state_dict(state["averaged"])
         self.fabric.strategy.precision.load_state_dict(state["precision"])
 
-    def _quiet(self) -> bool | None:
-        """For tqdm: no bar but in the first process, and there where somebody looks at a terminal."""
-        return None if self.fabric.is_global_zero else True
+    def _watched(self) -> bool:
+        """Whether a progress bar is of use: in the first process, where somebody looks at a terminal."""
+        return self.fabric.is_global_zero and sys.stderr.isatty()

@@ -47,6 +47,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--resume", action="store_true", help="go on with the run in --output, exactly where it was"
     )
+    parser.add_argument(
+        "--save-every",
+        type=float,
+        default=120,
+        metavar="SECONDS",
+        help="how often the state for --resume is written, besides after each scoring (default: 120)",
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
     parser.add_argument(
         "--devices", type=int, default=1, metavar="N", help="GPUs of this machine to use (default: 1)"
@@ -69,7 +76,16 @@ def run(args: argparse.Namespace) -> int:
             f"recipe {args.recipe}, data {args.data}, {fabric.device.type}{threads}{processes}, "
             f"{recipe.precision}, checkpoints in {args.output}"
         )
-    training = Run(recipe, args.recipe, Folder(args.data), args.output, fabric, args.workers, args.resume)
+    training = Run(
+        recipe,
+        args.recipe,
+        Folder(args.data),
+        args.output,
+        fabric,
+        args.workers,
+        args.resume,
+        args.save_every,
+    )
     try:
         best = training.train()
     except KeyboardInterrupt:
