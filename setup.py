@@ -45,7 +45,7 @@ setup(
     package_dir=dict(FOLDERS),
     package_data={
         NAME: ["checkpoints/*.safetensors", "data/*.yaml", "py.typed"],
-        "asymfusion_training": ["recipes/*.yaml"],
+        "asymfusion_training": ["prepare/*.yaml", "recipes/*.yaml"],
     },
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),

@@ -17,6 +17,11 @@ from asymfusion_ros.errors import UserError
 # name -> (module, what --help says, the extra of setup.py that brings what it needs)
 SUBCOMMANDS = {
     "demo": ("asymfusion_demo.command", "play a recording through the node and picture the masks", "demo"),
+    "prepare": (
+        "asymfusion_training.prepare_command",
+        "turn NYUDv2 or Cityscapes into a folder of RGB-D frames, or check a folder",
+        "train",
+    ),
     "train": (
         "asymfusion_training.train_command",
         "train a checkpoint from a folder of RGB-D frames",

@@ -1,0 +1,1 @@
+"""Public data sets, as their authors publish them, into the folder format; a look into any such folder."""

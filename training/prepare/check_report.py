@@ -1,0 +1,103 @@
+"""What `asymfusion prepare check` found, as text and as JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from asymfusion_ros.data.labels import VOID
+from asymfusion_training.prepare.check import Counts, FolderCheck, SplitCheck
+
+
+def report_dict(check: FolderCheck) -> dict[str, Any]:
+    """Shares are fractions, depths metres; a number that does not exist is None."""
+    folder = check.folder
+    return {
+        "data": folder.name,
+        "root": str(folder.root),
+        "labels": folder.labels.name,
+        "splits": {name: _split_dict(split, check) for name, split in check.splits.items()},
+        "warnings": check.warnings,
+        "problems": [{"file": str(problem.path), "problem": problem.message} for problem in check.problems],
+    }
+
+
+def _split_dict(split: SplitCheck, check: FolderCheck) -> dict[str, Any]:
+    names = check.folder.labels.names
+    pixels = split.labels[: len(names)]
+    known = int(pixels.sum())
+    everything = known + int(split.labels[VOID])
+    shares = {name: _ratio(int(count), known) for name, count in zip(names, pixels)}
+    return {
+        "frames": len(split.names),
+        "labelled": split.labelled,
+        "sizes": {f"{width}x{height}": count for (height, width), count in split.sizes.most_common()},
+        "depth": depth_statistics(split.depths, check.folder.depth_scale),
+        "void": _ratio(int(split.labels[VOID]), everything),
+        "classes": shares,
+        "never_seen": [name for name, count in zip(names, pixels) if not count] if split.labelled else [],
+    }
+
+
+def depth_statistics(counts: Counts, depth_scale: float) -> dict[str, float | None]:
+    """min, median and max in metres over the pixels with depth, and the share of those without."""
+    valid = counts.copy()
+    valid[0] = 0
+    total = int(valid.sum())
+    values: dict[str, float | None] = {"min": None, "median": None, "max": None}
+    if total:
+        upto = np.cumsum(valid)
+        # the middle value, or the mean of the two in the middle
+        middle = np.searchsorted(upto, [(total - 1) // 2, total // 2], side="right")
+        seen = np.flatnonzero(valid)
+        units = {"min": seen[0], "median": middle.mean(), "max": seen[-1]}
+        values = {key: float(value) * depth_scale for key, value in units.items()}
+    return {**values, "invalid": _ratio(int(counts[0]), int(counts.sum()))}
+
+
+def report_text(report: dict[str, Any]) -> str:
+    """The tables, the warnings and every problem."""
+    splits = report["splits"]
+    first = max(22, *(len(name) + 2 for split in splits.values() for name in split["classes"]), 0)
+
+    def row(title: str, cells: list[Any]) -> str:
+        return title.ljust(first) + "".join(
+            str(cell).rjust(max(10, len(name) + 2)) for cell, name in zip(cells, splits)
+        )
+
+    def number(value: float | None, factor: float = 1.0) -> str:
+        return "-" if value is None else f"{factor * value:.2f}"
+
+    lines = [f"{report['data']} ({report['root']}), labels {report['labels']}", ""]
+    lines += [row("", list(splits)), row("frames", [split["frames"] for split in splits.values()])]
+    for size in dict.fromkeys(size for split in splits.values() for size in split["sizes"]):
+        lines.append(row(f"  of {size}", [split["sizes"].get(size, 0) for split in splits.values()]))
+    for key in ("min", "median", "max"):
+        lines.append(row(f"depth {key}, m", [number(split["depth"][key]) for split in splits.values()]))
+    lines.append(
+        row("without depth, %", [number(split["depth"]["invalid"], 100) for split in splits.values()])
+    )
+    lines.append(row("void, %", [number(split["void"], 100) for split in splits.values()]))
+    if any(split["labelled"] for split in splits.values()):
+        lines += ["", row("class, % of labelled", list(splits))]
+        for name in next(iter(splits.values()))["classes"]:
+            shares = [split["classes"][name] or None for split in splits.values()]
+            lines.append(row(name, [number(share, 100) for share in shares]))
+    lines.append("")
+    for name, split in splits.items():
+        if not split["labelled"]:
+            lines.append(f"{name} has no labels")
+        elif split["never_seen"]:
+            lines.append(f"never seen in {name}: {', '.join(split['never_seen'])}")
+    lines += [f"warning: {warning}" for warning in report["warnings"]]
+    if report["problems"]:
+        lines.append(f"{len(report['problems'])} problems:")
+        lines += [f"  {entry['file']}: {entry['problem']}" for entry in report["problems"]]
+    else:
+        lines.append("every file is there, decodes and fits")
+    return "\n".join(lines)
+
+
+def _ratio(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
