@@ -67,7 +67,7 @@ def test_frames_without_any_label(checkpoint, tmp_path):
         (["--device", "gpu"], "device: 'gpu'"),
         (
             ["--limit", "1", "--json", "/nowhere/a.json"],
-            "cannot write /nowhere/a.json: No such file",
+            "cannot write /nowhere/a.json: there is no folder /nowhere",
         ),
     ],
 )

@@ -6,6 +6,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torchmetrics.classification import (
+    MulticlassAccuracy,
+    MulticlassConfusionMatrix,
+    MulticlassJaccardIndex,
+)
 
 from asymfusion_ros.data.metrics import ConfusionMatrix
 
@@ -66,3 +71,32 @@ def test_counts_beyond_float_precision():
     matrix.counts[0, 0] = 2**40
     matrix.update(torch.zeros(1, 3, dtype=torch.uint8), torch.zeros(1, 3, dtype=torch.uint8))
     assert matrix.counts[0, 0] == 2**40 + 3
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(2, 40), st.integers(0, 10**6), st.floats(0, 0.9))
+def test_scores_equal_those_of_torchmetrics(classes, seed, void):
+    random = torch.Generator().manual_seed(seed)
+    labels = torch.randint(classes, (3, 12, 15), generator=random)
+    predictions = torch.where(
+        torch.rand(labels.shape, generator=random) < 0.5,
+        labels,
+        torch.randint(classes, labels.shape, generator=random),
+    )
+    labels[torch.rand(labels.shape, generator=random) < void] = VOID
+    labels[0, 0, 0] = 0
+    ours = ConfusionMatrix(classes)
+    theirs = MulticlassConfusionMatrix(classes, ignore_index=VOID)
+    for one, other in zip(labels, predictions):
+        ours.update(one, other)
+        theirs.update(other[None], one[None])
+    assert torch.equal(ours.counts, theirs.compute())
+    scores = ours.scores()
+    kind = {"num_classes": classes, "ignore_index": VOID}
+    known = ours.counts.sum(0) + ours.counts.sum(1) > 0
+    iou = MulticlassJaccardIndex(average="none", **kind)(predictions, labels)
+    assert ours.iou()[known].tolist() == pytest.approx(iou[known].tolist())
+    mean_iou = MulticlassJaccardIndex(average="macro", **kind)(predictions, labels)
+    assert scores["mean_iou"] == pytest.approx(mean_iou.item(), abs=1e-6)
+    accuracy = MulticlassAccuracy(average="micro", **kind)(predictions, labels)
+    assert scores["pixel_accuracy"] == pytest.approx(accuracy.item(), abs=1e-6)

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-import torch
 from tqdm import tqdm
 
 from asymfusion_ros.data.folder import Folder
 from asymfusion_ros.data.input_spec import InputSpec
 from asymfusion_ros.data.metrics import ConfusionMatrix
-from asymfusion_ros.engine.postprocess import labels_at
 from asymfusion_ros.errors import UserError
 from asymfusion_ros.network import SegmentationNetwork
-from asymfusion_training.frames import collate
+from asymfusion_training.scoring.scorer import Scorer, Scores
+from asymfusion_training.scoring.settings import Settings
+from asymfusion_training.scoring.tally import Tallies, summed
+
+PLAIN = Settings()
 
 
-@torch.inference_mode()
 def evaluate(
     network: SegmentationNetwork,
     spec: InputSpec,
@@ -24,34 +25,36 @@ def evaluate(
     names: Iterable[str],
     modalities: Sequence[str] | None = None,
     progress: bool = True,
+    settings: Settings = PLAIN,
 ) -> dict[str, ConfusionMatrix]:
     """A confusion matrix for each branch and ``ensemble``, over the frames called ``names``.
 
-    ``modalities``: those given to the network (None: all it has); the others are absent. Raises UserError
-    for frames that cannot be read, or that have no label at all.
+    The network stays on its device and comes back in the mode that it was in. ``modalities``: those given to
+    it (None: all it has); the others are absent, and need no files. Raises UserError for frames that cannot
+    be read, or that have no label at all.
     """
+    present = network.config.modalities if modalities is None else modalities
+    names = list(names)
     was_training = network.training
     network.eval()
-    device = next(network.parameters()).device
-    every = network.config.modalities
-    present = tuple(every if modalities is None else modalities)
-    matrices = {branch: ConfusionMatrix(network.config.classes) for branch in (*present, "ensemble")}
-    names = list(names)
-    for name in tqdm(names, desc="evaluate", unit="frame", disable=not progress, leave=False):
-        batch = collate([folder.read(name)])
-        size = spec.network_size(*batch.label.shape[-2:])
-        inputs = batch.inputs(every, spec, size)
-        output = network(
-            [x.to(device) if modality in present else None for modality, x in zip(every, inputs)]
-        )
-        branches = {modality: output.logits[every.index(modality)] for modality in present}
-        for branch, logits in {**branches, "ensemble": output.ensemble}.items():
-            predictions = labels_at(logits[0], batch.label.shape[-2:]).cpu()[None]
-            matrices[branch].update(batch.label, predictions)
-    network.train(was_training)
-    if not matrices["ensemble"].counts.any():
+    try:
+        scorer = Scorer(network, spec, folder, tuple(present), settings)
+        tallies = summed(with_progress(scorer.frames(names), len(names), progress))
+    finally:
+        network.train(was_training)
+    check_labelled(tallies, folder)
+    return {branch: tally.confusion for branch, tally in tallies.items()}
+
+
+def with_progress(frames: Iterator[Scores], total: int, progress: bool = True) -> Iterator[Scores]:
+    yield from tqdm(frames, "evaluate", total, unit="frame", disable=not progress, leave=False)
+
+
+def check_labelled(tallies: Tallies, folder: Folder) -> None:
+    """Raises UserError where there is nothing to score."""
+    ensemble = tallies["ensemble"]
+    if not ensemble.confusion.counts.any():
         raise UserError(
-            f"all pixels of the {len(names)} frames are void: look at {folder.root / 'label'} "
+            f"all pixels of the {len(ensemble.margins)} frames are void: look at {folder.root / 'label'} "
             "and at void in dataset.yaml"
         )
-    return matrices

@@ -3,118 +3,126 @@
 from __future__ import annotations
 
 import argparse
-import json
-from pathlib import Path
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
-from asymfusion_ros.checkpoint import Checkpoint, load_checkpoint
-from asymfusion_ros.data.folder import Folder
-from asymfusion_ros.data.metrics import ConfusionMatrix
-from asymfusion_ros.engine.device import choose_device
-from asymfusion_ros.errors import ConfigError, UserError
-from asymfusion_training.evaluate import evaluate
+import torch
 
-EXAMPLES = """\
-  asymfusion evaluate default --data data/nyudv2 --split val
-  asymfusion evaluate runs/mine/best.safetensors --data my_frames --modalities rgb --per-class
-  asymfusion evaluate default --data data/nyudv2 --json scores.json
-"""
-SCORES = {"pixel_accuracy": "pixel accuracy", "mean_accuracy": "mean accuracy", "mean_iou": "mean IoU"}
+from asymfusion_ros.errors import UserError
+from asymfusion_training.evaluate import check_labelled, with_progress
+from asymfusion_training.evaluate_options import EXAMPLES, add_arguments
+from asymfusion_training.evaluate_plan import Plan, make_plan
+from asymfusion_training.scoring.bootstrap import Difference, paired_difference
+from asymfusion_training.scoring.confusion_picture import save_confusion
+from asymfusion_training.scoring.processes import Job, score_frames
+from asymfusion_training.scoring.report import (
+    as_json,
+    bootstrap_report,
+    branch_report,
+    class_table,
+    difference_table,
+    score_table,
+)
+from asymfusion_training.scoring.tally import Tallies, summed
+from asymfusion_training.scoring.torchrun import Ranks, torchrun_ranks
+from asymfusion_training.scoring.whole_file import write_whole
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("checkpoint", help="a .safetensors file, or 'default' for the one in the package")
-    parser.add_argument("--data", type=Path, required=True, help="a folder in the folder format")
-    parser.add_argument("--split", default="val", help="the frames to score (default: %(default)s)")
-    parser.add_argument(
-        "--modalities",
-        nargs="+",
-        metavar="NAME",
-        help="give the network these alone, e.g. rgb (default: all)",
-    )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
-    parser.add_argument("--limit", type=int, metavar="N", help="score the split's first N frames alone")
-    parser.add_argument("--per-class", action="store_true", help="print the IoU of each class too")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the scores to FILE, as fractions")
+__all__ = ["EXAMPLES", "add_arguments", "run"]
 
 
 def run(args: argparse.Namespace) -> int:
-    checkpoint = load_checkpoint(args.checkpoint)
-    device = choose_device(args.device)
-    folder = Folder(args.data)
-    check_labels(checkpoint, folder)
-    modalities = _present(args.modalities, checkpoint.config.modalities)
-    names = folder.names(args.split)
-    if args.limit is not None:
-        if args.limit < 1:
-            raise ConfigError(f"--limit is {args.limit}; it must be 1 or more")
-        names = names[: args.limit]
-    network = checkpoint.build().to(device)
-    matrices = evaluate(network, checkpoint.input_spec, folder, names, modalities)
-    report = {
-        "checkpoint": str(args.checkpoint),
-        "data": folder.name,
-        "split": args.split,
-        "frames": len(names),
-        "branches": {branch: branch_scores(matrix, folder) for branch, matrix in matrices.items()},
-    }
-    print(f"{folder.name} {args.split}: {len(names)} frames, checkpoint {args.checkpoint}")
-    print(_score_table(report["branches"]))
-    if args.per_class:
-        print("\n" + _class_table(report["branches"], folder.labels.names))
-    if args.json is not None:
+    with torchrun_ranks() as ranks:
         try:
-            args.json.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n")
-        except OSError as error:
-            raise UserError(f"cannot write {args.json}: {error.strerror}") from error
+            return _run(args, ranks)
+        except UserError:
+            if ranks.rank:  # rank 0 says it
+                return 1
+            raise
+
+
+def _run(args: argparse.Namespace, ranks: Ranks) -> int:
+    plan = make_plan(args, ranks)
+    scored = [ranks.share_out(plan.names, partial(_score, job, plan.devices, ranks)) for job in plan.jobs]
+    found = [tallies for tallies in scored if tallies is not None]
+    if not found:  # rank 0 has them all
+        return 0
+    for tallies in found:
+        check_labelled(tallies, plan.folder)
+    differences = _differences(args, found)
+    _print(args, plan, found, differences)
+    if args.json is not None:
+        report = _report(args, plan, found, differences)
+        write_whole(args.json, as_json(report).encode())
+    if args.confusion is not None:
+        title = f"{args.checkpoint} on {plan.folder.name} {args.split}, ensemble"
+        save_confusion(args.confusion, found[0]["ensemble"].confusion, plan.folder.labels, title)
     return 0
 
 
-def check_labels(checkpoint: Checkpoint, folder: Folder) -> None:
-    """Raises UserError where an index means another class to the checkpoint than to the folder."""
-    ours, theirs = checkpoint.labels.names, folder.labels.names
-    if len(ours) != len(theirs):
-        raise UserError(
-            f"the checkpoint has {len(ours)} classes ({checkpoint.labels.name}), but {folder.root} has "
-            f"{len(theirs)} ({folder.labels.name}): score it on data with its own classes"
+def _score(job: Job, devices: Sequence[torch.device], ranks: Ranks, names: Sequence[str]) -> Tallies:
+    return summed(with_progress(score_frames(job, names, devices), len(names), ranks.rank == 0))
+
+
+def _differences(args: argparse.Namespace, found: Sequence[Tallies]) -> list[Difference]:
+    ours = found[0]
+    pairs = []
+    if args.bootstrap and len(ours) > 2:
+        pairs += [
+            (("ensemble", ours["ensemble"]), (branch, ours[branch]))
+            for branch in ours
+            if branch != "ensemble"
+        ]
+    if len(found) > 1:
+        pairs.append(((args.checkpoint, ours["ensemble"]), (args.against, found[1]["ensemble"])))
+    return [paired_difference(one, other, args.seed) for one, other in pairs]
+
+
+def _print(
+    args: argparse.Namespace,
+    plan: Plan,
+    found: Sequence[Tallies],
+    differences: Sequence[Difference],
+) -> None:
+    parts = []
+    for job, tallies in zip(plan.jobs, found):
+        told = f", {job.settings}" if str(job.settings) else ""
+        title = (
+            f"{plan.folder.name} {args.split}: {len(plan.names)} frames, checkpoint {job.checkpoint}{told}"
         )
-    for index, (one, other) in enumerate(zip(ours, theirs)):
-        if one != other:
-            raise UserError(
-                f"class {index} is {one!r} in the checkpoint, but {other!r} in {folder.root}: "
-                "score it on data with its own classes"
-            )
+        parts.append(f"{title}\n{score_table(tallies)}")
+        if args.per_class:
+            parts.append(class_table(tallies, plan.folder.labels.names))
+    if differences:
+        parts.append(difference_table(differences, len(plan.names), args.seed))
+    print("\n\n".join(parts))
 
 
-def branch_scores(matrix: ConfusionMatrix, folder: Folder) -> dict[str, Any]:
-    """A branch's scores, and each class's IoU: None for one in neither labels nor predictions."""
-    ious = matrix.iou().tolist()
-    class_iou = {name: iou if iou == iou else None for name, iou in zip(folder.labels.names, ious)}
-    return {**matrix.scores(), "class_iou": class_iou}
-
-
-def _present(chosen: list[str] | None, known: tuple[str, ...]) -> tuple[str, ...]:
-    """The modalities to give, in the network's order."""
-    if chosen is None:
-        return known
-    unknown = [name for name in chosen if name not in known]
-    if unknown:
-        raise ConfigError(f"--modalities: {unknown[0]!r} is not one of the checkpoint's {', '.join(known)}")
-    return tuple(name for name in known if name in chosen)
-
-
-def _score_table(branches: dict[str, Any]) -> str:
-    lines = ["in %".ljust(12) + "".join(title.rjust(16) for title in SCORES.values())]
-    for branch, scores in branches.items():
-        lines.append(branch.ljust(12) + "".join(f"{100 * scores[key]:16.2f}" for key in SCORES))
-    return "\n".join(lines)
-
-
-def _class_table(branches: dict[str, Any], names: tuple[str, ...]) -> str:
-    column = max(len("IoU in %"), *(len(name) for name in names)) + 2
-    lines = ["IoU in %".ljust(column) + "".join(branch.rjust(10) for branch in branches)]
-    for name in names:
-        ious = [scores["class_iou"][name] for scores in branches.values()]
-        cells = ("-".rjust(10) if iou is None else f"{100 * iou:10.2f}" for iou in ious)
-        lines.append(name.ljust(column) + "".join(cells))
-    return "\n".join(lines)
+def _report(
+    args: argparse.Namespace,
+    plan: Plan,
+    found: Sequence[Tallies],
+    differences: Sequence[Difference],
+) -> dict[str, Any]:
+    entries = [
+        {
+            "checkpoint": job.checkpoint,
+            "modalities": list(job.modalities),
+            "branches": {
+                branch: branch_report(tally, plan.folder.labels.names) for branch, tally in tallies.items()
+            },
+        }
+        for job, tallies in zip(plan.jobs, found)
+    ]
+    report = {
+        "data": plan.folder.name,
+        "split": args.split,
+        "frames": len(plan.names),
+        "settings": plan.jobs[0].settings.to_dict(),
+        **entries[0],
+    }
+    if len(entries) > 1:
+        report["against"] = entries[1]
+    if differences:
+        report["bootstrap"] = bootstrap_report(differences, len(plan.names), args.seed)
+    return report

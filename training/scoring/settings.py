@@ -35,9 +35,7 @@ class Settings:
         if self.seed < 0:
             raise ConfigError(f"seed: {self.seed} is below 0; it must be 0 or more")
         if self.boundary_ratio is not None and not 0 < self.boundary_ratio <= 1:
-            raise ConfigError(
-                f"boundary ratio: {self.boundary_ratio:g} is no share of the diagonal; it is above 0, at most 1"
-            )
+            raise ConfigError(f"boundary ratio: {self.boundary_ratio:g} is not above 0 and at most 1")
 
     def to_dict(self) -> dict[str, Any]:
         return {**asdict(self), "scales": list(self.scales)}

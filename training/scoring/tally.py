@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 import numpy.typing as npt
@@ -59,6 +61,33 @@ class Tally:
     def boundary_iou(self) -> npt.NDArray[np.float64]:
         return boundary_iou(self.boundary)
 
-    def scores(self) -> dict[str, float]:
-        """Those of ConfusionMatrix, and boundary IoU, the mean over classes that have any."""
-        return {**self.confusion.scores(), "boundary_iou": float(np.nanmean(self.boundary_iou()))}
+    def scores(self) -> dict[str, float | None]:
+        """Those of ConfusionMatrix, and boundary IoU: the mean over the classes that have a boundary in
+        labels or predictions, None where none has."""
+        ious = self.boundary_iou()
+        known = ious[~np.isnan(ious)]
+        return {**self.confusion.scores(), "boundary_iou": float(known.mean()) if len(known) else None}
+
+
+Tallies = dict[str, Tally]  # by branch, and of the ensemble
+
+
+def summed(frames: Iterable[Mapping[str, FrameCounts]]) -> Tallies:
+    tallies: Tallies = {}
+    for scores in frames:
+        for branch, counts in scores.items():
+            tallies.setdefault(branch, Tally(len(counts.confusion))).add(counts)
+    return tallies
+
+
+def merged(parts: Sequence[Tallies]) -> Tallies:
+    """Of frames dealt out in turn: the first to the first part, the second to the second, ..."""
+    whole: Tallies = {}
+    for branch, first in parts[0].items():
+        tallies = [part[branch] for part in parts]
+        whole[branch] = Tally(first.boundary.shape[1])
+        whole[branch].confusion.counts += sum(tally.confusion.counts for tally in tallies)
+        whole[branch].boundary += sum(tally.boundary for tally in tallies)
+        rounds = zip_longest(*(tally.margins for tally in tallies))
+        whole[branch].margins = [margins for turn in rounds for margins in turn if margins is not None]
+    return whole

@@ -1,0 +1,86 @@
+"""The options of `asymfusion evaluate`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+EXAMPLES = """\
+  asymfusion evaluate default --data data/nyudv2 --split val
+  asymfusion evaluate runs/mine/best.safetensors --data my_frames --modalities rgb --per-class
+  asymfusion evaluate default --data data/nyudv2 --scales 0.75 1.0 1.25 --flip
+  asymfusion evaluate default --data data/nyudv2 --depth-holes 0.3 --seed 1
+  asymfusion evaluate default --data data/nyudv2 --json scores.json --confusion confusion.png \\
+      --save-masks masks
+  asymfusion evaluate runs/rgbd/best.safetensors --data data/nyudv2 --bootstrap \\
+      --against runs/rgb/best.safetensors
+  asymfusion evaluate default --data data/nyudv2 --processes 4
+  torchrun --nproc-per-node 4 --no-python asymfusion evaluate default --data data/nyudv2
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("checkpoint", help="a .safetensors file, or 'default' for the one in the package")
+    add("--data", type=Path, required=True, help="a folder in the folder format")
+    add("--split", default="val", help="the frames to score (default: %(default)s)")
+    add("--limit", type=int, metavar="N", help="score the split's first N frames alone")
+
+    add = parser.add_argument_group("what the network is given").add_argument
+    add(
+        "--modalities",
+        nargs="+",
+        metavar="NAME",
+        help="these alone, e.g. rgb; the others need no files (default: all)",
+    )
+    add(
+        "--depth-holes",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="take this share of each frame's depth away, in blobs and along edges (default: none)",
+    )
+    add("--scales", type=float, nargs="+", default=[1.0], metavar="S", help="input sizes to average over")
+    add("--flip", action="store_true", help="average over mirror images too")
+
+    add = parser.add_argument_group("comparisons").add_argument
+    add(
+        "--bootstrap",
+        action="store_true",
+        help="an interval for how far the ensemble is ahead of each branch: a paired bootstrap over frames",
+    )
+    add(
+        "--against",
+        metavar="CHECKPOINT",
+        help="score this one on the same frames, and give an interval for the difference; one with fewer "
+        "modalities gets those that it has",
+    )
+    add("--seed", type=int, default=0, help="of the depth holes and the bootstrap (default: %(default)s)")
+
+    add = parser.add_argument_group("output").add_argument
+    add("--per-class", action="store_true", help="print the IoU of each class too")
+    add("--json", type=Path, metavar="FILE", help="write the scores to FILE, as fractions")
+    add("--confusion", type=Path, metavar="PNG", help="draw the ensemble's confusion matrix")
+    add(
+        "--save-masks",
+        type=Path,
+        metavar="DIR",
+        help="the ensemble's labels as DIR/NAME.png, coloured in DIR/colour",
+    )
+    add(
+        "--boundary-ratio",
+        type=float,
+        default=0.02,
+        metavar="SHARE",
+        help="width of the boundaries of boundary IoU, of the image's diagonal (default: %(default)s)",
+    )
+
+    add = parser.add_argument_group("where it runs").add_argument
+    add("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
+    add(
+        "--processes",
+        type=int,
+        default=1,
+        metavar="N",
+        help="split the frames over N processes, each with a GPU of its own or its share of the cores",
+    )
