@@ -25,7 +25,8 @@ def test_what_does_not_fill_a_batch_is_left_out():
     batches = list(BatchOrder(14, RECIPE))
     assert [len(batch) for batch in batches] == [4] * 9
     left_out = [
-        set(range(14)) - {index for batch in batches[3 * e : 3 * e + 3] for _, index in batch} for e in range(3)
+        set(range(14)) - {index for batch in batches[3 * e : 3 * e + 3] for _, index in batch}
+        for e in range(3)
     ]
     assert all(len(names) == 2 for names in left_out)
 

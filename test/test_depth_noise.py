@@ -39,9 +39,7 @@ def test_noise_grows_with_the_square_of_the_distance():
     spread = {}
     for metres in (1.0, 4.0):
         depth = np.full((100, 100), metres, np.float32)
-        runs = [
-            with_sensor_noise(depth, 0.0, np.random.default_rng(seed)).std() for seed in range(20)
-        ]
+        runs = [with_sensor_noise(depth, 0.0, np.random.default_rng(seed)).std() for seed in range(20)]
         limit = 2 * (0.0012 + 0.0019 * (metres - 0.4) ** 2)
         # values are rounded to steps of the noise's own size, which widens it a little
         assert max(runs) < 1.15 * limit + 0.001
@@ -57,7 +55,5 @@ def test_edges_become_ragged_and_stay_where_they_are():
         changed |= np.abs(noisy - depth) > 1  # took the other surface's depth
     assert changed.any()
     y, x = np.nonzero(changed)
-    distance = np.minimum.reduce(
-        [np.abs(y - 29.5), np.abs(y - 69.5), np.abs(x - 39.5), np.abs(x - 89.5)]
-    )
+    distance = np.minimum.reduce([np.abs(y - 29.5), np.abs(y - 69.5), np.abs(x - 39.5), np.abs(x - 89.5)])
     assert distance.max() < 4

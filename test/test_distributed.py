@@ -59,10 +59,8 @@ def test_the_command_trains_with_two_processes_as_with_one(tmp_path):
     write_folder(tmp_path / "data", frames=8)
     command = ["train", "--data", tmp_path / "data", "--recipe", tmp_path / "r.yaml", "--device", "cpu"]
     command = [str(word) for word in (*command, "--workers", 0)]
-    finished(
-        [sys.executable, "-m", "asymfusion_ros.cli", *command, "--devices", "2"]
-        + ["--output", str(tmp_path / "two")]
-    )
+    two = ["--devices", "2", "--output", str(tmp_path / "two")]
+    finished([sys.executable, "-m", "asymfusion_ros.cli", *command, *two])
     assert main([*command, "--output", str(tmp_path / "one")]) == 0
     two, one = (load_file(tmp_path / name / "last.safetensors") for name in ("two", "one"))
     for name, expected in one.items():

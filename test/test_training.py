@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from helpers import CLASSES, COLOURS, METRES, refused, tiny_config, write_description, write_folder
-
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from asymfusion_ros import Segmenter

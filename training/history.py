@@ -54,7 +54,9 @@ class History:
 
         figure = Figure(figsize=(9, 4), layout="constrained")
         left, right = figure.subplots(1, 2)
-        left.plot([line["epoch"] for line in self.lines], [line["loss"] for line in self.lines], color="black")
+        left.plot(
+            [line["epoch"] for line in self.lines], [line["loss"] for line in self.lines], color="black"
+        )
         left.set(xlabel="epoch", ylabel="training loss")
         scored = [line for line in self.lines if line["val"]]
         for branch in scored[-1]["val"] if scored else ():

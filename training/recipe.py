@@ -99,7 +99,7 @@ class Recipe:
                 raise ConfigError(f"recipe: {name} is {getattr(self, name)}; it must be 1 or more")
         if self.batch % self.accumulate:
             raise ConfigError(
-                f"recipe: a batch of {self.batch} cannot be cut into accumulate = {self.accumulate} equal parts"
+                f"recipe: batch {self.batch} cannot be cut into accumulate = {self.accumulate} equal parts"
             )
         if len(self.scale) != 2 or not 0 < self.scale[0] <= self.scale[1]:
             raise ConfigError(f"recipe: scale {self.scale} must be [smallest, largest], both above 0")
@@ -124,8 +124,8 @@ class Recipe:
         for stage in self.stages:
             if stage[0] < 1 or stage[0] != int(stage[0]) or min(stage) < 0:
                 raise ConfigError(
-                    f"recipe: stage {list(stage)} must be [epochs, encoder_rate, decoder_rate], epochs a whole "
-                    "number of 1 or more, rates not negative"
+                    f"recipe: stage {list(stage)} must be [epochs, encoder_rate, decoder_rate]: epochs a "
+                    "whole number of 1 or more, rates not negative"
                 )
 
     @property

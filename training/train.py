@@ -32,7 +32,6 @@ from asymfusion_training.run_state import FILE, load_state, save_state
 from asymfusion_training.schedule import learning_rates
 
 
-
 class Run:
     """One training run in the folder ``output``: best and last checkpoint, history, state to resume from."""
 
@@ -65,6 +64,8 @@ class Run:
         self.best: float = state["best"] if state else -math.inf
         self.epoch_loss: float = state["epoch_loss"] if state else 0.0
         self.minutes: float = state["minutes"] if state else 0.0
+
+        self.waited = 0.0  # seconds of this epoch that no frames were there
 
         torch.manual_seed(recipe.seed)
         network = build_network(self.config)
@@ -102,23 +103,21 @@ class Run:
         batches = iter(self.loader)
         self.model.train()
         unchecked: tuple[Tensor, list[str]] | None = None
+        began, spent = self.step, self.minutes
         started = saved = time.monotonic()
-        spent = self.minutes
-        began = self.step
-        with tqdm(total=self.steps, initial=self.step, unit="step", disable=not self._watched()) as bar:
+        with tqdm(total=self.steps, initial=began, unit="step", disable=not self._watched()) as bar:
             while self.step < self.steps:
                 loss, names = self._training_step(batches)
-                # The loss of the step before: asking for this one's would make the processor wait for the GPU.
+                # The step before's: asking for this one's loss would make the processor wait for the GPU.
                 self._check(unchecked)
                 unchecked = loss, names
                 self.step += 1
+                self.minutes = spent + (time.monotonic() - started) / 60
+                rate = (self.step - began) * self.recipe.batch / (60 * (self.minutes - spent))
                 epoch, in_epoch = divmod(self.step, self.steps_per_epoch)
-                elapsed = time.monotonic() - started
-                self.minutes = spent + elapsed / 60
-                rate = (self.step - began) * self.recipe.batch / elapsed
-                bar.set_description(f"epoch {epoch + (in_epoch > 0)}/{self.recipe.total_epochs}", refresh=False)
-                mean = self.epoch_loss / max(in_epoch - 1, 1)
-                bar.set_postfix_str(f"loss {mean:.3f}, {rate:.1f} images/s", refresh=False)
+                bar.set_description(f"epoch {epoch + (in_epoch > 0)}/{self.recipe.total_epochs}", False)
+                loss_so_far = self.epoch_loss / max((self.step - 1) % self.steps_per_epoch, 1)
+                bar.set_postfix_str(f"loss {loss_so_far:.3f}, {rate:.1f} images/s", False)
                 bar.update()
                 save = time.monotonic() - saved >= self.save_every
                 if in_epoch == 0 or save:
@@ -145,7 +144,9 @@ class Run:
         names: list[str] = []
         self.optimiser.zero_grad(set_to_none=True)
         for part in range(parts):
+            asked = time.monotonic()
             batch = next(batches)
+            self.waited += time.monotonic() - asked
             if isinstance(batch, UserError):
                 raise batch
             names += batch.names
@@ -157,9 +158,7 @@ class Run:
                 loss = self.model(inputs, batch.label)
                 self.fabric.backward(loss / parts)
             total += loss.detach() / parts
-        self.fabric.clip_gradients(
-            self.model, self.optimiser, max_norm=recipe.clip, error_if_nonfinite=False
-        )
+        self.fabric.clip_gradients(self.model, self.optimiser, max_norm=recipe.clip, error_if_nonfinite=False)
         self.optimiser.step()
         if self.averaged is not None:
             self.averaged.update_parameters(self.network)
@@ -187,7 +186,11 @@ class Run:
         line = {"epoch": epoch, "loss": loss, "minutes": self.minutes, "images_per_second": rate}
         rates = learning_rates(self.recipe, self.step - 1, self.steps_per_epoch)
         line |= {"encoder_rate": rates[0], "decoder_rate": rates[1], "val": scores}
+        line["seconds_waiting_for_frames"], self.waited = self.waited, 0.0
         text = f"epoch {epoch}/{total}: loss {loss:.3f}, {rate:.1f} images/s, {self.minutes:.1f} min"
+        waiting = line["seconds_waiting_for_frames"] * rate / (self.steps_per_epoch * self.recipe.batch)
+        if waiting > 0.1:
+            text += f", {waiting:.0%} of it waiting for frames (more --workers may help)"
         if scores is not None:
             ious = ", ".join(f"{branch} {100 * score['mean_iou']:.2f}" for branch, score in scores.items())
             text += f", mIoU on val: {ious}"

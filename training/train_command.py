@@ -10,6 +10,7 @@ import torch
 
 from asymfusion_ros.data.folder import Folder
 from asymfusion_ros.errors import ConfigError
+from asymfusion_training.allocator import keep_freed_memory
 from asymfusion_training.devices import make_fabric
 from asymfusion_training.recipe import load_recipe
 from asymfusion_training.train import Run
@@ -69,6 +70,8 @@ def run(args: argparse.Namespace) -> int:
     recipe = load_recipe(args.recipe, args.set)
     fabric = make_fabric(args.device, args.devices, recipe.precision)
     fabric.launch()
+    if fabric.device.type == "cpu":
+        keep_freed_memory()
     threads = f", {torch.get_num_threads()} threads" if fabric.device.type == "cpu" else ""
     processes = f", {fabric.world_size} processes" if fabric.world_size > 1 else ""
     if fabric.is_global_zero:

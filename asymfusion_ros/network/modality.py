@@ -122,7 +122,7 @@ class PrivateBatchNorm2d(nn.Module):
         if self.tells_alone:
             for name in ALONE:
                 state_dict.setdefault(prefix + name, torch.zeros_like(getattr(self, name)))
-        super()._load_from_state_dict(state_dict, prefix, *arguments)  # type: ignore[no-untyped-call]
+        super()._load_from_state_dict(state_dict, prefix, *arguments)
 
     def extra_repr(self) -> str:
         rows, channels = self.weight.shape
