@@ -96,9 +96,9 @@ def check_folder(root: Path, splits: Sequence[str] | None = None, workers: int =
         )
 
     needs_label: dict[str, bool] = {}
-    for split in found.values():
-        for name in split.names:
-            needs_label[name] = needs_label.get(name, False) or split.labelled
+    for checked in found.values():
+        for name in checked.names:
+            needs_label[name] = needs_label.get(name, False) or checked.labelled
     listing = {split: set(checked.names) for split, checked in found.items()}
     frames = in_parallel(
         lambda item: _check_frame(folder, *item), list(needs_label.items()), "check", workers
@@ -122,7 +122,11 @@ def _check_frame(folder: Folder, name: str, needs_label: bool) -> FrameCheck:
             return None
 
     jpg, png = (folder.root / "rgb" / f"{name}.{ending}" for ending in ("jpg", "png"))
-    rgb = read(png if png.exists() and not jpg.exists() else jpg, cv2.IMREAD_COLOR)
+    rgb = None
+    if jpg.exists() or png.exists():
+        rgb = read(jpg if jpg.exists() else png, cv2.IMREAD_COLOR)
+    else:
+        check.problems.append(Problem(jpg, f"is missing, and {png.name} too"))
     depth_path, label_path = folder.root / "depth" / f"{name}.png", _label_path(folder, name)
     depth = read(depth_path, cv2.IMREAD_UNCHANGED)
     if depth is not None and (depth.ndim != 2 or depth.dtype not in (np.uint8, np.uint16)):

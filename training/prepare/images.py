@@ -11,6 +11,10 @@ import numpy.typing as npt
 
 from asymfusion_ros.errors import UserError
 
+PNG = b"\x89PNG\r\n\x1a\n"
+ENDS = {PNG: b"IEND", b"\xff\xd8": b"\xff\xd9"}  # first bytes of a PNG, a JPEG -> what is among the last
+DAMAGED = "does not decode as an image: it is damaged, or cut short"
+
 
 class SourceError(UserError):
     """A file of the data that is missing or wrong: this frame cannot be used, but the others can."""
@@ -26,12 +30,16 @@ def read_image(path: Path, flags: int = cv2.IMREAD_UNCHANGED) -> npt.NDArray[Any
         raise SourceError(f"{path} cannot be read: {error.strerror}") from error
     if not data:
         raise SourceError(f"{path} is empty (0 bytes)")
+    # Some versions of OpenCV fill what is missing with grey, or print lines of their own.
+    end = next((end for start, end in ENDS.items() if data.startswith(start)), b"")
+    if end not in data[-1024:]:
+        raise SourceError(f"{path} {DAMAGED}")
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:  # a size beyond all bounds in the header
         raise SourceError(f"{path} does not decode as an image ({error.err})") from error
     if image is None:
-        raise SourceError(f"{path} does not decode as an image: it is damaged, or cut short")
+        raise SourceError(f"{path} {DAMAGED}")
     return image
 
 
@@ -56,8 +64,8 @@ def png_size(path: Path) -> tuple[int, int]:
         raise SourceError(f"{path} is missing") from None
     except OSError as error:
         raise SourceError(f"{path} cannot be read: {error.strerror}") from error
-    if head[:8] != b"\x89PNG\r\n\x1a\n" or head[24:26] != b"\x08\x02":
+    if head[:8] != PNG or head[24:26] != b"\x08\x02":
         raise SourceError(f"{path} is not an 8-bit RGB PNG")
     if tail[4:8] != b"IEND":
-        raise SourceError(f"{path} does not decode as an image: it is damaged, or cut short")
+        raise SourceError(f"{path} {DAMAGED}")
     return int.from_bytes(head[20:24], "big"), int.from_bytes(head[16:20], "big")

@@ -47,12 +47,12 @@ def facts() -> dict[str, Any]:
 
 def read_halves(path: Path, frames: int) -> tuple[list[int], list[int]]:
     """(train, test) of NYU's splits.mat. Raises UserError where it is not that, or does not fit."""
+    if not path.is_file():
+        raise UserError(f"{path} is missing: --splits is NYU's splits.mat")
     try:
-        values = loadmat(path)
+        values = loadmat(path, appendmat=False)
         halves = [np.asarray(values[key]).ravel() for key in ("trainNdxs", "testNdxs")]
         numbers = [sorted(int(number) for number in half) for half in halves]
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing") from None
     except (OSError, ValueError, TypeError, KeyError, NotImplementedError, MatReadError, zlib.error) as error:
         raise UserError(
             f"{path} is not NYU's splits.mat, a MATLAB v5 file of trainNdxs and testNdxs "
