@@ -13,7 +13,7 @@ from asymfusion_ros.cli import main
 from asymfusion_ros.data.folder import Folder
 from asymfusion_ros.data.labels import NYU40, customary_colours
 from asymfusion_ros.data.metrics import ConfusionMatrix
-from asymfusion_training.evaluate_plan import _devices
+from asymfusion_training.evaluate_plan import choose_devices
 from asymfusion_training.scoring.confusion_picture import row_shares, save_confusion
 from asymfusion_training.scoring.torchrun import Ranks
 
@@ -227,7 +227,7 @@ def test_processes_and_gpus(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
 
     def named(*arguments):
-        return [str(device) for device in _devices(*arguments)]
+        return [str(device) for device in choose_devices(*arguments)]
 
     assert named("auto", 1, Ranks()) == ["cuda"]
     assert named("auto", 2, Ranks()) == ["cuda:0", "cuda:1"]
@@ -241,4 +241,4 @@ def test_processes_and_gpus(monkeypatch):
         (("auto", 1, Ranks(3, 4, 3)), "'cuda:3' is not there"),
     ):
         with pytest.raises(ValueError, match=why):
-            _devices(*arguments)
+            choose_devices(*arguments)

@@ -40,7 +40,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SHARE",
         help="take this share of each frame's depth away, in blobs and along edges (default: none)",
     )
-    add("--scales", type=float, nargs="+", default=[1.0], metavar="S", help="input sizes to average over")
+    add(
+        "--scales",
+        type=float,
+        nargs="+",
+        default=[1.0],
+        metavar="S",
+        help="input sizes to average over (default: 1.0)",
+    )
     add("--flip", action="store_true", help="average over mirror images too")
 
     add = parser.add_argument_group("comparisons").add_argument

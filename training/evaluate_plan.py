@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -31,15 +30,16 @@ class Plan:
 
 def make_plan(args: argparse.Namespace, ranks: Ranks) -> Plan:
     """Raises UserError for what cannot be done as asked."""
+    paths = [args.checkpoint] if args.against is None else [args.checkpoint, args.against]
+    checkpoints = [load_checkpoint(path) for path in paths]
     settings = Settings(tuple(args.scales), args.flip, args.depth_holes, args.seed, args.boundary_ratio)
     folder = Folder(args.data)
-    jobs = [_job(args.checkpoint, args, folder, settings, args.save_masks)]
-    if args.against is not None:
-        jobs.append(_job(args.against, args, folder, settings))
+    jobs = [_job(path, found, args, folder, settings) for path, found in zip(paths, checkpoints)]
+    jobs[0] = replace(jobs[0], masks=args.save_masks)
     names = _names(args, folder)
     if args.bootstrap or args.against is not None:
         _check_comparison(jobs, len(names))
-    devices = _devices(args.device, args.processes, ranks)
+    devices = choose_devices(args.device, args.processes, ranks)
     processes = max(len(devices), ranks.world)
     if processes > len(names):
         raise ConfigError(f"{processes} processes for {len(names)} frames: use at most {len(names)}")
@@ -54,13 +54,11 @@ def make_plan(args: argparse.Namespace, ranks: Ranks) -> Plan:
 
 
 def _job(
-    path: str, args: argparse.Namespace, folder: Folder, settings: Settings, masks: Path | None = None
+    path: str, checkpoint: Checkpoint, args: argparse.Namespace, folder: Folder, settings: Settings
 ) -> Job:
-    checkpoint = load_checkpoint(path)
     check_labels(checkpoint, folder, path)
     has = checkpoint.config.modalities
     given = has if args.modalities is None else tuple(name for name in has if name in args.modalities)
-    check_modalities(given)
     if path == args.checkpoint:
         unknown = [name for name in args.modalities or () if name not in has]
         if unknown:
@@ -71,7 +69,8 @@ def _job(
         raise ConfigError(
             f"--against {path} has {', '.join(has)} alone, none of --modalities {' '.join(args.modalities)}"
         )
-    return Job(path, args.data, given, settings, masks)
+    check_modalities(given)
+    return Job(path, args.data, given, settings)
 
 
 def check_labels(checkpoint: Checkpoint, folder: Folder, path: str) -> None:
@@ -109,7 +108,7 @@ def _check_comparison(jobs: list[Job], frames: int) -> None:
         )
 
 
-def _devices(name: str, processes: int, ranks: Ranks) -> list[torch.device]:
+def choose_devices(name: str, processes: int, ranks: Ranks) -> list[torch.device]:
     """One for each process that this one is to start; this one's own where that is a single one."""
     if processes < 1:
         raise ConfigError(f"--processes is {processes}; it must be 1 or more")
