@@ -31,7 +31,7 @@ def with_missing(
     likely = cv2.resize(knots, (width, height), interpolation=cv2.INTER_CUBIC)
     jumps = cv2.morphologyEx(depth, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > STEP * depth
     bands = cv2.dilate(jumps.astype(np.uint8), np.ones((5, 5), np.uint8))
-    likely += np.float32(EDGE_BONUS) * bands
+    likely = likely + np.float32(EDGE_BONUS) * bands
     order = np.argsort(-likely[valid], kind="stable")
     holes = np.flatnonzero(valid)[order[:lost]]
     left = depth.copy()

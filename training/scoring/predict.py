@@ -28,7 +28,8 @@ def predict(
     """
     every = network.config.modalities
     present = [name for name in every if name in images]
-    size = next(iter(images.values())).shape[-2:]
+    height, width = next(iter(images.values())).shape[-2:]
+    size = (height, width)
     views: dict[str, list[Tensor]] = {branch: [] for branch in (*present, "ensemble")}
     for scale in scales:
         view = _inputs(spec, images, scaled(spec.network_size(*size), scale))
