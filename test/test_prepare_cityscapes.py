@@ -9,47 +9,19 @@ import cv2
 import numpy as np
 import pytest
 from helpers import refused
+from miniatures import CITIES, CITY_SIZE, place, write_tree
 
 from asymfusion_ros.cli import main
 from asymfusion_ros.data.folder import Folder
 from asymfusion_ros.data.labels import CITYSCAPES19
 from asymfusion_training.prepare.cityscapes import depth_units
 
-SIZE = (3, 8)
-# split -> frames
-TREE = {
-    "train": ["aachen_000000_000019", "aachen_000001_000019", "bochum_000000_000313"],
-    "val": ["frankfurt_000000_000294"],
-    "test": ["berlin_000000_000019"],
-}
-CAMERA = {"extrinsic": {"baseline": 0.2, "pitch": 0.04}, "intrinsic": {"fx": 2000.0, "fy": 2000.0}}
 # The official table: labelId, name, where the name is one of the 19.
 IDS = {
     7: "road", 8: "sidewalk", 11: "building", 12: "wall", 13: "fence", 17: "pole", 19: "traffic light",
     20: "traffic sign", 21: "vegetation", 22: "terrain", 23: "sky", 24: "person", 25: "rider", 26: "car",
     27: "truck", 28: "bus", 31: "train", 32: "motorcycle", 33: "bicycle",
 }  # fmt: skip
-
-
-def place(root, kind, split, name, ending):
-    path = root / kind / split / name.split("_")[0] / f"{name}_{ending}"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path
-
-
-def write_tree(root):
-    rng = np.random.default_rng(5)
-    for split, names in TREE.items():
-        for name in names:
-            rgb = rng.integers(0, 256, (*SIZE, 3), np.uint8)
-            ids = rng.integers(0, 34, SIZE, np.uint8) if split != "test" else np.full(SIZE, 3, np.uint8)
-            disparity = rng.integers(0, 30000, SIZE, np.uint16)
-            cv2.imwrite(str(place(root, "leftImg8bit", split, name, "leftImg8bit.png")), rgb)
-            cv2.imwrite(str(place(root, "gtFine", split, name, "gtFine_labelIds.png")), ids)
-            cv2.imwrite(str(place(root, "gtFine", split, name, "gtFine_instanceIds.png")), disparity)
-            cv2.imwrite(str(place(root, "disparity", split, name, "disparity.png")), disparity)
-            place(root, "camera", split, name, "camera.json").write_text(json.dumps(CAMERA))
-    return root
 
 
 @pytest.fixture
@@ -68,11 +40,11 @@ def call(root, output):
 
 
 def first(root, kind, ending):
-    return place(root, kind, "train", TREE["train"][0], ending)
+    return place(root, kind, "train", CITIES["train"][0], ending)
 
 
 def put_disparity(root, values):
-    image = np.zeros(SIZE, np.uint16)
+    image = np.zeros(CITY_SIZE, np.uint16)
     image[1, : len(values)] = values
     cv2.imwrite(str(first(root, "disparity", "disparity.png")), image)
 
@@ -84,21 +56,21 @@ def test_depth_by_hand(root, call, output):
     assert main(call) == 0
     folder = Folder(output)
     assert folder.depth_scale == 0.005
-    depth = folder.read(TREE["train"][0]).depth
+    depth = folder.read(CITIES["train"][0]).depth
     assert depth[1, :7].tolist() == pytest.approx([0, 0, 0, 0, 200, 20, 10])
     assert depth[1, 7] == pytest.approx(1.5625, abs=0.0026)
     assert not depth[0].any()
 
 
 def test_each_image_has_its_own_camera(root, call, output):
-    other = place(root, "camera", "train", TREE["train"][1], "camera.json")
+    other = place(root, "camera", "train", CITIES["train"][1], "camera.json")
     other.write_text(json.dumps({"extrinsic": {"baseline": 0.1}, "intrinsic": {"fx": 2000}}))
-    for name in TREE["train"]:
+    for name in CITIES["train"]:
         cv2.imwrite(
-            str(place(root, "disparity", "train", name, "disparity.png")), np.full(SIZE, 5121, np.uint16)
+            str(place(root, "disparity", "train", name, "disparity.png")), np.full(CITY_SIZE, 5121, np.uint16)
         )
     assert main(call) == 0
-    depths = [Folder(output).read(name).depth[0, 0] for name in TREE["train"]]
+    depths = [Folder(output).read(name).depth[0, 0] for name in CITIES["train"]]
     assert depths == pytest.approx([20, 10, 20])
 
 
@@ -116,7 +88,7 @@ def test_the_disparity_itself(root, call, output):
     assert main([*call, "--disparity"]) == 0
     folder = Folder(output)
     assert folder.name == "cityscapes_disparity"
-    assert folder.read(TREE["train"][0]).depth[1, :5].tolist() == [0, 0, 1 / 256, 1, 20]
+    assert folder.read(CITIES["train"][0]).depth[1, :5].tolist() == [0, 0, 1 / 256, 1, 20]
     assert "pixels" in (output / "dataset.yaml").read_text()
 
 
@@ -132,7 +104,7 @@ def test_labels_by_hand(root, call, output):
     assert main(call) == 0
     folder = Folder(output)
     assert folder.labels is CITYSCAPES19
-    label = folder.read(TREE["train"][0]).label[0]
+    label = folder.read(CITIES["train"][0]).label[0]
     named = {index: CITYSCAPES19.names[value] for index, value in enumerate(label) if value != 255}
     assert named == IDS
 
@@ -142,14 +114,14 @@ def test_images_are_links_and_splits_are_whole(root, call, output, capsys):
     out = capsys.readouterr().out
     assert "5 frames, 5 of them made now\n  train 3, val 1, test 1\n" in out
     folder = Folder(output)
-    for split, names in TREE.items():
+    for split, names in CITIES.items():
         assert folder.names(split) == names
         for name in names:
             source = place(root, "leftImg8bit", split, name, "leftImg8bit.png")
             assert os.path.samefile(source, output / "rgb" / f"{name}.png")
             assert np.array_equal(folder.read(name).rgb, cv2.imread(str(source))[..., ::-1])
     # the labels of test are dummies
-    assert (folder.read(TREE["test"][0]).label == 255).all()
+    assert (folder.read(CITIES["test"][0]).label == 255).all()
     # nothing is left of the work
     assert {path.suffix for path in output.rglob("*") if path.is_file()} == {".png", ".txt", ".yaml"}
 
@@ -161,14 +133,14 @@ def test_images_are_copied_to_another_disk(root, call, capsys):
         assert main([*call, "--output", other]) == 0
         assert f"RGB is copied: {other} cannot hold hard links to {root}" in capsys.readouterr().out
         source = first(root, "leftImg8bit", "leftImg8bit.png")
-        assert (Path(other) / "rgb" / f"{TREE['train'][0]}.png").read_bytes() == source.read_bytes()
+        assert (Path(other) / "rgb" / f"{CITIES['train'][0]}.png").read_bytes() == source.read_bytes()
 
 
 def test_test_without_labels(root, call, output, capsys):
     (root / "gtFine" / "test" / "berlin" / "berlin_000000_000019_gtFine_labelIds.png").unlink()
     assert main(call) == 0
     assert "1 frames of test are without labels" in capsys.readouterr().out
-    assert Folder(output).read(TREE["test"][0], with_label=False).label is None
+    assert Folder(output).read(CITIES["test"][0], with_label=False).label is None
     assert main(["prepare", "check", str(output)]) == 0
     assert "test has no labels" in capsys.readouterr().out
 
@@ -194,7 +166,7 @@ def test_files_that_are_missing(root, call, output, capsys, kind, ending):
     lost.unlink()
     line = refused(capsys, *call)
     assert f"{lost} is missing: unpack {kind}_trainvaltest.zip again" in line
-    place(root, kind, "val", TREE["val"][0], ending).unlink()
+    place(root, kind, "val", CITIES["val"][0], ending).unlink()
     assert f"{lost} is missing (and 1 more files)" in refused(capsys, *call)
     assert not output.exists()
 
@@ -218,7 +190,7 @@ def image_of(values, dtype=np.uint8):
         (
             "disparity",
             "disparity.png",
-            image_of(np.zeros(SIZE)),
+            image_of(np.zeros(CITY_SIZE)),
             "is not an image of one channel and 16 bits",
         ),
         ("disparity", "disparity.png", image_of(np.zeros((3, 4)), np.uint16), "is 4x3, but its image is 8x3"),
@@ -226,22 +198,27 @@ def image_of(values, dtype=np.uint8):
         (
             "disparity",
             "disparity.png",
-            image_of(np.zeros(SIZE), np.uint16)[:50],
+            image_of(np.zeros(CITY_SIZE), np.uint16)[:50],
             "does not decode as an image",
         ),
         (
             "gtFine",
             "gtFine_labelIds.png",
-            image_of(np.zeros((*SIZE, 3))),
+            image_of(np.zeros((*CITY_SIZE, 3))),
             "is not an image of one channel and 8",
         ),
-        ("gtFine", "gtFine_labelIds.png", image_of(np.full(SIZE, 77)), "has id 77, but labelIds are 0 to 33"),
-        ("leftImg8bit", "leftImg8bit.png", image_of(np.zeros(SIZE)), "is not an 8-bit RGB PNG"),
+        (
+            "gtFine",
+            "gtFine_labelIds.png",
+            image_of(np.full(CITY_SIZE, 77)),
+            "has id 77, but labelIds are 0 to 33",
+        ),
+        ("leftImg8bit", "leftImg8bit.png", image_of(np.zeros(CITY_SIZE)), "is not an 8-bit RGB PNG"),
         ("leftImg8bit", "leftImg8bit.png", b"", "is not an 8-bit RGB PNG"),
         (
             "leftImg8bit",
             "leftImg8bit.png",
-            image_of(np.zeros((*SIZE, 3)))[:-9],
+            image_of(np.zeros((*CITY_SIZE, 3)))[:-9],
             "does not decode as an image",
         ),
         ("camera", "camera.json", b"{", "does not give extrinsic.baseline and intrinsic.fx (JSONDecodeError"),
@@ -253,6 +230,7 @@ def image_of(values, dtype=np.uint8):
             "baseline 0.0 and fx 1.0 must be above 0",
         ),
     ],
+    ids=lambda value: "data" if isinstance(value, bytes) else None,
 )
 def test_a_wrong_file_is_named_and_a_rerun_makes_that_frame_alone(
     root, call, output, capsys, kind, ending, data, named
@@ -265,12 +243,12 @@ def test_a_wrong_file_is_named_and_a_rerun_makes_that_frame_alone(
     assert named in line
     assert "mend it and run the same command again" in line
     assert not (output / "dataset.yaml").exists()
-    for name in (*TREE["train"][1:], *TREE["val"], *TREE["test"]):
+    for name in (*CITIES["train"][1:], *CITIES["val"], *CITIES["test"]):
         assert all((output / part / f"{name}.png").exists() for part in ("rgb", "depth", "label"))
     wrong.write_bytes(sound)
     assert main(call) == 0
     assert "5 frames, 1 of them made now" in capsys.readouterr().out
-    assert Folder(output).read(TREE["train"][0]).rgb.shape == (*SIZE, 3)
+    assert Folder(output).read(CITIES["train"][0]).rgb.shape == (*CITY_SIZE, 3)
 
 
 def test_depth_and_disparity_do_not_mix(call, output, capsys):
