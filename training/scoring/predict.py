@@ -62,11 +62,9 @@ def _inputs(spec: InputSpec, images: Mapping[str, Tensor], size: tuple[int, int]
 
 def _averaged(views: list[Tensor], size: tuple[int, int]) -> Tensor:
     """views: (1 or 2) x K x h x w logits each, the second mirrored."""
-    total: Tensor | float = 0.0
+    total = views[0].new_zeros(1, views[0].shape[1], *size, dtype=torch.float32)
     for logits in views:
         for mirrored, single in enumerate(logits.float().split(1)):
             straight = single.flip(-1) if mirrored else single
-            full = F.interpolate(straight, size, mode="bilinear", align_corners=False)
-            total = total + full.softmax(1)
-    assert isinstance(total, Tensor)
+            total += F.interpolate(straight, size, mode="bilinear", align_corners=False).softmax(1)
     return total[0].argmax(0).to(torch.uint8)
