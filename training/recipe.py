@@ -57,8 +57,8 @@ class Recipe:
     accumulate: int = 1
     optimiser: str = "adamw"
     momentum: float = 0.9
-    encoder_rate: float = 5e-4
-    decoder_rate: float = 3e-3
+    encoder_rate: float = 3e-4
+    decoder_rate: float = 1e-3
     weight_decay: float = 0.01
     clip: float = 10.0
     schedule: str = "one_cycle"

@@ -32,7 +32,7 @@ CLASSES = 40
 def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m asymfusion_training.speed",
-        description="Time training steps against a plain eager float32 loop over the same network and frames.",
+        description="Time training steps against a plain eager float32 loop over the same network.",
         epilog="example: python -m asymfusion_training.speed --set precision=bf16",
     )
     parser.add_argument("--recipe", default="nyudv2_efficientnet_lite0")
