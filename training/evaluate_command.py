@@ -26,7 +26,7 @@ from asymfusion_training.scoring.report import (
 )
 from asymfusion_training.scoring.tally import Tallies, summed
 from asymfusion_training.scoring.torchrun import Ranks, torchrun_ranks
-from asymfusion_training.scoring.whole_file import write_whole
+from asymfusion_training.whole_file import write_whole
 
 __all__ = ["EXAMPLES", "add_arguments", "run"]
 

@@ -14,7 +14,7 @@ from asymfusion_ros.errors import ConfigError, UserError
 from asymfusion_training.scoring.processes import Job
 from asymfusion_training.scoring.settings import Settings
 from asymfusion_training.scoring.torchrun import Ranks
-from asymfusion_training.scoring.whole_file import check_place, make_folder
+from asymfusion_training.whole_file import check_place, make_folder
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from asymfusion_ros.data.folder import Folder, Sample
+from asymfusion_ros.data.folder import Folder, Sample, check_modalities
 from asymfusion_ros.data.input_spec import InputSpec
 from asymfusion_ros.errors import ConfigError, UserError
 from asymfusion_training.augment import augmented
@@ -32,7 +32,6 @@ class Batch:
 
     def inputs(self, modalities: tuple[str, ...], spec: InputSpec, size: tuple[int, int]) -> list[Tensor]:
         """The network's inputs at this (height, width), in the order of its modalities."""
-        check_modalities(modalities)
         made = {"rgb": lambda: spec.rgb(self.rgb, size), "depth": lambda: spec.depth(self.depth, size)}
         return [made[name]() for name in modalities]
 
@@ -45,20 +44,16 @@ class Batch:
         return Batch(self.names, self.rgb.pin_memory(), self.depth.pin_memory(), self.label.pin_memory())
 
 
-def check_modalities(modalities: tuple[str, ...]) -> None:
-    """Raises ConfigError for a modality that a folder has no images of."""
-    unknown = sorted(set(modalities) - {"rgb", "depth"})
-    if unknown:
-        raise ConfigError(f"modalities: a folder has rgb and depth alone, not {', '.join(unknown)}")
-
-
 class TrainingFrames(Dataset[Sample]):
     """Augmented frames of a split; what is done to a frame depends on seed, epoch and index alone."""
 
     def __init__(self, folder: Folder, split: str, recipe: Recipe, spec: InputSpec) -> None:
         self.folder = folder
         self.names = folder.names(split)
-        self.recipe = recipe
+        self.modalities = recipe.network_config(len(folder.labels)).modalities
+        check_modalities(self.modalities)
+        # A network without depth is not to wait for the noise of one that nobody reads.
+        self.recipe = recipe if "depth" in self.modalities else replace(recipe, depth_holes=0, depth_noise=0)
         self.full_size = (spec.height, spec.width)
         self.size = recipe.crop or self.full_size
 
@@ -68,8 +63,16 @@ class TrainingFrames(Dataset[Sample]):
     def __getitem__(self, key: Key) -> Sample:
         epoch, index = key
         rng = np.random.default_rng((self.recipe.seed, epoch, index))
-        sample = self.folder.read(self.names[index])
+        sample = self._read(self.names[index])
         return augmented(sample, self.recipe, self.full_size, self.size, rng, self.folder.depth_scale)
+
+    def _read(self, name: str) -> Sample:
+        """Images of a modality that the network does not have are black, and need no files."""
+        parts = self.folder.parts(name, (*self.modalities, "label"))
+        size = parts["label"].shape
+        rgb = parts["rgb"] if "rgb" in parts else np.zeros((*size, 3), np.uint8)
+        depth = parts["depth"] if "depth" in parts else np.zeros(size, np.float32)
+        return Sample(name, rgb, depth, parts["label"])
 
     def __getitems__(self, keys: list[Key]) -> Batch | UserError:
         """A batch, or why there is none: raised in a worker process, an error arrives as a traceback."""

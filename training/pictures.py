@@ -7,41 +7,38 @@ from pathlib import Path
 import cv2
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from asymfusion_ros.data.folder import Folder
 from asymfusion_ros.data.input_spec import InputSpec
-from asymfusion_ros.engine.postprocess import labels_at
 from asymfusion_ros.network import SegmentationNetwork
-from asymfusion_training.frames import collate
-from asymfusion_training.run_state import write_whole
+from asymfusion_training.scoring.scorer import Scorer
+from asymfusion_training.scoring.settings import Settings
+from asymfusion_training.whole_file import write_whole
 
 Picture = npt.NDArray[np.uint8]
 HEIGHT = 180  # pixels of a frame in the picture
 
 
-@torch.inference_mode()
 def save_mask_picture(
     path: Path, network: SegmentationNetwork, spec: InputSpec, folder: Folder, names: list[str]
 ) -> Picture:
-    """A row for each frame: colour, depth, label, and the mask of each branch and of the ensemble.
+    """A row for each frame: its inputs, its label, and the mask of each branch and of the ensemble.
 
     Writes it to ``path`` and returns it, H x W x 3 uint8 RGB. Void is black in the label.
     """
     network.eval()
-    device = next(network.parameters()).device
+    modalities = network.config.modalities
+    scorer = Scorer(network, spec, folder, modalities, Settings())
     palette = folder.labels.palette
     rows = []
     for name in names:
-        sample = folder.read(name)
-        batch = collate([sample]).to(device)
-        size = sample.rgb.shape[:2]
-        output = network(batch.inputs(network.config.modalities, spec, spec.network_size(*size)))
-        branches = [branch for branch in output.logits if branch is not None]
-        shown = [*branches, output.ensemble] if len(branches) > 1 else branches
-        masks = [labels_at(logits[0], size).cpu().numpy() for logits in shown]
-        tiles = [sample.rgb, _coloured(sample.depth), *(palette[mask] for mask in (sample.label, *masks))]
-        rows.append(np.hstack([_small(tile) for tile in tiles]))
+        parts = scorer.read(name)
+        masks = scorer.predictions(parts)
+        if len(modalities) == 1:
+            del masks["ensemble"]  # the same as the one branch
+        shown = [_coloured(parts[m]) if m == "depth" else parts[m] for m in modalities]
+        shown += [palette[mask] for mask in (parts["label"], *masks.values())]
+        rows.append(np.hstack([_small(image) for image in shown]))
     width = max(row.shape[1] for row in rows)
     picture = np.vstack([np.pad(row, ((0, 4), (0, width - row.shape[1]), (0, 0))) for row in rows])
     _, content = cv2.imencode(".png", picture[..., ::-1])

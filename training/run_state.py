@@ -3,41 +3,27 @@
 from __future__ import annotations
 
 import io
-import os
 import pickle
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from asymfusion_ros.errors import ConfigError, UserError
+from asymfusion_training.whole_file import write_whole
 
 FILE = "state.pt"
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Writes beside ``path``, then renames. Raises UserError where it cannot be, as on a full disk."""
-    partial = path.with_name(path.name + ".partial")
-    try:
-        partial.write_bytes(content)
-        os.replace(partial, path)
-    except OSError as error:
-        raise UserError(
-            f"cannot write {path}: {error.strerror or error}; what was written before is still whole, and "
-            "`--resume` goes on from it"
-        ) from error
-    finally:
-        with suppress(OSError):  # it is gone after the renaming
-            partial.unlink()
-
-
 def save_state(output: Path, state: Mapping[str, Any]) -> None:
-    """``state``: tensors, numbers, text, and lists and dicts of them."""
+    """``state``: tensors, numbers, text, and lists and dicts of them. Raises UserError on a full disk."""
     content = io.BytesIO()
     torch.save(dict(state), content)
-    write_whole(output / FILE, content.getvalue())
+    try:
+        write_whole(output / FILE, content.getvalue())
+    except UserError as error:
+        raise UserError(f"{error}; the state before is still whole, and --resume goes on from it") from error
 
 
 def load_state(output: Path, recipe: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from asymfusion_training.pretrained import load_imagenet
 from asymfusion_training.recipe import Recipe
 from asymfusion_training.run_state import FILE, load_state, save_state
 from asymfusion_training.schedule import learning_rates
+from asymfusion_training.whole_file import make_folder
 
 
 class Run:
@@ -262,10 +263,7 @@ class Run:
             raise UserError(
                 f"{self.output} already holds a run: go on with it by --resume, or give another --output"
             )
-        try:
-            self.output.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"cannot make the folder {self.output}: {error.strerror}") from error
+        make_folder(self.output)
         return None
 
     def _save_state(self) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import torch
 
@@ -53,20 +54,23 @@ class Scorer:
         return parts
 
     @torch.inference_mode()
-    def _score(self, name: str, parts: dict[str, npt.NDArray[Any]]) -> Scores:
-        label = parts["label"]
+    def predictions(self, parts: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[np.uint8]]:
+        """The labels, H x W, that each branch and the ensemble give what ``read`` has read."""
         device = next(self.network.parameters()).device
         images = {}
         for modality in self.modalities:
             image = torch.from_numpy(parts[modality]).to(device)
             images[modality] = (image.permute(2, 0, 1) if image.ndim == 3 else image[None])[None]
         found = predict(self.network, self.spec, images, self.settings.scales, self.settings.flip)
-        predictions = {branch: labels.cpu().numpy() for branch, labels in found.items()}
+        return {branch: labels.cpu().numpy() for branch, labels in found.items()}
+
+    def _score(self, name: str, parts: dict[str, npt.NDArray[Any]]) -> Scores:
+        predictions = self.predictions(parts)
         if self.masks is not None:
             save_mask(self.masks, name, predictions["ensemble"], self.folder.labels)
         classes = self.network.config.classes
         return {
-            branch: count_frame(label, prediction, classes, self.settings.boundary_ratio)
+            branch: count_frame(parts["label"], prediction, classes, self.settings.boundary_ratio)
             for branch, prediction in predictions.items()
         }
 
