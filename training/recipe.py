@@ -26,7 +26,8 @@ class Recipe:
     """The settings of a run; the values here are the defaults of a recipe file.
 
     network: NetworkConfig's fields (``classes`` comes from the data). input: InputSpec's fields.
-    pretrained: ``imagenet``, a file's path, or ``none``.
+    pretrained: ``imagenet``, the path of such a file, ``none``; or for fine-tuning ``default`` (the package's
+    checkpoint) or the path of another ``.safetensors`` one.
     batch: frames of one optimiser step, over all processes. accumulate: forward passes that it is cut into.
     optimiser: ``adamw`` or ``sgd`` (with ``momentum``). encoder_rate, decoder_rate: peak learning rates
     (alpha learns like the decoder). clip: largest norm of the gradients.

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from asymfusion_ros.checkpoint import save_checkpoint
+from asymfusion_ros.checkpoint import DEFAULT, load_checkpoint, save_checkpoint
 from asymfusion_ros.data.folder import Folder
 from asymfusion_ros.data.metrics import ConfusionMatrix
 from asymfusion_ros.errors import UserError
@@ -30,6 +30,7 @@ from asymfusion_training.pretrained import load_imagenet
 from asymfusion_training.recipe import Recipe
 from asymfusion_training.run_state import FILE, load_state, save_state
 from asymfusion_training.schedule import learning_rates
+from asymfusion_training.warm_start import start_from
 from asymfusion_training.whole_file import make_folder
 
 
@@ -70,8 +71,8 @@ class Run:
 
         torch.manual_seed(recipe.seed)
         network = build_network(self.config)
-        if recipe.pretrained != "none" and not state:
-            load_imagenet(network, recipe.pretrained)
+        if not state:
+            self._start_weights(network)
         weights = None
         if recipe.class_balance:
             weights = class_weights(folder, "train", recipe.class_balance, self._watched())
@@ -254,6 +255,15 @@ class Run:
                 provenance,
                 torch.float16,
             )
+
+    def _start_weights(self, network: SegmentationNetwork) -> None:
+        source = self.recipe.pretrained
+        if source == DEFAULT or source.endswith(".safetensors"):
+            line = start_from(network, self.folder.labels, load_checkpoint(source))
+            if self.fabric.is_global_zero:
+                print(line)
+        elif source != "none":
+            load_imagenet(network, source)
 
     def _open_output(self, resume: bool) -> dict[str, Any] | None:
         """The state to resume from; None for a new run."""

@@ -1,0 +1,64 @@
+"""Starting from a checkpoint of ours instead of ImageNet weights: fine-tuning."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from asymfusion_ros.checkpoint import Checkpoint
+from asymfusion_ros.data.labels import LabelSet
+from asymfusion_ros.errors import UserError
+from asymfusion_ros.network import SegmentationNetwork
+
+CLASSIFIER = "decoder.classifier."
+
+
+def start_from(network: SegmentationNetwork, labels: LabelSet, checkpoint: Checkpoint) -> str:
+    """Fills the network with a checkpoint's weights; returns one line about what was taken.
+
+    Modalities and classes are matched by their names: a modality that the checkpoint lacks starts with the
+    norms of its first one, a class that it lacks with a fresh classifier. The decoder starts afresh where it
+    is built otherwise. Raises UserError where the encoder is.
+    """
+    ours, theirs = network.config, checkpoint.config
+    if ours.encoder != theirs.encoder:
+        raise UserError(
+            f"pretrained: the checkpoint has encoder {theirs.encoder}, but the recipe {ours.encoder}: "
+            f"set network.encoder={theirs.encoder}, or pretrained: imagenet"
+        )
+    rows = [theirs.modalities.index(name) if name in theirs.modalities else 0 for name in ours.modalities]
+    state = network.state_dict()
+    fresh = set()
+    for name, own in state.items():
+        found = checkpoint.state_dict.get(name)
+        if found is None:
+            continue
+        found = found.to(own.dtype)
+        if name.startswith(CLASSIFIER):
+            state[name] = _by_class(own, found, labels, checkpoint.labels)
+            continue
+        if own.ndim in (1, 2) and len(found) == len(theirs.modalities) and len(own) == len(rows):
+            found = found[rows]  # a private norm, or alpha
+        if found.shape == own.shape:
+            state[name] = found
+        else:
+            fresh.add(name.split(".")[0])
+    if "encoder" in fresh:
+        raise UserError(
+            "pretrained: the checkpoint's encoder has private_norms set otherwise than the recipe"
+        )
+    network.load_state_dict(state)
+    known = sum(name in checkpoint.labels.names for name in labels.names)
+    line = f"starts from a checkpoint that knows {known} of the {len(labels)} classes"
+    return line + (f"; {', '.join(sorted(fresh))} built otherwise: in part afresh" if fresh else "")
+
+
+def _by_class(own: Tensor, found: Tensor, labels: LabelSet, known: LabelSet) -> Tensor:
+    """The classifier's weight or bias with the rows of those classes that the checkpoint has too."""
+    if own.shape[1:] != found.shape[1:]:
+        return own
+    own = own.clone()
+    for index, name in enumerate(labels.names):
+        if name in known.names:
+            own[index] = torch.as_tensor(found[known.names.index(name)])
+    return own
