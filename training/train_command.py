@@ -22,7 +22,7 @@ EXAMPLES = """\
   asymfusion train --data my_frames --set pretrained=default --set epochs=30 --output runs/tuned
   asymfusion train --data my_frames --output runs/mine --resume
   asymfusion train --data data/cityscapes --output runs/city --devices 4 --workers 8
-  torchrun --nnodes 2 --nproc-per-node 8 --rdzv-endpoint HOST:29500 -m asymfusion_ros.cli train \\
+  torchrun --nnodes 2 --nproc-per-node 8 --rdzv-endpoint HOST:29500 --no-python asymfusion train \\
       --data data/cityscapes --output runs/city --workers 8
 """
 
