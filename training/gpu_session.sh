@@ -16,7 +16,8 @@ train() { # NAME, then settings
     shift
     local resume=()
     [ -f "$run/state.pt" ] && resume=(--resume)
-    asymfusion train --data "$DATA" --device cuda --workers 12 --output "$run" "${LONGER[@]}" "$@" ${resume[@]+"${resume[@]}"}
+    asymfusion train --data "$DATA" --device cuda --workers 12 --output "$run" \
+        "${LONGER[@]}" "$@" ${resume[@]+"${resume[@]}"}
 }
 
 python -m asymfusion_training.speed --device cuda --steps 30 --set precision=bf16 --set batch=16 |
