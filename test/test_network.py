@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from asymfusion_ros.errors import ConfigError
 from asymfusion_ros.network import NetworkConfig, build_network
@@ -189,6 +190,21 @@ def test_a_modality_alone_has_running_statistics_of_its_own():
     torch.testing.assert_close(norm(alone, (1,)), expected)
     expected = F.batch_norm(company[4:], mean[1], variance[1], eps=norm.eps)
     torch.testing.assert_close(norm(company, (0, 1))[4:], expected)
+
+
+def test_averaged_weights_have_the_statistics_of_a_modality_alone():
+    """After ten steps an average of 0.999 is still where it began: that must be no made-up number."""
+    norm = PrivateBatchNorm2d(3, modalities=2, momentum=0.5).train()
+    norm.running_mean.fill_(5.0)
+    norm.running_var.fill_(4.0)
+    norm.begin_alone()
+    averaged = AveragedModel(norm, multi_avg_fn=get_ema_multi_avg_fn(0.999), use_buffers=True)
+    for _ in range(10):
+        norm(torch.randn(64, 3, 8, 8) * 2 + 5, (1,))
+        averaged.update_parameters(norm)
+    mean, variance = averaged.module.statistics(alone=True)
+    torch.testing.assert_close(mean, torch.full((2, 3), 5.0), rtol=0.05, atol=0)
+    torch.testing.assert_close(variance, torch.full((2, 3), 4.0), rtol=0.1, atol=0)
 
 
 def test_weights_from_before_there_were_statistics_of_a_modality_alone():

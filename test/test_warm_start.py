@@ -50,6 +50,17 @@ def test_modalities_are_matched_by_name(checkpoint, modalities, rows):
     assert network.ensemble.alpha.tolist() == [[1.0, 3.0][row] for row in rows]
 
 
+def test_one_modality_takes_the_statistics_that_it_has_alone(tmp_path):
+    changed = {f"encoder.stem_norm.{name}": torch.randn(2, 32) for name in ("running_mean", "alone_mean")}
+    changed["encoder.stem_norm.alone_known"] = torch.tensor([[0.0], [1.0]])
+    checkpoint = tiny_checkpoint(tmp_path, **changed)
+    for row, (modality, kind) in enumerate((("rgb", "running_mean"), ("depth", "alone_mean"))):
+        network = build_network(tiny_config((modality,)))
+        start_from(network, checkpoint.labels, checkpoint)
+        expected = changed[f"encoder.stem_norm.{kind}"][[row]]
+        assert torch.equal(network.encoder.stem_norm.running_mean, expected)
+
+
 def test_another_decoder_starts_afresh(checkpoint):
     network = build_network(NetworkConfig("refinenet_lw", "efficientnet_lite0", 3, decoder_channels=16))
     assert "decoder built otherwise" in start_from(network, checkpoint.labels, checkpoint)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from tqdm import tqdm
@@ -22,12 +23,16 @@ def class_weights(folder: Folder, split: str, balance: float, progress: bool = T
     """
     names = folder.names(split)
     counts = np.zeros(256, np.int64)
+
+    def counted(name: str) -> npt.NDArray[np.int64]:
+        return np.bincount(folder.read_label(name).ravel(), minlength=256)
+
     with ThreadPoolExecutor() as pool:  # decoding lets other threads run
-        labels = pool.map(folder.read_label, names)
-        for label in tqdm(
-            labels, "count the classes", len(names), unit="frame", leave=False, disable=not progress
+        found = pool.map(counted, names)
+        for each in tqdm(
+            found, "count the classes", len(names), unit="frame", leave=False, disable=not progress
         ):
-            counts += np.bincount(label.ravel(), minlength=256)
+            counts += each
     counts[VOID] = 0
     counts = counts[: len(folder.labels)]
     seen = counts > 0

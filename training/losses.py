@@ -56,7 +56,7 @@ def segmentation_loss(
             if temperature != 1:
                 log_branch = (branch / temperature).log_softmax(1)
             divergence = (teacher * (log_teacher - log_branch)).sum(1)  # KL(teacher || branch)
-            loss = loss + distillation * temperature**2 * divergence[known].sum() / pixels
+            loss = loss + distillation * temperature**2 * divergence.where(known, 0).sum() / pixels
     return loss
 
 

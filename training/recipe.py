@@ -167,6 +167,10 @@ def load_recipe(name: str, changes: Sequence[str] = ()) -> Recipe:
     if changes and isinstance(values, dict):
         for change in changes:
             _change(values, change)
+        replaced = {"epochs", "encoder_rate", "decoder_rate", "schedule", "warm_up"}
+        ignored = [change for change in changes if change.partition("=")[0] in replaced]
+        if values.get("stages") and ignored:
+            raise ConfigError(f"--set {ignored[0]}: the recipe's stages decide that; add --set stages=[]")
     return Recipe(**checked(Recipe, values, f"recipe {path}"))
 
 

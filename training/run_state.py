@@ -23,6 +23,8 @@ def save_state(output: Path, state: Mapping[str, Any]) -> None:
     try:
         write_whole(output / FILE, content.getvalue())
     except UserError as error:
+        if not (output / FILE).exists():
+            raise
         raise UserError(f"{error}; the state before is still whole, and --resume goes on from it") from error
 
 
@@ -36,8 +38,10 @@ def load_state(output: Path, recipe: Mapping[str, Any], data: Mapping[str, Any])
         raise UserError(f"there is no run to resume in {output}: no {path}")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         raise UserError(f"{path} cannot be read ({' '.join(str(error).split())[:200]})") from error
+    if not (isinstance(state, dict) and {"recipe", "data", "step", "network", "optimiser"} <= state.keys()):
+        raise UserError(f"{path} is not the state of a run")
     for what, now in (("recipe", recipe), ("data", data)):
         before = state[what]
         changed = [name for name in sorted({*now, *before}) if now.get(name) != before.get(name)]

@@ -83,6 +83,9 @@ class Run:
             network.compile()
         self.network = network
         self.model, self.optimiser = fabric.setup(model, make_optimiser(network, recipe))
+        if recipe.ema and recipe.modality_dropout:
+            for norm in model.norms():
+                norm.begin_alone()
         self.averaged = (
             AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema), use_buffers=True)
             if recipe.ema
@@ -124,6 +127,7 @@ class Run:
                 save = time.monotonic() - saved >= self.save_every
                 if in_epoch == 0 or save:
                     self._check(unchecked)
+                    self._check_weights(names)
                     unchecked = None
                 if in_epoch == 0:
                     save |= self._end_epoch(epoch, rate)
@@ -177,6 +181,14 @@ class Run:
                 "encoder_rate and decoder_rate; the checkpoints written before are kept"
             )
         self.epoch_loss += value
+
+    def _check_weights(self, names: list[str]) -> None:
+        """Before anything is written: a loss can be a number whose gradients are none."""
+        if not all(bool(p.isfinite().all()) for p in self.network.parameters()):
+            raise UserError(
+                f"the weights are no numbers after frames {', '.join(names)}: start again with lower "
+                "encoder_rate and decoder_rate; the checkpoints written before are kept"
+            )
 
     def _end_epoch(self, epoch: int, rate: float) -> bool:
         """Returns whether the epoch was scored, and so its checkpoints written."""

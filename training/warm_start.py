@@ -29,8 +29,11 @@ def start_from(network: SegmentationNetwork, labels: LabelSet, checkpoint: Check
     rows = [theirs.modalities.index(name) if name in theirs.modalities else 0 for name in ours.modalities]
     state = network.state_dict()
     fresh = set()
+    source = (
+        _alone(checkpoint) if len(ours.modalities) == 1 < len(theirs.modalities) else checkpoint.state_dict
+    )
     for name, own in state.items():
-        found = checkpoint.state_dict.get(name)
+        found = source.get(name)
         if found is None:
             continue
         found = found.to(own.dtype)
@@ -51,6 +54,17 @@ def start_from(network: SegmentationNetwork, labels: LabelSet, checkpoint: Check
     known = sum(name in checkpoint.labels.names for name in labels.names)
     line = f"starts from a checkpoint that knows {known} of the {len(labels)} classes"
     return line + (f"; {', '.join(sorted(fresh))} built otherwise: in part afresh" if fresh else "")
+
+
+def _alone(checkpoint: Checkpoint) -> dict[str, Tensor]:
+    """The weights with the running statistics of a modality alone, where they are known."""
+    source = dict(checkpoint.state_dict)
+    for name in [name for name in source if name.endswith("alone_known")]:
+        norm = name.removesuffix("alone_known")
+        for kind in ("mean", "var"):
+            alone, company = source[f"{norm}alone_{kind}"], source[f"{norm}running_{kind}"]
+            source[f"{norm}running_{kind}"] = torch.where(source[name] > 0, alone, company)
+    return source
 
 
 def _by_class(own: Tensor, found: Tensor, labels: LabelSet, known: LabelSet) -> Tensor:

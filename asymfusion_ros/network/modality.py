@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
 from torch.nn import functional as F
 
 Present = tuple[int, ...]
@@ -111,6 +110,13 @@ class PrivateBatchNorm2d(nn.Module):
             self.eps,
         )
 
+    def begin_alone(self) -> None:
+        """Every modality's statistics alone begin now, at those in company. Averaged weights need it: what
+        they average has to mean the same from the first step on."""
+        if self.tells_alone:
+            for row in range(len(self.weight)):
+                self._begin_alone(row)
+
     @torch.no_grad()
     def _begin_alone(self, row: int) -> None:
         """The running statistics of a modality alone begin at those of the modality in company."""
@@ -134,6 +140,22 @@ def may_be_missing(name: str) -> bool:
     return name.rpartition(".")[2] in ALONE
 
 
+class _SumOverProcesses(torch.autograd.Function):
+    """All-reduce that gradients flow through. A robot's torch may be built without torch.distributed."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        total = x.clone()
+        torch.distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        total = gradient.clone(memory_format=torch.contiguous_format)
+        torch.distributed.all_reduce(total)
+        return total
+
+
 def synced_batch_norm(
     x: Tensor,
     running_mean: Tensor,
@@ -153,7 +175,7 @@ def synced_batch_norm(
     sums = torch.cat(
         [values.sum((0, 2, 3)), values.square().sum((0, 2, 3)), values.new_full((1,), x.numel() // channels)]
     )
-    sums = all_reduce(sums)
+    sums = _SumOverProcesses.apply(sums)
     count = sums[-1]
     mean = sums[:channels] / count
     variance = (sums[channels:-1] / count - mean.square()).clamp(min=0)
