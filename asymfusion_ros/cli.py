@@ -32,6 +32,11 @@ SUBCOMMANDS = {
         "score a checkpoint on a split of a folder",
         "train",
     ),
+    "ablate": (
+        "asymfusion_training.ablate_command",
+        "rerun a table of the paper, row by row, beside its numbers",
+        "train",
+    ),
     "bench": ("asymfusion_ros.bench_command", "time each stage from camera bytes to labels", ""),
     "convert": ("asymfusion_ros.convert_command", "turn a checkpoint of the authors' code into ours", ""),
 }

@@ -1,0 +1,120 @@
+"""Rows as runs: each is trained and scored the same way, and done once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+
+from asymfusion_ros.data.folder import Folder
+from asymfusion_ros.network import NetworkConfig, build_network
+from asymfusion_training.ablation.outcome import Outcome, load_outcome, save_outcome
+from asymfusion_training.ablation.setting import Setting
+from asymfusion_training.evaluate import check_labelled, with_progress
+from asymfusion_training.recipe import Recipe
+from asymfusion_training.run_state import FILE as STATE
+from asymfusion_training.scoring.processes import Job
+from asymfusion_training.scoring.settings import Settings
+from asymfusion_training.scoring.tally import Tallies, summed
+from asymfusion_training.train import Run
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What all rows of a call have in common. split: the frames that are scored."""
+
+    recipe: Recipe
+    recipe_name: str
+    data: Folder
+    split: str
+    scoring: Settings
+    output: Path
+
+    def folder(self, setting: Setting, seed: int) -> Path:
+        return self.output / setting.name / f"seed{seed}"
+
+    def made_from(self, setting: Setting, seed: int) -> dict[str, Any]:
+        names = self.data.names(self.split)
+        return {
+            "recipe": setting.recipe(self.recipe, seed).to_dict(),
+            "data": {"name": self.data.name, "split": self.split, "frames": len(names)},
+            "scoring": self.scoring.to_dict(),
+        }
+
+    def outcome(self, setting: Setting, seed: int) -> Outcome | None:
+        """None where the row is not done."""
+        return load_outcome(self.folder(setting, seed), self.made_from(setting, seed))
+
+    def network(self, setting: Setting) -> NetworkConfig:
+        return setting.recipe(self.recipe, 0).network_config(len(self.data.labels))
+
+
+def parameters(config: NetworkConfig) -> int:
+    with torch.device("meta"):
+        return sum(p.numel() for p in build_network(config).parameters())
+
+
+def make_row(
+    bench: Bench, setting: Setting, seed: int, fabric: Fabric, workers: int, save_every: float
+) -> Outcome | None:
+    """Trains the row, or goes on where it was interrupted, and scores its last weights: choosing an epoch by
+    the frames that are scored would flatter every row. None in all processes but the first."""
+    folder = bench.folder(setting, seed)
+    recipe = setting.recipe(bench.recipe, seed)
+    run = Run(
+        recipe,
+        bench.recipe_name,
+        bench.data,
+        folder,
+        fabric,
+        workers,
+        resume=(folder / STATE).is_file(),
+        save_every=save_every,
+    )
+    run.train()
+    outcome = None
+    if fabric.is_global_zero:
+        tallies = _score(bench, run.config, folder / "last.safetensors", fabric.device)
+        outcome = Outcome(
+            bench.made_from(setting, seed),
+            {branch: tally.confusion.scores() for branch, tally in tallies.items()},
+            parameters(run.config),
+            run.minutes,
+            machine(fabric),
+            {branch: np.stack(tally.margins) for branch, tally in tallies.items()},
+        )
+        save_outcome(folder, outcome)
+        (folder / STATE).unlink()  # three times the weights' size, and of no use to a row that is done
+    fabric.barrier()
+    return outcome
+
+
+def machine(fabric: Fabric) -> str:
+    """What the minutes were measured on."""
+    if fabric.device.type == "cuda":
+        name = torch.cuda.get_device_name(fabric.device)
+        return f"{fabric.world_size} x {name}" if fabric.world_size > 1 else name
+    threads = fabric.world_size * torch.get_num_threads()
+    return f"CPU, {threads} thread{'s' if threads > 1 else ''}"
+
+
+def _score(bench: Bench, config: NetworkConfig, path: Path, device: torch.device) -> Tallies:
+    names = bench.data.names(bench.split)
+    job = Job(str(path), bench.data.root, config.modalities, bench.scoring)
+    tallies = summed(with_progress(job.scorer(device).frames(names), len(names)))
+    check_labelled(tallies, bench.data)
+    return tallies
+
+
+def pending(bench: Bench, settings: Mapping[str, Setting], seeds: Sequence[int]) -> Iterator[tuple[str, int]]:
+    """(row's key, seed) of what is not done, all rows with one seed before the next: a call that is cut short
+    leaves whole tables."""
+    for seed in seeds:
+        for key, setting in settings.items():
+            if bench.outcome(setting, seed) is None:
+                yield key, seed

@@ -1,0 +1,70 @@
+"""What a table's row varies, and how a recipe becomes that row's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from asymfusion_ros.errors import ConfigError
+from asymfusion_training.recipe import Recipe
+
+# The second backbone of Table 1, for each that a recipe may have.
+LARGER = {
+    "resnet18": "resnet34",
+    "resnet34": "resnet50",
+    "resnet50": "resnet101",
+    "resnet101": "resnet152",
+    "efficientnet_lite0": "efficientnet_lite2",
+    "efficientnet_lite1": "efficientnet_lite2",
+}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The fields of NetworkConfig that the tables vary; distilled: with the recipe's distillation or none;
+    larger: with the encoder that ``LARGER`` has for the recipe's."""
+
+    modalities: tuple[str, ...] = ("rgb", "depth")
+    fusion: str = "asymmetric"
+    direction: str = "bidirectional"
+    shared_convs: bool = True
+    private_norms: bool = True
+    distilled: bool = True
+    larger: bool = False
+
+    @property
+    def name(self) -> str:
+        """Of the row's folder: the same setting in two tables is one run."""
+        parts = ["+".join(self.modalities)]
+        if len(self.modalities) > 1:
+            parts += [
+                self.fusion,
+                self.direction,
+                f"{'shared' if self.shared_convs else 'individual'}-convs",
+                f"{'private' if self.private_norms else 'shared'}-norms",
+                "distilled" if self.distilled else "not-distilled",
+            ]
+        return "_".join([*parts, "larger"] if self.larger else parts)
+
+    def recipe(self, base: Recipe, seed: int) -> Recipe:
+        """``base`` with this setting. Raises ConfigError where it cannot have it."""
+        network = {
+            **base.network,
+            "modalities": list(self.modalities),
+            "fusion": self.fusion,
+            "direction": self.direction,
+            "shared_convs": self.shared_convs,
+            "private_norms": self.private_norms,
+        }
+        if self.larger:
+            encoder = base.network_config(2).encoder
+            if encoder not in LARGER:
+                raise ConfigError(
+                    f"there is no second backbone beside {encoder}: leave that row out (--rows)"
+                )
+            network["encoder"] = LARGER[encoder]
+        if self.distilled and len(self.modalities) > 1 and not base.distillation:
+            raise ConfigError(
+                "recipe: distillation is 0, and the table's rows have it: add --set distillation=1"
+            )
+        distillation = base.distillation if self.distilled else 0.0
+        return replace(base, network=network, distillation=distillation, seed=seed)
