@@ -7,11 +7,11 @@ from asymfusion_ros.network import NetworkConfig, build_network
 from asymfusion_ros.network.fusion import (
     Fusion,
     channel_shuffle,
-    everyone_else,
     paper_groups,
     pixel_shift,
     split_point,
 )
+from asymfusion_ros.network.senders import everyone_else
 
 PAIR = everyone_else(2)
 
@@ -87,63 +87,6 @@ def test_fused_block_is_figure_3c():
     first, second = leaving[0] + shifted[1], leaving[1] + shifted[0]  # Eq. 4
     assert torch.equal(out[0], torch.cat([first[:2], second[2:]]))
     assert torch.equal(out[1], torch.cat([second[:2], first[2:]]))
-
-
-def rank_of_fit(fused, reverse):
-    """How well a pointwise convolution C2 maps F(x2, x1) onto C1(F(x1, x2)) with C1 = identity: residual."""
-    source = reverse.flatten(2).transpose(1, 2).flatten(0, 1)
-    target = fused.flatten(2).transpose(1, 2).flatten(0, 1)
-    solution = torch.linalg.lstsq(source, target).solution
-    return (source @ solution - target).norm() / target.norm()
-
-
-def fuse_all(operation, first, second):
-    stacked = torch.cat([first, second])
-    fused = operation(stacked)
-    return fused[: len(first)], fused[len(first) :]
-
-
-def shuffle_first(x):
-    return channel_shuffle(x, PAIR, kept=3)
-
-
-def add_shifted(x):
-    return x + pixel_shift(x.roll(len(x) // 2, 0), paper_groups(x.shape[1]))
-
-
-def average(x):
-    return (x + x.roll(len(x) // 2, 0)) / 2
-
-
-@pytest.mark.parametrize(
-    ("operation", "symmetric"), [(shuffle_first, False), (add_shifted, False), (average, True)]
-)
-def test_definition_of_symmetry(operation, symmetric):
-    """Section 3.2: symmetric if for any C1 a C2 exists with C1(F(x1, x2)) = C2(F(x2, x1)) for all x1, x2.
-
-    The least-squares C2 for C1 = identity over random features fits if there is one.
-    """
-    torch.manual_seed(2)
-    first, second = torch.randn(4, 4, 6, 6).double(), torch.randn(4, 4, 6, 6).double()
-    residual = rank_of_fit(*fuse_all(operation, first, second))
-    assert (residual < 1e-6) == symmetric
-
-
-def test_counter_example_for_the_shift():
-    """x1 = 0, x2 != 0: C1(shifted x2) = C2(x2) for no C2, as a shifted pixel is another pixel."""
-    torch.manual_seed(3)
-    nothing, something = torch.zeros(4, 4, 6, 6).double(), torch.randn(4, 4, 6, 6).double()
-    forward, backward = fuse_all(add_shifted, nothing, something)
-    assert torch.equal(backward, something)
-    assert torch.equal(forward, pixel_shift(something, paper_groups(4)))
-    assert rank_of_fit(forward, backward) > 0.5
-
-
-def test_counter_example_for_the_shuffle():
-    """The two shuffled features share nothing: with x1 = 0 and C1 reading channel 1, no C2 can follow x2."""
-    first, second = torch.zeros(1, 4, 2, 2), torch.ones(1, 4, 2, 2)
-    forward, backward = fuse_all(shuffle_first, first, second)
-    assert forward[0, :3].abs().max() == 0 and backward[0, 3].abs().max() == 0
 
 
 def test_more_than_two_modalities_receive_the_mean_of_the_others():

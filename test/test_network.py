@@ -257,39 +257,6 @@ def test_efficientnet_layers_are_the_published_ones():
     assert (len(lite2.blocks), lite2.channels) == (21, (24, 48, 120, 352))
 
 
-@pytest.mark.parametrize(
-    ("settings", "named"),
-    [
-        ({"encoder": "resnet102"}, "resnet102"),
-        ({"architecture": "unet"}, "unet"),
-        ({"fusion": "asymetric"}, "asymetric"),
-        ({"direction": "depth_to_thermal"}, "depth_to_thermal"),
-        ({"modalities": ()}, "modalities"),
-        ({"modalities": ("rgb", "rgb")}, "modalities"),
-        ({"modalities": "rgb"}, "'rgb'"),
-        ({"classes": 256}, "256"),
-        ({"keep": 1.0}, "keep"),
-        ({"dropout": 1.0}, "dropout"),
-        ({"decoder_channels": 0}, "decoder_channels"),
-        ({"shared_convs": False}, "shared_convs"),
-        ({"variant": "released", "encoder": "resnet18"}, "released"),
-        ({"variant": "released", "fusion": "shift"}, "released"),
-    ],
-)
-def test_impossible_settings_are_named(settings, named):
-    with pytest.raises(ConfigError, match=named):
-        NetworkConfig(**settings)
-
-
-def test_config_survives_json_and_names_what_it_does_not_know():
-    import json
-
-    config = small("efficientnet_lite2", 3, fusion="shift", direction="depth_to_rgb")
-    assert NetworkConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
-    with pytest.raises(ConfigError, match="fusoin"):
-        NetworkConfig.from_dict({"fusoin": "none"})
-
-
 def test_wrong_inputs_are_named():
     network = build_network(small())
     rgb, depth = inputs(2)

@@ -14,7 +14,8 @@ from torch import Tensor
 from asymfusion_ros.errors import UserError
 from asymfusion_ros.network import SegmentationNetwork
 from asymfusion_ros.network.config import EFFICIENTNETS, RESNETS
-from asymfusion_ros.network.modality import may_be_missing
+from asymfusion_ros.network.modality import may_be_missing, owned
+from asymfusion_ros.network.symmetric import fusion_tensors
 from asymfusion_ros.torch_files import load_tensors
 
 # The package index carries these (Apache-2.0).
@@ -43,7 +44,8 @@ LITE_NAMES = (
 
 
 def load_imagenet(network: SegmentationNetwork, source: str = "imagenet") -> None:
-    """Fills the encoder; every pretrained norm is copied to each modality.
+    """Fills the encoder; every pretrained norm is copied to each modality, and every convolution where they
+    are individual. A fusion's own parameters, which no file has, stay as they are.
 
     ``source``: ``imagenet``, or the path of a file in the same layout. Raises UserError where it cannot be
     had or does not fit.
@@ -54,19 +56,22 @@ def load_imagenet(network: SegmentationNetwork, source: str = "imagenet") -> Non
     if encoder in EFFICIENTNETS:
         weights = _lite_to_ours(weights)
     expected = network.encoder.state_dict()
+    own, fusion = owned(network.encoder), fusion_tensors(network.encoder)
     filled = {}
     for name, tensor in expected.items():
-        if may_be_missing(name):
+        if may_be_missing(name) or name in fusion:
             filled[name] = tensor
             continue
-        if name not in weights:
-            raise UserError(f"weights of {source!r} do not fit {encoder}: they lack {name}")
-        value = weights[name]
+        layer, _, part = own.get(name, ("", 0, ""))
+        theirs = f"{layer}.{part}" if layer else name
+        if theirs not in weights:
+            raise UserError(f"weights of {source!r} do not fit {encoder}: they lack {theirs}")
+        value = weights[theirs]
         if value.ndim == 1:  # a norm: one row for each modality
             value = value.expand(tensor.shape[0], -1)
         if value.shape != tensor.shape:
             raise UserError(
-                f"weights of {source!r} do not fit {encoder}: {name} is {tuple(value.shape)}, "
+                f"weights of {source!r} do not fit {encoder}: {theirs} is {tuple(value.shape)}, "
                 f"the network's {tuple(tensor.shape)}"
             )
         filled[name] = value

@@ -2,7 +2,8 @@
 
 Made for mobile processors, and for private norms: every convolution is followed by one. Convolutions pad
 as TensorFlow's SAME does, which the published ImageNet weights were trained with. Fusion sits in the last
-block of each of the four resolutions that the decoder reads.
+block of each of the four resolutions that the decoder reads, or where ``fusion_stages`` (1 is the finest of
+the four) and ``fusion_blocks`` say.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from asymfusion_ros.network.config import NetworkConfig
-from asymfusion_ros.network.fusion import Fusion
-from asymfusion_ros.network.modality import Present, PrivateBatchNorm2d, initialise
+from asymfusion_ros.network.fusion import make_fusion
+from asymfusion_ros.network.initial import initialise
+from asymfusion_ros.network.modality import Present, PrivateBatchNorm2d, convolve, shared_or_own
+from asymfusion_ros.network.placement import fuses
 
 # (width, depth) multipliers
 SCALES = {
@@ -34,6 +37,7 @@ STAGES = (
     (6, 3, 1, 320, 1),
 )
 READ_BY_DECODER = (1, 2, 4, 6)  # the last stages at 1/4, 1/8, 1/16 and 1/32
+RESOLUTIONS = (0, 1, 2, 3, 3, 4, 4)  # which of these four a stage works towards; 0: none, it is finer
 STEM = 32  # the Lite models scale neither the stem nor the depth of the first and last stage
 
 
@@ -81,8 +85,17 @@ def _norm(config: NetworkConfig, channels: int) -> PrivateBatchNorm2d:
     return PrivateBatchNorm2d(channels, len(config.modalities), config.private_norms, eps=1e-3)
 
 
+def _conv(
+    config: NetworkConfig, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1
+) -> nn.Module:
+    return shared_or_own(config, lambda: SameConv2d(inputs, outputs, kernel, stride, groups))
+
+
 class InvertedResidual(nn.Module):
-    """Expand (1 x 1), depthwise, project (1 x 1); fused between expand and project."""
+    """Expand (1 x 1), depthwise, project (1 x 1); fused between expand and project.
+
+    ``fused_in``: the resolution, 1 to 4, that it fuses in, None where it does not.
+    """
 
     def __init__(
         self,
@@ -92,30 +105,30 @@ class InvertedResidual(nn.Module):
         expansion: int,
         kernel: int,
         stride: int,
-        fused: bool,
+        fused_in: int | None,
     ) -> None:
         super().__init__()
         width = inputs * expansion
         self.residual = stride == 1 and inputs == outputs
-        self.expand = SameConv2d(inputs, width, 1) if expansion > 1 else None
+        self.expand = _conv(config, inputs, width, 1) if expansion > 1 else None
         self.expand_norm = _norm(config, width) if expansion > 1 else None
-        self.depthwise = SameConv2d(width, width, kernel, stride, groups=width)
+        self.depthwise = _conv(config, width, width, kernel, stride, groups=width)
         self.depthwise_norm = _norm(config, width)
-        self.project = SameConv2d(width, outputs, 1)
+        self.project = _conv(config, width, outputs, 1)
         self.project_norm = _norm(config, outputs)
-        self.fusion = Fusion(config, width) if fused else None
+        self.fusion = None if fused_in is None else make_fusion(config, width, fused_in)
 
     def forward(self, x: Tensor, present: Present) -> Tensor:
         shortcut = x
         if self.expand is not None and self.expand_norm is not None:
-            x = F.relu6(self.expand_norm(self.expand(x), present), inplace=True)
+            x = F.relu6(self.expand_norm(convolve(self.expand, x, present), present), inplace=True)
         if self.fusion is not None:
             x = self.fusion.enter(x, present)
         entered = x
-        x = F.relu6(self.depthwise_norm(self.depthwise(x), present), inplace=True)
+        x = F.relu6(self.depthwise_norm(convolve(self.depthwise, x, present), present), inplace=True)
         if self.fusion is not None:
             x = self.fusion.leave(x, entered, present)
-        x = self.project_norm(self.project(x), present)
+        x = self.project_norm(convolve(self.project, x, present), present)
         return x + shortcut if self.residual else x
 
 
@@ -125,7 +138,7 @@ class EfficientNetLite(nn.Module):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         width_scale, depth_scale = SCALES[config.encoder]
-        self.stem = SameConv2d(3, STEM, 3, 2)
+        self.stem = _conv(config, 3, STEM, 3, 2)
         self.stem_norm = _norm(config, STEM)
         self.blocks = nn.ModuleList()
         self.taps: list[int] = []  # the blocks whose output the decoder reads
@@ -135,10 +148,12 @@ class EfficientNetLite(nn.Module):
             outputs = rounded_width(base, width_scale)
             count = repeats if stage in (0, len(STAGES) - 1) else math.ceil(repeats * depth_scale)
             for i in range(count):
-                fused = stage in READ_BY_DECODER and i == count - 1
                 first_stride = stride if i == 0 else 1
+                last, place = stage in READ_BY_DECODER and i == count - 1, RESOLUTIONS[stage]
+                fused = place > 0 and fuses(config, place, last, fits=first_stride == 1)
+                fused_in = place if fused else None
                 self.blocks.append(
-                    InvertedResidual(config, inputs, outputs, expansion, kernel, first_stride, fused)
+                    InvertedResidual(config, inputs, outputs, expansion, kernel, first_stride, fused_in)
                 )
                 inputs = outputs
             if stage in READ_BY_DECODER:
@@ -149,7 +164,7 @@ class EfficientNetLite(nn.Module):
 
     def forward(self, x: Tensor, present: Present) -> list[Tensor]:
         """(P N) x 3 x H x W -> four tensors, finest first."""
-        x = F.relu6(self.stem_norm(self.stem(x), present), inplace=True)
+        x = F.relu6(self.stem_norm(convolve(self.stem, x, present), present), inplace=True)
         features = []
         for i, block in enumerate(self.blocks):
             x = block(x, present)

@@ -1,8 +1,8 @@
 """Feature exchange between the modalities inside the encoder (Section 3.2 of the paper).
 
-Tensors hold P modalities stacked along the batch, (P N) x C x H x W. ``senders[i]`` are the places in the
-stack that modality i receives features from: with two modalities ((1,), (0,)). Where several send, the
-mean of theirs is received; where none does, a modality keeps what it has. No operation has parameters.
+Channel shuffle and pixel shift, which have no parameters, and the choice of a method by its name; the
+symmetric baselines are in symmetric.py. Tensors hold P modalities stacked along the batch,
+(P N) x C x H x W.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from torch.nn import functional as F
 
 from asymfusion_ros.network.config import NetworkConfig
 from asymfusion_ros.network.modality import Present
+from asymfusion_ros.network.senders import Senders, received, senders_along
+from asymfusion_ros.network.symmetric import METHODS, SymmetricFusion
 
-Senders = Sequence[Sequence[int]]
 Offset = tuple[int, int]
 
 # (dh, dw) that a group of channels reads its pixel from, in the groups' order.
@@ -24,28 +25,9 @@ PAPER_OFFSETS: tuple[Offset, ...] = ((0, -1), (-1, 0), (0, 1), (1, 0))
 RELEASED_OFFSETS: tuple[Offset, ...] = ((-1, 0), (0, -1), (0, 1), (1, 0))
 
 
-def everyone_else(modalities: int) -> Senders:
-    """Each modality receives from all the others."""
-    return tuple(tuple(j for j in range(modalities) if j != i) for i in range(modalities))
-
-
 def split_point(channels: int, keep: float) -> int:
     """T of Eq. 2: how many of the channels a modality keeps, from 1 to channels - 1."""
     return min(max(int(keep * channels + 0.5), 1), channels - 1)
-
-
-def received(x: Tensor, senders: Senders, otherwise_zero: bool) -> Tensor:
-    """What each modality receives: the mean of its senders; without one, its own features or zero."""
-    parts = x.chunk(len(senders))
-    arriving = []
-    for own, places in zip(parts, senders):
-        if not places:
-            arriving.append(torch.zeros_like(own) if otherwise_zero else own)
-        elif len(places) == 1:
-            arriving.append(parts[places[0]])
-        else:
-            arriving.append(torch.stack([parts[place] for place in places]).mean(0))
-    return torch.cat(arriving)
 
 
 def channel_shuffle(x: Tensor, senders: Senders, kept: int) -> Tensor:
@@ -73,7 +55,7 @@ def paper_groups(channels: int) -> tuple[int, ...]:
 
 
 class Fusion(nn.Module):
-    """The exchange inside one residual block (Fig. 3c); the identity where one modality is present.
+    """Shuffle and shift inside one residual block (Fig. 3c); the identity where one modality is present.
 
     A block calls ``enter`` after its first convolution (with norm and activation) and ``leave`` after its
     spatial one, before the last 1 x 1.
@@ -81,7 +63,6 @@ class Fusion(nn.Module):
 
     def __init__(self, config: NetworkConfig, channels: int) -> None:
         super().__init__()
-        self.modalities = config.modalities
         self.route = config.route
         self.shuffles = config.fusion in ("shuffle", "asymmetric", "skip")
         self.adds = config.fusion in ("shift", "asymmetric", "skip")
@@ -97,26 +78,17 @@ class Fusion(nn.Module):
         if config.fusion == "skip":
             self.offsets = ((0, 0),) * 4
 
-    def senders(self, present: Present) -> Senders:
-        """Places in a stack of the modalities present; a route with one end missing leads nowhere."""
-        if self.route is None:
-            return everyone_else(len(present))
-        source, target = self.route
-        if source not in present or target not in present:
-            return ((),) * len(present)
-        return tuple((present.index(source),) if modality == target else () for modality in present)
-
     def enter(self, x: Tensor, present: Present) -> Tensor:
         """The first shuffle."""
         if not self.shuffles or len(present) == 1:
             return x
-        return channel_shuffle(x, self.senders(present), self.kept)
+        return channel_shuffle(x, senders_along(self.route, present), self.kept)
 
     def leave(self, x: Tensor, entered: Tensor, present: Present) -> Tensor:
         """Adds what the others had after ``enter``, shifted (Eq. 4), then shuffles once more."""
         if len(present) == 1:
             return x
-        senders = self.senders(present)
+        senders = senders_along(self.route, present)
         if self.adds:
             x = x + received(pixel_shift(entered, self.bounds, self.offsets), senders, otherwise_zero=True)
         if self.shuffles:
@@ -125,3 +97,11 @@ class Fusion(nn.Module):
 
     def extra_repr(self) -> str:
         return f"shuffles={self.shuffles}, adds={self.adds}, kept={self.kept}, offsets={self.offsets}"
+
+
+def make_fusion(config: NetworkConfig, channels: int, stage: int) -> Fusion | SymmetricFusion:
+    """What ``config.fusion`` names, for a block of a stage (from 1) with so many channels between its
+    convolutions."""
+    if config.fusion in METHODS:
+        return SymmetricFusion(config, channels, stage)
+    return Fusion(config, channels)

@@ -4,15 +4,19 @@ Every module below takes the S modalities *stacked along the batch*: S x N sampl
 samples of the first modality first. A shared convolution then is an ordinary one and sees all of them at
 once; only the batch norm has to know which rows belong to which modality. ``present`` names the
 modalities in the stack, as indices into ``NetworkConfig.modalities``: one that is absent is just not there.
+With individual convolutions (a baseline of Table 4) a PerModality stands in a convolution's place.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from asymfusion_ros.network.config import NetworkConfig
 
 Present = tuple[int, ...]
 ALONE = ("alone_mean", "alone_var", "alone_known")
@@ -192,8 +196,39 @@ def stack(inputs: list[Tensor]) -> Tensor:
     return inputs[0] if len(inputs) == 1 else torch.cat(inputs)
 
 
-def initialise(encoder: nn.Module) -> None:
-    """He initialisation of every convolution of an encoder, where a norm follows each."""
-    for part in encoder.modules():
-        if isinstance(part, nn.Conv2d):
-            nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
+class PerModality(nn.ModuleDict):
+    """A module of its own for each modality, or for some; the keys are their indices."""
+
+    def __init__(self, modalities: Iterable[int], make: Callable[[], nn.Module]) -> None:
+        super().__init__({str(modality): make() for modality in modalities})
+
+    def of(self, modality: int) -> nn.Module:
+        return self[str(modality)]
+
+    def forward(self, x: Tensor, present: Present) -> Tensor:
+        """(P N) x C x H x W -> the same number of rows, each through its own modality's module."""
+        return stack([self.of(s)(part) for s, part in zip(present, x.chunk(len(present)))])
+
+
+def shared_or_own(config: NetworkConfig, make: Callable[[], nn.Module]) -> nn.Module:
+    """What ``make`` builds, once for all modalities, or, with individual convolutions, for each."""
+    return make() if config.shared_convs else PerModality(range(len(config.modalities)), make)
+
+
+def convolve(layer: nn.Module, x: Tensor, present: Present) -> Tensor:
+    """Applies a layer of ``shared_or_own`` to a stack of the modalities present."""
+    return layer(x, present) if isinstance(layer, PerModality) else layer(x)
+
+
+def owned(network: nn.Module) -> dict[str, tuple[str, int, str]]:
+    """The tensors that belong to one modality alone, but for the norms' rows.
+
+    Name in the state dict -> (name of its PerModality, modality, name within the modality's module).
+    """
+    found = {}
+    for container, module in network.named_modules():
+        if isinstance(module, PerModality):
+            for modality in module:
+                for name in module[modality].state_dict():
+                    found[f"{container}.{modality}.{name}"] = (container, int(modality), name)
+    return found

@@ -11,7 +11,7 @@ from asymfusion_ros.errors import ConfigError
 from asymfusion_ros.network.config import RESNETS, NetworkConfig
 from asymfusion_ros.network.efficientnet import EfficientNetLite
 from asymfusion_ros.network.ensemble import Ensemble
-from asymfusion_ros.network.modality import stack
+from asymfusion_ros.network.modality import PerModality, Present, shared_or_own, stack
 from asymfusion_ros.network.refinenet import RefineNet
 from asymfusion_ros.network.resnet import ResNet
 
@@ -30,13 +30,14 @@ class NetworkOutput:
 
 
 class SegmentationNetwork(nn.Module):
-    """One shared encoder and decoder for all modalities (Fig. 1a and 2b of the paper)."""
+    """One shared encoder and decoder for all modalities (Fig. 1a and 2b of the paper), or, with
+    ``shared_convs=False``, the layers of both for each modality."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
         self.encoder = ResNet(config) if config.encoder in RESNETS else EfficientNetLite(config)
-        self.decoder = RefineNet(config, self.encoder.channels)
+        self.decoder = _decoder(config, self.encoder.channels)
         self.ensemble = Ensemble(len(config.modalities))
 
     def forward(self, inputs: Sequence[Tensor | None]) -> NetworkOutput:
@@ -52,10 +53,21 @@ class SegmentationNetwork(nn.Module):
             raise ConfigError(f"the inputs differ in shape: {shapes}")
         present = tuple(given)
         features = self.encoder(stack(list(given.values())), present)
-        parts = dict(zip(present, self.decoder(features).chunk(len(present))))
+        parts = dict(zip(present, self._decode(features, present)))
         logits = tuple(parts.get(i) for i in range(len(names)))
         ensemble, weights = self.ensemble(logits)
         return NetworkOutput(logits, ensemble, weights)
+
+    def _decode(self, features: list[Tensor], present: Present) -> Sequence[Tensor]:
+        """Features of the modalities present, stacked -> their logits, N x K x h x w each."""
+        if not isinstance(self.decoder, PerModality):
+            return self.decoder(features).chunk(len(present))
+        own = zip(*(feature.chunk(len(present)) for feature in features))
+        return [self.decoder.of(modality)(list(parts)) for modality, parts in zip(present, own)]
+
+
+def _decoder(config: NetworkConfig, channels: tuple[int, ...]) -> nn.Module:
+    return shared_or_own(config, lambda: RefineNet(config, channels))
 
 
 def build_network(config: NetworkConfig) -> SegmentationNetwork:
