@@ -94,6 +94,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--devices", type=int, default=1, metavar="N", help="GPUs of this machine to use (default: 1)")
     add("--workers", type=int, default=1, help="processes that read frames (default: %(default)s)")
     add(
+        "--hold-frames",
+        action="store_true",
+        help="decode all frames once a row and keep them on the device: for a GPU, see train --help",
+    )
+    add(
         "--save-every",
         type=float,
         default=120,
@@ -112,7 +117,7 @@ def run(args: argparse.Namespace) -> int:
     data = Folder(args.data)
     table = table_of(args.table, data.labels.name)
     settings = Settings(tuple(args.scales), args.flip)
-    bench = Bench(recipe, args.recipe, data, args.split, settings, args.output)
+    bench = Bench(recipe, args.recipe, data, args.split, settings, args.output, args.hold_frames)
     rows = chosen_rows(table, recipe, args.rows)
     # Whatever a row could be refused for comes before hours of work: its network, what is there already.
     counts = {key: parameters(bench.network(row.setting)) for key, row in rows.items()}
@@ -174,6 +179,7 @@ def _train(
     fabric.launch()
     if fabric.device.type == "cpu":
         keep_freed_memory()
+    options = {"workers": args.workers, "save_every": args.save_every}
     began = time.monotonic()
     for done, (key, seed) in enumerate(todo):
         if fabric.is_global_zero:
@@ -183,7 +189,7 @@ def _train(
                 left = f", about {minutes:.0f} min left"
             print(f"run {done + 1}/{len(todo)}: {rows[key].title}, seed {seed}{left}", flush=True)
         try:
-            outcome = make_row(bench, rows[key].setting, seed, fabric, args.workers, args.save_every)
+            outcome = make_row(bench, rows[key].setting, seed, fabric, options)
         except KeyboardInterrupt:
             print("stopped: the same line goes on in this row", file=sys.stderr)
             raise

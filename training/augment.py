@@ -6,6 +6,8 @@ depth in metres keeps its meaning.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +16,55 @@ from asymfusion_ros.data.folder import Sample
 from asymfusion_ros.data.labels import VOID
 from asymfusion_training.depth_noise import with_holes, with_sensor_noise
 from asymfusion_training.recipe import Recipe
+
+GREY = 127  # of pixels beyond the frame
+
+
+@dataclass(frozen=True)
+class Change:
+    """What is done to one frame. scaled: its (height, width) after the zoom. top, left: where the window
+    begins in it, negative where it is smaller than the window. noisy, holed: its depth gets noise, holes.
+    saturation, contrast, brightness, balance: factors, the last for R, G and B."""
+
+    scaled: tuple[int, int]
+    shrinks: bool
+    top: int
+    left: int
+    mirrored: bool
+    noisy: bool
+    holed: bool
+    saturation: float
+    contrast: float
+    brightness: float
+    balance: npt.NDArray[np.float32]
+
+
+def draw_change(
+    recipe: Recipe,
+    source_size: tuple[int, int],
+    full_size: tuple[int, int],
+    size: tuple[int, int],
+    rng: np.random.Generator,
+) -> Change:
+    """source_size: (height, width) of the frame; the other sizes as ``augmented`` has them."""
+    fit = max(full_size[0] / source_size[0], full_size[1] / source_size[1])
+    zoom = fit * np.exp(rng.uniform(*np.log(recipe.scale)))
+    zoom = max(zoom, recipe.shortest / min(source_size))
+    scaled = (round(source_size[0] * zoom), round(source_size[1] * zoom))
+    top, left = (_start(have, want, rng) for have, want in zip(scaled, size))
+    return Change(
+        scaled,
+        bool(zoom < 1),
+        top,
+        left,
+        mirrored=rng.random() < 0.5,
+        noisy=rng.random() < recipe.depth_noise,
+        holed=rng.random() < recipe.depth_holes,
+        saturation=rng.uniform(0.6, 1.4),
+        contrast=rng.uniform(0.7, 1.3),
+        brightness=rng.uniform(0.7, 1.3),
+        balance=rng.uniform(0.92, 1.08, 3).astype(np.float32),
+    )
 
 
 def augmented(
@@ -31,29 +82,25 @@ def augmented(
     between two stored values of the depth.
     """
     assert sample.label is not None
-    height, width = size
-    source_height, source_width = sample.label.shape
-    fit = max(full_size[0] / source_height, full_size[1] / source_width)
-    zoom = fit * np.exp(rng.uniform(*np.log(recipe.scale)))
-    zoom = max(zoom, recipe.shortest / min(source_height, source_width))
-    scaled = (round(source_width * zoom), round(source_height * zoom))
-    shrinks = zoom < 1
-    rgb = cv2.resize(sample.rgb, scaled, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    height, width = sample.label.shape
+    change = draw_change(recipe, (height, width), full_size, size, rng)
+    scaled = change.scaled[::-1]  # OpenCV names the width first
+    smooth = cv2.INTER_AREA if change.shrinks else cv2.INTER_LINEAR
+    rgb = cv2.resize(sample.rgb, scaled, interpolation=smooth)
     depth = cv2.resize(sample.depth, scaled, interpolation=cv2.INTER_NEAREST_EXACT)
     label = cv2.resize(sample.label, scaled, interpolation=cv2.INTER_NEAREST_EXACT)
 
-    top, left = (_start(have, want, rng) for have, want in ((scaled[1], height), (scaled[0], width)))
-    rgb = _window(rgb, top, left, size, 127)
-    depth = _window(depth, top, left, size, 0)
-    label = _window(label, top, left, size, VOID)
-    if rng.random() < 0.5:
+    rgb = _window(rgb, change.top, change.left, size, GREY)
+    depth = _window(depth, change.top, change.left, size, 0)
+    label = _window(label, change.top, change.left, size, VOID)
+    if change.mirrored:
         rgb, depth, label = rgb[:, ::-1], depth[:, ::-1], label[:, ::-1]
-    if rng.random() < recipe.depth_noise:
+    if change.noisy:
         depth = with_sensor_noise(depth, depth_unit, rng)
-    if rng.random() < recipe.depth_holes:
+    if change.holed:
         depth = with_holes(depth, rng)
     return Sample(
-        sample.name, _recoloured(rgb, rng), np.ascontiguousarray(depth), np.ascontiguousarray(label)
+        sample.name, _recoloured(rgb, change), np.ascontiguousarray(depth), np.ascontiguousarray(label)
     )
 
 
@@ -74,11 +121,10 @@ def _window(
     return out
 
 
-def _recoloured(rgb: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.uint8]:
-    """Random brightness, contrast, saturation and white balance."""
+def _recoloured(rgb: npt.NDArray[np.uint8], change: Change) -> npt.NDArray[np.uint8]:
+    """Another brightness, contrast, saturation and white balance."""
     x = rgb.astype(np.float32)
     grey = x.mean(axis=2, keepdims=True)
-    x = grey + (x - grey) * np.float32(rng.uniform(0.6, 1.4))
-    x = (x - x.mean()) * np.float32(rng.uniform(0.7, 1.3)) + x.mean() * np.float32(rng.uniform(0.7, 1.3))
-    x = x * rng.uniform(0.92, 1.08, 3).astype(np.float32)
-    return np.clip(x, 0, 255).astype(np.uint8)
+    x = grey + (x - grey) * np.float32(change.saturation)
+    x = (x - x.mean()) * np.float32(change.contrast) + x.mean() * np.float32(change.brightness)
+    return np.clip(x * change.balance, 0, 255).astype(np.uint8)

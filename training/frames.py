@@ -63,11 +63,12 @@ class TrainingFrames(Dataset[Sample]):
     def __getitem__(self, key: Key) -> Sample:
         epoch, index = key
         rng = np.random.default_rng((self.recipe.seed, epoch, index))
-        sample = self._read(self.names[index])
+        sample = self.read(self.names[index])
         return augmented(sample, self.recipe, self.full_size, self.size, rng, self.folder.depth_scale)
 
-    def _read(self, name: str) -> Sample:
-        """Images of a modality that the network does not have are black, and need no files."""
+    def read(self, name: str) -> Sample:
+        """The whole frame, unchanged. Images of a modality that the network does not have are black, and
+        need no files."""
         parts = self.folder.parts(name, (*self.modalities, "label"))
         size = parts["label"].shape
         rgb = parts["rgb"] if "rgb" in parts else np.zeros((*size, 3), np.uint8)

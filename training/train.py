@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ from asymfusion_ros.errors import UserError
 from asymfusion_ros.network import SegmentationNetwork, build_network
 from asymfusion_training.class_weights import class_weights
 from asymfusion_training.evaluate import evaluate
-from asymfusion_training.frames import BatchOrder, TrainingFrames, make_loader
+from asymfusion_training.frames import Batch, BatchOrder, TrainingFrames, make_loader
+from asymfusion_training.held_frames import HeldBatches, HeldFrames
 from asymfusion_training.history import History
 from asymfusion_training.model import TrainingModel, left_alone, reseed
 from asymfusion_training.optimiser import make_optimiser, set_rates
@@ -47,8 +49,10 @@ class Run:
         workers: int = 1,
         resume: bool = False,
         save_every: float = 120.0,
+        hold_frames: bool = False,
     ) -> None:
         """``save_every``: seconds between two savings of the state that ``resume`` goes on from.
+        ``hold_frames``: all of ``train`` is decoded once and stays on the device.
 
         Raises UserError or ConfigError for whatever keeps the run from starting."""
         self.recipe, self.recipe_name, self.folder, self.output = recipe, recipe_name, folder, output
@@ -96,7 +100,11 @@ class Run:
         order = BatchOrder(len(frames), recipe, self.step, fabric.global_rank, fabric.world_size)
         self.steps_per_epoch = order.steps_per_epoch
         self.steps = order.steps_per_epoch * recipe.total_epochs
-        self.loader = make_loader(frames, order, workers, fabric.device.type == "cuda")
+        self.loader: Iterable[Batch | UserError]
+        if hold_frames:
+            self.loader = HeldBatches(HeldFrames(frames, fabric.device, self._watched()), order)
+        else:
+            self.loader = make_loader(frames, order, workers, fabric.device.type == "cuda")
         self.history = History(output, self.step // self.steps_per_epoch) if fabric.is_global_zero else None
 
     def train(self) -> Path:

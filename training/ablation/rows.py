@@ -34,15 +34,18 @@ class Bench:
     split: str
     scoring: Settings
     output: Path
+    hold_frames: bool = False
 
     def folder(self, setting: Setting, seed: int) -> Path:
         return self.output / setting.name / f"seed{seed}"
 
     def made_from(self, setting: Setting, seed: int) -> dict[str, Any]:
-        names = self.data.names(self.split)
+        data = {"name": self.data.name, "split": self.split, "frames": len(self.data.names(self.split))}
+        if self.hold_frames:  # which filters them a little otherwise
+            data["held"] = True
         return {
             "recipe": setting.recipe(self.recipe, seed).to_dict(),
-            "data": {"name": self.data.name, "split": self.split, "frames": len(names)},
+            "data": data,
             "scoring": self.scoring.to_dict(),
         }
 
@@ -60,10 +63,12 @@ def parameters(config: NetworkConfig) -> int:
 
 
 def make_row(
-    bench: Bench, setting: Setting, seed: int, fabric: Fabric, workers: int, save_every: float
+    bench: Bench, setting: Setting, seed: int, fabric: Fabric, options: Mapping[str, Any]
 ) -> Outcome | None:
     """Trains the row, or goes on where it was interrupted, and scores its last weights: choosing an epoch by
-    the frames that are scored would flatter every row. None in all processes but the first."""
+    the frames that are scored would flatter every row. None in all processes but the first.
+
+    options: those of Run that no outcome depends on: workers, save_every."""
     folder = bench.folder(setting, seed)
     recipe = setting.recipe(bench.recipe, seed)
     run = Run(
@@ -72,9 +77,9 @@ def make_row(
         bench.data,
         folder,
         fabric,
-        workers,
         resume=(folder / STATE).is_file(),
-        save_every=save_every,
+        hold_frames=bench.hold_frames,
+        **options,
     )
     run.train()
     outcome = None
