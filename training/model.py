@@ -51,6 +51,7 @@ class TrainingModel(nn.Module):
             self.recipe.distillation,
             self.recipe.temperature,
             self.class_weights,
+            self.recipe.loss_at,
         )
 
 

@@ -9,7 +9,7 @@ from asymfusion_training.recipe import Recipe
 
 
 def make_optimiser(network: SegmentationNetwork, recipe: Recipe) -> torch.optim.Optimizer:
-    """Encoder, and decoder with alpha; norms, biases and alpha without weight decay."""
+    """Encoder, and decoder with alpha; norms, biases and alpha without weight decay but for ``decay_all``."""
     groups = []
     for part, rate, parameters in (
         ("encoder", recipe.encoder_rate, list(network.encoder.parameters())),
@@ -18,7 +18,7 @@ def make_optimiser(network: SegmentationNetwork, recipe: Recipe) -> torch.optim.
         # Convolutions alone have four axes: the norms are S x C.
         for decay, chosen in (
             (recipe.weight_decay, [p for p in parameters if p.ndim == 4]),
-            (0.0, [p for p in parameters if p.ndim < 4]),
+            (recipe.weight_decay if recipe.decay_all else 0.0, [p for p in parameters if p.ndim < 4]),
         ):
             groups.append({"params": chosen, "lr": rate, "weight_decay": decay, "part": part})
     if recipe.optimiser == "sgd":

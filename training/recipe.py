@@ -18,6 +18,9 @@ CHOICES = {
     "optimiser": ("adamw", "sgd"),
     "schedule": ("one_cycle", "cosine", "poly", "constant"),
     "precision": ("fp32", "bf16", "fp16"),
+    "norms": ("live", "frozen"),
+    "scale_law": ("log", "uniform"),
+    "loss_at": ("half", "labels"),
 }
 
 
@@ -30,13 +33,15 @@ class Recipe:
     checkpoint) or the path of another ``.safetensors`` one.
     batch: frames of one optimiser step, over all processes. accumulate: forward passes that it is cut into.
     optimiser: ``adamw`` or ``sgd`` (with ``momentum``). encoder_rate, decoder_rate: peak learning rates
-    (alpha learns like the decoder). clip: largest norm of the gradients.
+    (alpha learns like the decoder). weight_decay: of convolutions; with decay_all of norms, biases and alpha
+    too. clip: largest norm of the gradients.
     schedule: ``one_cycle`` (a cosine up over the share ``warm_up`` of the steps, and one down), ``cosine``,
     ``poly`` (power 0.9) or ``constant``. stages: [epochs, encoder_rate, decoder_rate] each, rates constant
     within one; they replace epochs, the two rates and the schedule.
-    scale: smallest and largest random zoom, relative to the network's input size. shortest: pixels that
+    scale: smallest and largest random zoom, relative to the network's input size; scale_law: zooms are
+    drawn evenly on a ``log`` scale (as often twice as large as half) or ``uniform``. shortest: pixels that
     the zoomed frame's shorter side has at least. crop: (height, width) of the training windows; null: the
-    network's input size.
+    network's input size. colours: strength of the random colours, 0 for none.
     norms: ``live`` batch statistics, or ``frozen`` ones of the pretrained weights. norm_momentum: the share
     of a step's statistics in the running ones that evaluation uses.
     class_balance: class c weighs (median frequency / its frequency) ** class_balance in the cross entropy,
@@ -44,6 +49,7 @@ class Recipe:
     modality_dropout: the chance of a step with one random modality alone, so that the checkpoint still
     serves when a camera is lost. depth_holes, depth_noise: the chance of a frame whose depth gets holes,
     and of one with ragged edges, noise and quantisation.
+    loss_at: ``half`` the labels' resolution (twice the decoder's), which costs a quarter, or ``labels``.
     distillation: weight of the KL divergence from the detached ensemble to each branch, at ``temperature``.
     ema: decay a step of the averaged weights that are scored and kept; 0: the last weights themselves.
     precision: ``fp32``, or ``bf16`` or ``fp16`` mixed with it. compile: torch.compile, where it pays.
@@ -61,19 +67,23 @@ class Recipe:
     encoder_rate: float = 3e-4
     decoder_rate: float = 1e-3
     weight_decay: float = 0.01
+    decay_all: bool = False
     clip: float = 10.0
     schedule: str = "one_cycle"
     warm_up: float = 0.1
     stages: tuple[tuple[float, float, float], ...] = ()
     scale: tuple[float, float] = (0.75, 1.75)
+    scale_law: str = "log"
     shortest: int = 0
     crop: tuple[int, int] | None = None
+    colours: float = 1.0
     norms: str = "live"
     norm_momentum: float = 0.1
     class_balance: float = 0.0
     modality_dropout: float = 0.4
     depth_holes: float = 0.3
     depth_noise: float = 0.5
+    loss_at: str = "half"
     distillation: float = 0.3
     temperature: float = 1.0
     ema: float = 0.0
@@ -90,7 +100,7 @@ class Recipe:
             object.__setattr__(self, "crop", tuple(self.crop))
             if len(self.crop) != 2 or min(self.crop) < 64:
                 raise ConfigError(f"recipe: crop {self.crop} must be [height, width], 64 or more each")
-        for name, choices in {**CHOICES, "norms": ("live", "frozen")}.items():
+        for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ConfigError(
                     f"recipe: {name} is {getattr(self, name)!r}; choose from {', '.join(choices)}"
@@ -119,6 +129,8 @@ class Recipe:
         ):
             if getattr(self, name) < 0:
                 raise ConfigError(f"recipe: {name} is {getattr(self, name)}; it must not be negative")
+        if not 0 <= self.colours <= 2:
+            raise ConfigError(f"recipe: colours is {self.colours}; it must be within 0 to 2")
         for name in ("clip", "temperature"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"recipe: {name} is {getattr(self, name)}; it must be above 0")

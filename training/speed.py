@@ -81,10 +81,11 @@ def plain_step(recipe: Recipe, device: str) -> Callable[[], object]:
     optimiser = make_optimiser(network, recipe)
     inputs, label = frames(recipe)
     inputs, label = [x.to(fabric.device) for x in inputs], label.to(fabric.device)
+    terms = recipe.distillation, recipe.temperature, None, recipe.loss_at
 
     def step() -> None:
         optimiser.zero_grad()
-        segmentation_loss(network, network(inputs), label, recipe.distillation, recipe.temperature).backward()
+        segmentation_loss(network, network(inputs), label, *terms).backward()
         optimiser.step()
 
     return step
