@@ -22,6 +22,7 @@ EXAMPLES = """\
   asymfusion info runs/nyudv2/best.safetensors --size 480 640 --layers
   asymfusion info default --plot norms.png --json default.json
 """
+LARGEST = 65536  # pixels of a side
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,8 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    if args.size is not None and min(args.size) < 1:
-        raise UserError(f"--size {args.size[0]} {args.size[1]}: height and width are 1 or more pixels")
+    if args.size is not None and not all(1 <= side <= LARGEST for side in args.size):
+        raise UserError(f"--size {args.size[0]} {args.size[1]}: height and width are 1 to {LARGEST} pixels")
     if args.plot is not None and args.plot.suffix.lower() != ".png":
         raise UserError(f"--plot {args.plot}: the picture is a PNG; give a name that ends in .png")
     checkpoint = load_checkpoint(args.checkpoint)
@@ -71,7 +72,7 @@ def _picture(name: str, found: Anatomy) -> bytes:
     pairs = "" if len(modalities) == 2 else " (mean over pairs)"
     title = (
         f"{printable(Path(name).name)}: how far private norms are apart, "
-        f"{' and '.join(map(printable, modalities))}{pairs}"
+        f"{', '.join(map(printable, modalities))}{pairs}"
     )
     try:
         return norm_picture(found.norms, title)
@@ -99,7 +100,10 @@ def _identity(name: str, checkpoint: Checkpoint) -> Iterator[str]:
                 f"convolutions {'shared' if config.shared_convs else 'individual'}, "
                 f"norms {'private' if config.private_norms else 'shared'}",
             ),
-            ("fusion", f"{config.fusion}, {printable(config.direction)}; keeps {config.keep:g} of the channels"),
+            (
+                "fusion",
+                f"{config.fusion}, {printable(config.direction)}; keeps {config.keep:g} of the channels",
+            ),
         ]
     rows.append(("input", f"{spec.height} x {spec.width} pixels (height x width)"))
     rows.append(("from", "; ".join(summary(checkpoint.provenance)) or "not said"))

@@ -18,7 +18,6 @@ from statistics import fmean
 from torch import Tensor, nn
 
 from asymfusion_ros.inspection.stages import Stage, block_of
-from asymfusion_ros.network.fusion import Fusion
 from asymfusion_ros.network.modality import PrivateBatchNorm2d
 
 DEFINITIONS = {
@@ -75,9 +74,11 @@ def norm_layers(
         if not isinstance(norm, PrivateBatchNorm2d) or len(norm.weight) == 1:
             continue
         block = block_of(name, modules)
-        fused = block is not None and isinstance(getattr(modules[block], "fusion", None), Fusion)
-        rows = (tensors[f"{name}.{key}"] for key in ("weight", "bias", "running_mean", "running_var"))
-        between = distance(*rows, eps=norm.eps)
+        fused = block is not None and f"{block}.fusion" in modules
+        scale, bias, mean, variance = (
+            tensors[f"{name}.{key}"] for key in ("weight", "bias", "running_mean", "running_var")
+        )
+        between = distance(scale, bias, mean, variance, norm.eps)
         found.append(NormLayer(name, stage, block, norm.weight.shape[1], fused and exchanging, between))
     return found
 

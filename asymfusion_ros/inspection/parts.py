@@ -9,9 +9,8 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from asymfusion_ros.errors import ConfigError
-from asymfusion_ros.inspection.trace import Visit, kind
+from asymfusion_ros.inspection.trace import Visit, is_fusion, kind
 from asymfusion_ros.network import NetworkConfig
-from asymfusion_ros.network.fusion import Fusion
 from asymfusion_ros.network.modality import PrivateBatchNorm2d
 
 
@@ -51,21 +50,25 @@ def layers(network: nn.Module, visits: Mapping[str, Visit]) -> list[Layer]:
     found = []
     for name in order:
         visit, parameters = visits.get(name, Visit()), numbers.get(name, 0)
-        if parameters or visit.flops or isinstance(modules[name], Fusion):
-            part = part_of(name, modules)
-            found.append(
-                Layer(name, part, kind(modules[name]), visit.output, parameters, visit.flops)
-            )
+        if parameters or visit.flops or is_fusion(name):
+            part = part_of(name)
+            found.append(Layer(name, part, kind(modules[name]), visit.output, parameters, visit.flops))
     return found
 
 
-def part_of(name: str, modules: Mapping[str, nn.Module]) -> str:
-    """``fusion`` for what lies in a Fusion; else the network's child that holds it (encoder, decoder, ...)."""
+def part_of(name: str) -> str:
+    """``fusion`` for what lies in one; else the network's child that holds it (encoder, decoder, ...)."""
     steps = name.split(".")
-    for i in range(1, len(steps) + 1):
-        if isinstance(modules[".".join(steps[:i])], Fusion):
-            return "fusion"
-    return steps[0] or "network"
+    return "fusion" if "fusion" in steps else steps[0] or "network"
+
+
+def owner_of(name: str, modules: Mapping[str, nn.Module], modalities: Sequence[str]) -> str | None:
+    """The modality that alone has this module: individual ones are in a dict by the modality's index."""
+    steps = name.split(".")
+    for i in range(1, len(steps)):
+        if isinstance(modules[".".join(steps[:i])], nn.ModuleDict) and steps[i].isdigit():
+            return modalities[int(steps[i])]
+    return None
 
 
 def parameters_by_part(network: nn.Module, modalities: Sequence[str]) -> list[Share]:
@@ -73,16 +76,19 @@ def parameters_by_part(network: nn.Module, modalities: Sequence[str]) -> list[Sh
     modules = dict(network.named_modules())
     counts: dict[tuple[str, str, str | None], int] = {("fusion", "", None): 0}
     for name, own in _owners(network):
-        module, part, number = modules[name], part_of(name, modules), sum(p.numel() for p in own)
+        module, part, number = modules[name], part_of(name), sum(p.numel() for p in own)
+        owner = owner_of(name, modules, modalities)
         if part != "fusion" and isinstance(module, PrivateBatchNorm2d | _BatchNorm):
             rows = len(module.weight) if isinstance(module, PrivateBatchNorm2d) else 0
-            owners: Sequence[str | None] = modalities if rows == len(modalities) else (None,)
-            for owner in owners:
-                key = (part, "norms", owner)
+            owners: Sequence[str | None] = modalities if rows == len(modalities) else (owner,)
+            for one in owners:
+                key = (part, "norms", one)
                 counts[key] = counts.get(key, 0) + number // len(owners)
         else:
-            key = (part, "convolutions" if part == "encoder" else "", None)
+            key = (part, "convolutions" if part == "encoder" else "", owner)
             counts[key] = counts.get(key, 0) + number
+    if any(part == "fusion" and number for (part, _, _), number in counts.items()):
+        counts = {key: number for key, number in counts.items() if key != ("fusion", "", None) or number}
     order = part_order(network)
     return sorted(
         (Share(*key, number) for key, number in counts.items()), key=lambda share: order.index(share.part)
@@ -104,11 +110,11 @@ def part_order(network: nn.Module) -> list[str]:
 
 def one_modality(config: NetworkConfig) -> NetworkConfig:
     """The same network for its first modality alone."""
-    alone = {"modalities": config.modalities[:1], "direction": "bidirectional"}
+    first = config.modalities[:1]
     try:
-        return replace(config, **alone)
+        return replace(config, modalities=first, direction="bidirectional")
     except ConfigError:  # a fusion with layers of its own refuses one modality
-        return replace(config, **alone, fusion="none")
+        return replace(config, modalities=first, direction="bidirectional", fusion="none")
 
 
 def _owners(network: nn.Module) -> Iterator[tuple[str, list[nn.Parameter]]]:

@@ -42,10 +42,9 @@ def scores(provenance: object) -> dict[str, dict[str, float]]:
 def _scores(value: object) -> dict[str, float] | None:
     if not isinstance(value, Mapping):
         return None
-    if isinstance(value.get("branches"), Mapping):
-        value = value["branches"]
+    branches = value.get("branches", value)
     found = {}
-    for branch, numbers in value.items():
+    for branch, numbers in branches.items() if isinstance(branches, Mapping) else ():
         mean_iou = numbers.get("mean_iou") if isinstance(numbers, Mapping) else None
         if isinstance(mean_iou, int | float) and not isinstance(mean_iou, bool):
             found[str(branch)] = float(mean_iou)

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from asymfusion_ros.inspection.trace import Visit
-from asymfusion_ros.network.fusion import Fusion
+from asymfusion_ros.inspection.trace import Visit, is_fusion
 from asymfusion_ros.network.modality import PrivateBatchNorm2d
 
 
@@ -48,7 +47,7 @@ def stages(network: nn.Module, visits: Mapping[str, Visit], size: tuple[int, int
     """
     modules = dict(network.named_modules())
     order = [*visits, *(name for name in modules if name not in visits)]
-    members = [name for name in order if isinstance(modules[name], PrivateBatchNorm2d | Fusion)]
+    members = [name for name in order if isinstance(modules[name], PrivateBatchNorm2d) or is_fusion(name)]
     runs: list[tuple[tuple[str, int], list[str], list[str]]] = []  # (container, stride), blocks, members
     for member in members:
         block = block_of(member, modules)

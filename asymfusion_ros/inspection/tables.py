@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 
 from asymfusion_ros.inspection.anatomy import Anatomy
 from asymfusion_ros.inspection.norms import DEFINITIONS
 from asymfusion_ros.inspection.provenance import printable
 
+UNITS = ((10**9, "G"), (10**6, "M"), (10**3, "k"), (1, ""))
+
 
 def parameters(found: Anatomy) -> Iterator[str]:
-    total = found.parameters
     yield "parameters"
-    for share in found.shares:
-        yield _count(printable(share.label), share.parameters, total)
-    yield _count("total", total, total)
-    yield _one(found, found.alone_parameters, total)
+    yield from _counts(
+        found, {share.label: share.parameters for share in found.shares}, found.alone_parameters
+    )
 
 
 def flops(found: Anatomy) -> Iterator[str]:
     total = found.total_flops
+    size, unit = next((pair for pair in UNITS if total >= pair[0]), UNITS[-1])
     yield (
-        f"FLOPs of a frame of {_names(found)}, {found.size[0]} x {found.size[1]} "
-        "(2 a multiply-add; convolutions and matrix products; counted on shapes alone)"
+        f"{unit}FLOP of a frame of {_names(found)}, {found.size[0]} x {found.size[1]} "
+        "(2 a multiply-add of convolutions and matrix products; counted on shapes alone)"
     )
-    for part, number in found.flops.items():
-        yield _count(part, number, total)
-    yield _count("total", total, total)
-    yield _one(found, found.alone_flops, total)
+    yield from _counts(found, found.flops, found.alone_flops, size)
     if found.sites:
-        by_hand = "" if found.additions == 0 else f" with {_big(found.additions)} additions, counted by hand,"
+        by_hand = f" with {found.additions:,} additions, counted by hand," if found.additions else ""
         yield f"  fusion{by_hand} is {100 * found.fusion_share:.2g} % of the network"
 
 
@@ -94,34 +92,36 @@ def table(rows: Sequence[Sequence[str]], left: int, indent: str = "  ") -> Itera
     widths = [max(map(len, column)) for column in zip(*rows)]
     for row in rows:
         cells = [
-            cell.ljust(width) if i < left else cell.rjust(width) for i, (cell, width) in enumerate(zip(row, widths))
+            cell.ljust(width) if i < left else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths))
         ]
         yield (indent + "  ".join(cells)).rstrip()
 
 
-def _count(name: str, number: int, total: int) -> str:
-    share = f"{100 * number / total:6.2f} %" if total else ""
-    return f"  {name:24} {number:>17,} {share}".rstrip()
+def _counts(found: Anatomy, parts: Mapping[str, int], alone: int, unit: int = 1) -> Iterator[str]:
+    """Each part and its share, the total, and what the first modality alone would have."""
+    total = sum(parts.values())
+    rows = [
+        (printable(name), _number(number, unit), f"{100 * number / total:.2f} %" if total else "")
+        for name, number in [*parts.items(), ("total", total)]
+    ]
+    first, *others = map(printable, found.config.modalities)
+    more = ""
+    if others and alone:
+        rows.append((f"{first} alone", _number(alone, unit), ""))
+        verb = "adds" if len(others) == 1 else "add"
+        more = f"  {' and '.join(others)} {verb} {100 * (total - alone) / alone:.2f} %"
+    *lines, last = table(rows, left=1)
+    yield from lines
+    yield last + more
 
 
-def _one(found: Anatomy, alone: int, total: int) -> str:
-    modalities = found.config.modalities
-    if len(modalities) == 1:
-        return f"  {'of its one modality':24} {alone:>17,}"
-    others = " + ".join(map(printable, modalities[1:]))
-    more = f", {others} adds {100 * (total - alone) / alone:.2f} %" if alone else ""
-    return f"  {printable(modalities[0]) + ' alone':24} {alone:>17,}{more}"
+def _number(number: int, unit: int) -> str:
+    return f"{number:,}" if unit == 1 else f"{number / unit:,.3f}"
 
 
 def _names(found: Anatomy, between: str = " + ") -> str:
     return between.join(map(printable, found.config.modalities))
-
-
-def _big(number: float) -> str:
-    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if number >= size:
-            return f"{number / size:.3g} {unit}"
-    return str(number)
 
 
 def _several(number: int, thing: str) -> str:

@@ -13,7 +13,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from asymfusion_ros.errors import UserError
 from asymfusion_ros.network import NetworkConfig, SegmentationNetwork, build_network
-from asymfusion_ros.network.fusion import Fusion
 from asymfusion_ros.network.modality import PrivateBatchNorm2d
 
 FUSION_CALLS = ("enter", "leave")  # a block calls these by name, past the module's hooks
@@ -51,18 +50,22 @@ def trace(network: SegmentationNetwork, size: tuple[int, int]) -> dict[str, Visi
             after = module.register_forward_hook(lambda _, __, output: recorder.end(output))
             undo.callback(before.remove)
             undo.callback(after.remove)
-            if isinstance(module, Fusion):
+            if is_fusion(name):
                 for call in FUSION_CALLS:
                     if hasattr(module, call):
                         setattr(module, call, recorder.around(name, getattr(module, call)))
                         undo.callback(delattr, module, call)
-        inputs = [torch.zeros(1, 3, *size, device="meta") for _ in network.config.modalities]
         try:
-            network(inputs)
+            network([torch.zeros(1, 3, *size, device="meta") for _ in network.config.modalities])
         except RuntimeError as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise UserError(f"the network cannot take {size[0]} x {size[1]} pixels: {reason}") from error
     return recorder.visits
+
+
+def is_fusion(name: str) -> bool:
+    """Every block keeps its exchange of features, of whatever kind, under this name (None: it has none)."""
+    return name.rpartition(".")[2] == "fusion"
 
 
 class _Recorder:
@@ -98,8 +101,6 @@ def kind(module: nn.Module) -> str:
     """A module in a few words, as in `depthwise conv 5x5 /2`."""
     if isinstance(module, PrivateBatchNorm2d):
         return "private norm" if len(module.weight) > 1 else "norm"
-    if isinstance(module, Fusion):
-        return "fusion"
     if not isinstance(module, nn.Conv2d):
         return type(module).__name__
     words = ["conv {}x{}".format(*module.kernel_size)]
