@@ -14,7 +14,7 @@ from asymfusion_ros.errors import UserError
 from asymfusion_ros.inspection import tables
 from asymfusion_ros.inspection.anatomy import Anatomy, examine
 from asymfusion_ros.inspection.picture import norm_picture
-from asymfusion_ros.inspection.provenance import printable, scores, strict, summary
+from asymfusion_ros.inspection.provenance import packed, printable, scores, strict, summary
 from asymfusion_ros.whole_file import write_whole
 
 EXAMPLES = """\
@@ -106,7 +106,8 @@ def _identity(name: str, checkpoint: Checkpoint) -> Iterator[str]:
             ),
         ]
     rows.append(("input", f"{spec.height} x {spec.width} pixels (height x width)"))
-    rows.append(("from", "; ".join(summary(checkpoint.provenance)) or "not said"))
+    for line in packed(summary(checkpoint.provenance)):
+        rows.append(("from" if rows[-1][0] == "input" else "", line))
     for split, branches in scores(checkpoint.provenance).items():
         numbers = ", ".join(f"{printable(branch)} {100 * value:.2f}" for branch, value in branches.items())
         rows.append(("scores", f"mean IoU on {printable(split)} in %: {numbers}"))

@@ -258,7 +258,7 @@ def test_the_table_of_layers(tmp_path, capsys):
     assert printed.startswith(short)
     row = next(line for line in printed.splitlines() if line.startswith("  encoder.stem "))
     flops = 2 * 2 * (24 * 32) * 32 * 27
-    assert row.split() == [*"encoder.stem conv 3x3 /2 2 x 32 x 24 x 32 864".split(), f"{flops:,}"]
+    assert " ".join(row.split()) == f"encoder.stem conv 3x3 /2 2 x 32 x 24 x 32 864 {flops:,}"
 
 
 def test_the_picture(tmp_path):
@@ -344,7 +344,7 @@ def test_provenance_of_any_kind(tmp_path, capsys):
     assert r"note\x1b[31m two\nlines \ud800" in printed
     assert "settings (2 values)" in printed
     assert "mean IoU on test in %: rgb 25.00\n" in printed
-    assert max(map(len, printed.splitlines())) < 400
+    assert max(map(len, printed.splitlines())) < 200
 
 
 @pytest.mark.parametrize("value", [None, 3, "text", [1, 2], {}, {"val": {}}, {"val": {"rgb": 1}}])

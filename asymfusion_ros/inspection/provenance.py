@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 LONGEST = 60  # characters of one value
+LINE = 96  # and of a line
 
 
 def printable(text: str) -> str:
@@ -28,6 +29,17 @@ def summary(provenance: object) -> list[str]:
             lines.append(f"{_short(str(name))} {_short(str(value))}")
         elif value is not None:
             lines.append(f"{_short(str(name))} {_short(json.dumps(value))}")
+    return lines
+
+
+def packed(items: Sequence[str]) -> list[str]:
+    """As many on a line as fit; none is broken in two."""
+    lines: list[str] = []
+    for item in items:
+        if lines and len(lines[-1]) + len(item) + 2 <= LINE:
+            lines[-1] += f"; {item}"
+        else:
+            lines.append(item)
     return lines
 
 
