@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -55,12 +57,14 @@ def run(args: argparse.Namespace) -> int:
     if args.json is not None:
         report = strict(_report(args.checkpoint, checkpoint, found))
         write_whole(args.json, (json.dumps(report, indent=2) + "\n").encode())
-    print("\n".join(_identity(args.checkpoint, checkpoint)))
     sections = [tables.parameters, tables.flops, tables.fusion, tables.ensemble, tables.norms]
-    for section in [*sections, *([tables.layers] if args.layers else [])]:
-        lines = list(section(found))
-        if lines:
-            print("\n" + "\n".join(lines))
+    texts = [_identity(args.checkpoint, checkpoint), *(section(found) for section in sections)]
+    if args.layers:
+        texts.append(tables.layers(found))
+    try:
+        print("\n\n".join(filter(None, map("\n".join, texts))), flush=True)
+    except BrokenPipeError:  # `| head` has read enough; what Python flushes at its end goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import struct
+import subprocess
 import sys
 
 import pytest
@@ -259,6 +260,14 @@ def test_the_table_of_layers(tmp_path, capsys):
     row = next(line for line in printed.splitlines() if line.startswith("  encoder.stem "))
     flops = 2 * 2 * (24 * 32) * 32 * 27
     assert " ".join(row.split()) == f"encoder.stem conv 3x3 /2 2 x 32 x 24 x 32 864 {flops:,}"
+
+
+def test_a_reader_that_leaves_early():
+    command = [sys.executable, "-m", "asymfusion_ros.cli", "info", "default", "--layers"]
+    ran = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    ran.stdout.close()
+    assert ran.stderr.read() == ""
+    assert ran.wait(timeout=120) == 0
 
 
 def test_the_picture(tmp_path):
