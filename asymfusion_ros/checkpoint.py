@@ -7,9 +7,7 @@ JSON. Loading one builds the network from that description and runs no code from
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -27,6 +25,7 @@ from asymfusion_ros.errors import CheckpointError, ConfigError
 from asymfusion_ros.network import NetworkConfig, SegmentationNetwork, build_network
 from asymfusion_ros.network.modality import may_be_missing
 from asymfusion_ros.released import convert_released
+from asymfusion_ros.whole_file import write_whole
 
 __all__ = ["Checkpoint", "convert_released", "default_checkpoint", "load_checkpoint", "save_checkpoint"]
 
@@ -86,15 +85,7 @@ def save_checkpoint(
         raise CheckpointError(
             f"cannot write {path}: {broken} holds NaN, infinite values, or such beyond {dtype}'s range"
         )
-    partial = path.with_name(path.name + ".partial")
-    try:
-        partial.write_bytes(save(tensors, metadata))
-        os.replace(partial, path)
-    except OSError as error:
-        raise CheckpointError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        with suppress(OSError):  # it is gone after the renaming, and may never have come to be
-            partial.unlink()
+    write_whole(path, save(tensors, metadata), CheckpointError)
 
 
 def load_checkpoint(path: str | Path) -> Checkpoint:

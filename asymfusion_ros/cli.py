@@ -38,6 +38,11 @@ SUBCOMMANDS = {
         "train",
     ),
     "bench": ("asymfusion_ros.bench_command", "time each stage from camera bytes to labels", ""),
+    "info": (
+        "asymfusion_ros.info_command",
+        "say what a checkpoint is: parameters, FLOPs, fusion, how far its norms are apart",
+        "",
+    ),
     "convert": ("asymfusion_ros.convert_command", "turn a checkpoint of the authors' code into ours", ""),
 }
 

@@ -17,6 +17,7 @@ COMMON = {"asymfusion_ros", "asymfusion_ros.errors", "asymfusion_ros.settings"}
 LAYERS = {
     "network": (set(), {"torch"}),
     "data": ({"network"}, {"torch", "numpy", "cv2", "yaml"}),
+    "inspection": ({"network"}, {"torch", "matplotlib"}),
     "engine": ({"network", "data", "checkpoint"}, {"torch", "numpy", "tqdm"}),
     "stream": (set(), set()),
 }

@@ -154,7 +154,13 @@ def test_package_xml_names_no_interfaces_that_are_not_imported() -> None:
 
 @pytest.mark.parametrize(
     ("folder", "extra"),
-    [("asymfusion_ros/network", ""), ("asymfusion_ros/engine", ""), ("training", "train"), ("demo", "demo")],
+    [
+        ("asymfusion_ros/network", ""),
+        ("asymfusion_ros/engine", ""),
+        ("asymfusion_ros/inspection", "train"),
+        ("training", "train"),
+        ("demo", "demo"),
+    ],
 )
 def test_what_is_imported_is_required(folder: str, extra: str, metadata: dict[str, list[str]]) -> None:
     required = {*metadata[""], *metadata.get(extra, [])}
