@@ -20,3 +20,19 @@ def write_whole(path: Path, data: bytes, refusal: type[UserError] = UserError) -
     finally:
         with suppress(OSError):  # it is gone after the renaming, and may never have come to be
             partial.unlink()
+
+
+def make_folder(path: Path) -> None:
+    """Raises UserError where it cannot be made."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make the folder {path}: {error.strerror or error}") from error
+
+
+def check_place(path: Path) -> None:
+    """Raises UserError where no file could be written: known before hours of work rather than after."""
+    if not path.parent.is_dir():
+        raise UserError(f"cannot write {path}: there is no folder {path.parent}")
+    if path.is_dir():
+        raise UserError(f"cannot write {path}: it is a folder")

@@ -11,6 +11,7 @@ from pathlib import Path
 from asymfusion_ros.data.folder import Folder
 from asymfusion_ros.data.labels import BUILT_IN
 from asymfusion_ros.errors import ConfigError
+from asymfusion_ros.whole_file import make_folder, write_whole
 from asymfusion_training.ablation.compare import Bootstrap, agreement, orderings
 from asymfusion_training.ablation.picture import save_picture
 from asymfusion_training.ablation.report import (
@@ -27,7 +28,6 @@ from asymfusion_training.allocator import keep_freed_memory
 from asymfusion_training.devices import make_fabric
 from asymfusion_training.recipe import Recipe, load_recipe
 from asymfusion_training.scoring.settings import Settings
-from asymfusion_training.whole_file import make_folder, write_whole
 
 EXAMPLES = """\
   asymfusion ablate table5 --list

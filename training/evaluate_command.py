@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from asymfusion_ros.errors import UserError
+from asymfusion_ros.whole_file import write_whole
 from asymfusion_training.evaluate import check_labelled, with_progress
 from asymfusion_training.evaluate_options import EXAMPLES, add_arguments
 from asymfusion_training.evaluate_plan import Plan, make_plan
@@ -26,7 +27,6 @@ from asymfusion_training.scoring.report import (
 )
 from asymfusion_training.scoring.tally import Tallies, summed
 from asymfusion_training.scoring.torchrun import Ranks, torchrun_ranks
-from asymfusion_training.whole_file import write_whole
 
 __all__ = ["EXAMPLES", "add_arguments", "run"]
 

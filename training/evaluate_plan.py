@@ -11,10 +11,10 @@ from asymfusion_ros.checkpoint import Checkpoint, load_checkpoint
 from asymfusion_ros.data.folder import Folder, check_modalities
 from asymfusion_ros.engine.device import choose_device
 from asymfusion_ros.errors import ConfigError, UserError
+from asymfusion_ros.whole_file import check_place, make_folder
 from asymfusion_training.scoring.processes import Job
 from asymfusion_training.scoring.settings import Settings
 from asymfusion_training.scoring.torchrun import Ranks
-from asymfusion_training.whole_file import check_place, make_folder
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 
-from asymfusion_training.whole_file import write_whole
+from asymfusion_ros.whole_file import write_whole
 
 
 class History:

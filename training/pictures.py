@@ -11,9 +11,9 @@ import numpy.typing as npt
 from asymfusion_ros.data.folder import Folder
 from asymfusion_ros.data.input_spec import InputSpec
 from asymfusion_ros.network import SegmentationNetwork
+from asymfusion_ros.whole_file import write_whole
 from asymfusion_training.scoring.scorer import Scorer
 from asymfusion_training.scoring.settings import Settings
-from asymfusion_training.whole_file import write_whole
 
 Picture = npt.NDArray[np.uint8]
 HEIGHT = 180  # pixels of a frame in the picture

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from asymfusion_ros.errors import ConfigError, UserError
-from asymfusion_training.whole_file import write_whole
+from asymfusion_ros.whole_file import write_whole
 
 FILE = "state.pt"
 

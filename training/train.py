@@ -20,6 +20,7 @@ from asymfusion_ros.data.folder import Folder
 from asymfusion_ros.data.metrics import ConfusionMatrix
 from asymfusion_ros.errors import UserError
 from asymfusion_ros.network import SegmentationNetwork, build_network
+from asymfusion_ros.whole_file import make_folder
 from asymfusion_training.class_weights import class_weights
 from asymfusion_training.evaluate import evaluate
 from asymfusion_training.frames import Batch, BatchOrder, TrainingFrames, make_loader
@@ -33,7 +34,6 @@ from asymfusion_training.recipe import Recipe
 from asymfusion_training.run_state import FILE, load_state, save_state
 from asymfusion_training.schedule import learning_rates
 from asymfusion_training.warm_start import start_from
-from asymfusion_training.whole_file import make_folder
 
 
 class Run:

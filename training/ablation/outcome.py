@@ -13,8 +13,8 @@ from zipfile import BadZipFile
 import numpy as np
 
 from asymfusion_ros.errors import ConfigError, UserError
+from asymfusion_ros.whole_file import write_whole
 from asymfusion_training.scoring.tally import Counts
-from asymfusion_training.whole_file import write_whole
 
 FILE = "outcome.json"
 COUNTS = "counts.npz"

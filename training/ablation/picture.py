@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from asymfusion_ros.whole_file import write_whole
 from asymfusion_training.ablation.report import Report, percentages
-from asymfusion_training.whole_file import write_whole
 
 COLOURS = {"holds": "tab:green", "reversed": "tab:red", "not settled": "0.5"}
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from asymfusion_ros.data.labels import LabelSet
 from asymfusion_ros.data.metrics import ConfusionMatrix
-from asymfusion_training.whole_file import write_whole
+from asymfusion_ros.whole_file import write_whole
 
 CELL = 0.3  # inches
 WRITTEN = 0.005  # a share below this rounds to 0 %: its cell stays empty

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from asymfusion_ros.data.labels import LabelSet
-from asymfusion_training.whole_file import make_folder, write_whole
+from asymfusion_ros.whole_file import make_folder, write_whole
 
 COLOUR = "colour"  # the folder of the coloured ones, inside that of the masks
 
