@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,7 +112,8 @@ def machine(fabric: Fabric) -> str:
 def _score(bench: Bench, config: NetworkConfig, path: Path, device: torch.device) -> Tallies:
     names = bench.data.names(bench.split)
     job = Job(str(path), bench.data.root, config.modalities, bench.scoring)
-    tallies = summed(with_progress(job.scorer(device).frames(names), len(names)))
+    frames = job.scorer(device).frames(names)
+    tallies = summed(with_progress(frames, len(names), sys.stderr.isatty()))
     check_labelled(tallies, bench.data)
     return tallies
 
