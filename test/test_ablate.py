@@ -226,3 +226,31 @@ def test_a_broken_outcome_is_named(made, whole, tmp_path, capsys, name):
     (folder(output, "none") / name).write_bytes(b"{cut sho")
     line = refused(capsys, *arguments(made, output, "--rows", "none"))
     assert str(folder(output, "none")) in line and "remove that folder" in line
+
+
+@pytest.mark.parametrize(
+    ("table", "rows"),
+    [
+        ("table1", ("rgb", "depth")),
+        ("table4", ("individual", "shared_norms")),
+        ("table6", ("individual_depth_to_rgb_attention", "shared_bidirectional_concat")),
+        ("table6", ("shared_rgb_to_depth_average", "shared_rgb_to_depth_mmf")),
+    ],
+)
+def test_rows_of_the_other_tables(made, tmp_path, capsys, table, rows):
+    """One modality, individual convolutions, fusions with parameters: each is trained, scored and tabled, and
+    its checkpoint is one like any other."""
+    quick = ("--set", "network.encoder=resnet18", "--set", "epochs=1", "--rows", *rows)
+    assert main(arguments(made, tmp_path, *quick, table=table)) == 0
+    found = {line["row"]: line for line in lines(tmp_path, f"{table}.csv")}
+    for key in rows:
+        setting = TABLES[table].rows[key].setting
+        checkpoint = load_checkpoint(tmp_path / setting.name / "seed0" / "last.safetensors")
+        for field in ("modalities", "fusion", "direction", "shared_convs", "private_norms"):
+            assert getattr(checkpoint.config, field) == getattr(setting, field)
+        assert 0 < float(found[key]["mean_iou"]) <= 100
+        parameters = sum(p.numel() for p in checkpoint.build().parameters())
+        assert int(found[key]["parameters"]) == parameters
+    if table == "table1":
+        (ordering,) = lines(tmp_path, "table1_orderings.csv")
+        assert (ordering["better"], ordering["worse"]) == ("rgb", "depth")
