@@ -155,6 +155,7 @@ def test_another_seed_adds_to_what_is_there(made, whole, capsys):
     assert "run 1/2" in capsys.readouterr().out  # seed 0 of both rows was there
     assert (folder(whole, "both") / FILE).stat().st_mtime_ns == before
     found = {line["row"]: line for line in lines(whole)}
+    assert found["shift"]["seeds"] == "0"  # what was not asked for this time stays in the table
     ious = [100 * outcome(whole, "both", seed)["scores"]["ensemble"]["mean_iou"] for seed in (0, 1)]
     assert found["both"]["seeds"] == "0 1"
     assert float(found["both"]["mean_iou"]) == pytest.approx(sum(ious) / 2, abs=1e-3)

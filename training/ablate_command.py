@@ -6,12 +6,12 @@ import argparse
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from asymfusion_ros.data.folder import Folder
 from asymfusion_ros.data.labels import BUILT_IN
 from asymfusion_ros.errors import ConfigError
 from asymfusion_ros.whole_file import make_folder, write_whole
+from asymfusion_training.ablate_options import EXAMPLES, add_arguments
 from asymfusion_training.ablation.compare import Bootstrap, agreement, orderings
 from asymfusion_training.ablation.picture import save_picture
 from asymfusion_training.ablation.report import (
@@ -23,88 +23,14 @@ from asymfusion_training.ablation.report import (
     plain_table,
 )
 from asymfusion_training.ablation.rows import Bench, make_row, parameters, pending
-from asymfusion_training.ablation.tables import TABLES, Row, Table, table_of
+from asymfusion_training.ablation.setting import LARGER
+from asymfusion_training.ablation.tables import Row, Table, table_of
 from asymfusion_training.allocator import keep_freed_memory
 from asymfusion_training.devices import make_fabric
 from asymfusion_training.recipe import Recipe, load_recipe
 from asymfusion_training.scoring.settings import Settings
 
-EXAMPLES = """\
-  asymfusion ablate table5 --list
-  asymfusion ablate table5 --data data/nyudv2 --output runs/ablation --seeds 0 1 2
-  asymfusion ablate table6 --data data/nyudv2 --output runs/ablation --device cuda --workers 12
-  asymfusion ablate table4 --data data/nyudv2 --recipe nyudv2_refinenet101 --scales 0.75 1.0 1.25 --flip
-  asymfusion ablate table2 --data data/cityscapes --recipe cityscapes_deeplabv3plus --devices 8
-  asymfusion ablate table5 --data data/nyudv2 --output runs/ablation --set epochs=12 --rows none both all
-  asymfusion ablate table5 --data data/nyudv2 --output runs/ablation --report
-
-Interrupted, the same line goes on in the row that it was in. Rows that two tables have in common are run once
-where both have the same --output.
-"""
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add("table", choices=sorted(TABLES), help="the paper's table to rerun")
-    add("--data", type=Path, help="a folder in the folder format, with splits train and val")
-    add(
-        "--output",
-        type=Path,
-        default=Path("runs/ablation"),
-        help="where the runs and the tables go (default: %(default)s)",
-    )
-    add(
-        "--recipe",
-        default="ablation_efficientnet_lite0",
-        help="a recipe of the package, or a YAML file: encoder, decoder, schedule (default: %(default)s)",
-    )
-    add(
-        "--set",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="change a setting of the recipe, e.g. epochs=12 or input.height=160",
-    )
-    add(
-        "--seeds",
-        type=int,
-        nargs="+",
-        default=[0],
-        metavar="N",
-        help="one run of each row for each (default: 0)",
-    )
-    add("--rows", nargs="+", metavar="ROW", help="these alone (--list shows their names; default: all)")
-    add("--list", action="store_true", help="show the table's rows, train nothing")
-    add("--report", action="store_true", help="write the table of what is done, train nothing")
-
-    add = parser.add_argument_group("scoring").add_argument
-    add("--split", default="val", help="the frames to score (default: %(default)s)")
-    add(
-        "--scales",
-        type=float,
-        nargs="+",
-        default=[1.0],
-        metavar="S",
-        help="input sizes to average over, as the paper does (default: 1.0)",
-    )
-    add("--flip", action="store_true", help="average over mirror images too")
-
-    add = parser.add_argument_group("where it runs").add_argument
-    add("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
-    add("--devices", type=int, default=1, metavar="N", help="GPUs of this machine to use (default: 1)")
-    add("--workers", type=int, default=1, help="processes that read frames (default: %(default)s)")
-    add(
-        "--hold-frames",
-        action="store_true",
-        help="decode all frames once a row and keep them on the device: for a GPU, see train --help",
-    )
-    add(
-        "--save-every",
-        type=float,
-        default=120,
-        metavar="SECONDS",
-        help="how often a row's state is written, to go on from (default: 120)",
-    )
+__all__ = ["EXAMPLES", "add_arguments", "run"]
 
 
 def run(args: argparse.Namespace) -> int:
@@ -120,13 +46,12 @@ def run(args: argparse.Namespace) -> int:
     bench = Bench(recipe, args.recipe, data, args.split, settings, args.output, args.hold_frames)
     rows = chosen_rows(table, recipe, args.rows)
     # Whatever a row could be refused for comes before hours of work: its network, what is there already.
-    counts = {key: parameters(bench.network(row.setting)) for key, row in rows.items()}
     todo = list(pending(bench, {key: row.setting for key, row in rows.items()}, args.seeds))
     if not args.report:
         make_folder(args.output)
         if todo and not _train(args, bench, rows, todo):
             return 0
-    _write(args, bench, table, rows, counts)
+    _write(args, bench, table)
     return 0
 
 
@@ -138,22 +63,18 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def chosen_rows(table: Table, recipe: Recipe, names: Sequence[str] | None) -> dict[str, Row]:
-    """Raises ConfigError for a row that the table does not have, or that the recipe makes impossible; of all
-    rows, those with a second backbone are left out where there is none."""
+    """Those called ``names``, or all but those with a second backbone where the encoder has none.
+
+    Raises ConfigError for a row that the table does not have, or that the recipe makes impossible."""
     unknown = [name for name in names or () if name not in table.rows]
     if unknown:
         raise ConfigError(f"--rows: {table.name} has no row {unknown[0]!r}; it has {', '.join(table.rows)}")
-    found = {}
-    for key, row in table.rows.items():
-        if names is not None and key not in names:
-            continue
-        try:
-            row.setting.recipe(recipe, 0).network_config(2)
-        except ConfigError:
-            if names is None and row.setting.larger:
-                continue
-            raise
-        found[key] = row
+    if names is None:
+        alone = recipe.network_config(2).encoder not in LARGER
+        names = [key for key, row in table.rows.items() if not (row.setting.larger and alone)]
+    found = {key: row for key, row in table.rows.items() if key in names}
+    for row in found.values():
+        row.setting.recipe(recipe, 0).network_config(2)  # refuses what cannot be built
     return found
 
 
@@ -202,17 +123,9 @@ def _train(
     return bool(fabric.is_global_zero)
 
 
-def _write(
-    args: argparse.Namespace,
-    bench: Bench,
-    table: Table,
-    rows: Mapping[str, Row],
-    counts: Mapping[str, int],
-) -> None:
-    outcomes = {}
-    for key, row in rows.items():
-        found = {seed: bench.outcome(row.setting, seed) for seed in args.seeds}
-        outcomes[key] = {seed: outcome for seed, outcome in found.items() if outcome is not None}
+def _write(args: argparse.Namespace, bench: Bench, table: Table) -> None:
+    """The table of all that is done in the output folder, whatever this call was asked to train."""
+    outcomes = {key: found for key, row in table.rows.items() if (found := bench.outcomes(row.setting))}
     bootstrap = Bootstrap(outcomes)
     report = Report(
         table,
@@ -220,7 +133,6 @@ def _write(
         orderings(table, outcomes, bootstrap),
         agreement(table, outcomes, bootstrap),
         conditions(bench, outcomes),
-        counts,
     )
     make_folder(args.output)
     for name, text in (

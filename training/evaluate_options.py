@@ -26,7 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--split", default="val", help="the frames to score (default: %(default)s)")
     add("--limit", type=int, metavar="N", help="score the split's first N frames alone")
 
-    add = parser.add_argument_group("what the network is given").add_argument
+    group = parser.add_argument_group("what the network is given")
+    add_views(group)
+    add = group.add_argument
     add(
         "--modalities",
         nargs="+",
@@ -40,16 +42,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SHARE",
         help="take this share of each frame's depth away, in blobs and along edges (default: none)",
     )
-    add(
-        "--scales",
-        type=float,
-        nargs="+",
-        default=[1.0],
-        metavar="S",
-        help="input sizes to average over (default: 1.0)",
-    )
-    add("--flip", action="store_true", help="average over mirror images too")
-
     add = parser.add_argument_group("comparisons").add_argument
     add(
         "--bootstrap",
@@ -91,3 +83,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="split the frames over N processes, each with a GPU of its own or its share of the cores",
     )
+
+
+def add_views(group: argparse._ArgumentGroup) -> None:
+    """How often a frame is looked at: the paper averages over several scales."""
+    group.add_argument(
+        "--scales",
+        type=float,
+        nargs="+",
+        default=[1.0],
+        metavar="S",
+        help="input sizes to average over (default: 1.0)",
+    )
+    group.add_argument("--flip", action="store_true", help="average over mirror images too")

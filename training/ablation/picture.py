@@ -26,7 +26,7 @@ def save_picture(path: Path, report: Report) -> None:
         left.plot(values, [place] * len(values), "o", color="tab:blue", alpha=0.5, markersize=5)
         left.plot(np.mean(values), place, "|", color="black", markersize=14, markeredgewidth=2)
     left.set_yticks(range(len(rows)), [row.title for row in rows.values()])
-    left.set(xlabel="mean IoU, % (a dot a seed, the bar their mean)")
+    left.set(xlabel="mean IoU, %\n(a dot a seed, the bar their mean)")
     for place, found in enumerate(report.orderings):
         colour = COLOURS[found.verdict]
         right.plot([found.low, found.high], [place, place], color=colour, linewidth=3, solid_capstyle="butt")
@@ -35,7 +35,7 @@ def save_picture(path: Path, report: Report) -> None:
             right.plot(found.printed, place, "x", color="black", markersize=7)
     right.axvline(0, color="black", linewidth=0.8)
     right.set_yticks(range(len(report.orderings)), [found.claim.text for found in report.orderings])
-    right.set(xlabel="difference in mean IoU, points (bar: 95 % interval; cross: the paper's)")
+    right.set(xlabel="difference in mean IoU, points\n(bar: 95 % interval; cross: the paper's)")
     for axes in (left, right):
         axes.invert_yaxis()
         axes.grid(axis="x", alpha=0.3)

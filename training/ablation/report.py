@@ -21,14 +21,17 @@ COLUMNS = (*METRICS, "parameters")
 
 @dataclass(frozen=True)
 class Report:
-    """conditions: what the rows were made with, a line each. parameters: of every row, done or not."""
+    """conditions: what the rows were made with, a line each."""
 
     table: Table
     outcomes: Outcomes
     orderings: Sequence[Ordering]
     agreement: Agreement
     conditions: Sequence[str]
-    parameters: Mapping[str, int]
+
+    def parameters(self, key: str) -> int | None:
+        """Of a row's network; None where it is not done."""
+        return next((found.parameters for found in self.outcomes.get(key, {}).values()), None)
 
 
 def as_markdown(report: Report) -> str:
@@ -48,7 +51,7 @@ def as_markdown(report: Report) -> str:
         done = report.outcomes.get(key, {})
         cells = [row.title + (f" ({row.note})" if row.note else ""), str(len(done) or "-")]
         cells += [_scored(done, metric) for metric in METRICS]
-        cells.append(_millions(report.parameters.get(key)))
+        cells.append(_millions(report.parameters(key)))
         cells += [_number(getattr(row.printed, column)) for column in COLUMNS]
         lines.append(_line(cells))
     lines += ["", "## Which orderings hold", ""]
@@ -135,7 +138,7 @@ def _csv_row(report: Report, key: str, row: Row) -> list[Any]:
     for metric in METRICS:
         values = percentages(done, metric)
         cells += [_rounded(float(np.mean(values)) if values else None), _rounded(spread(values))]
-    cells.append(report.parameters.get(key))
+    cells.append(report.parameters(key))
     cells.append(_rounded(float(np.mean([found.minutes for found in done.values()])) if done else None))
     return [*cells, *(getattr(printed, column) for column in COLUMNS)]
 

@@ -14,7 +14,7 @@ from lightning_fabric import Fabric
 
 from asymfusion_ros.data.folder import Folder
 from asymfusion_ros.network import NetworkConfig, build_network
-from asymfusion_training.ablation.outcome import Outcome, load_outcome, save_outcome
+from asymfusion_training.ablation.outcome import FILE, Outcome, load_outcome, save_outcome
 from asymfusion_training.ablation.setting import Setting
 from asymfusion_training.evaluate import check_labelled, with_progress
 from asymfusion_training.recipe import Recipe
@@ -53,6 +53,16 @@ class Bench:
     def outcome(self, setting: Setting, seed: int) -> Outcome | None:
         """None where the row is not done."""
         return load_outcome(self.folder(setting, seed), self.made_from(setting, seed))
+
+    def outcomes(self, setting: Setting) -> dict[int, Outcome]:
+        """Of every seed that the row is done with."""
+        found = {}
+        for path in self.output.glob(f"{setting.name}/seed*/{FILE}"):
+            number = path.parent.name.removeprefix("seed")
+            outcome = self.outcome(setting, int(number)) if number.isdecimal() else None
+            if outcome is not None:
+                found[int(number)] = outcome
+        return dict(sorted(found.items()))
 
     def network(self, setting: Setting) -> NetworkConfig:
         return setting.recipe(self.recipe, 0).network_config(len(self.data.labels))

@@ -1,0 +1,78 @@
+"""The options of `asymfusion ablate`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from asymfusion_training.ablation.tables import TABLES
+from asymfusion_training.evaluate_options import add_views
+
+EXAMPLES = """\
+  asymfusion ablate table5 --list
+  asymfusion ablate table5 --data data/nyudv2 --output runs/ablation --seeds 0 1 2
+  asymfusion ablate table6 --data data/nyudv2 --output runs/ablation --device cuda --workers 12
+  asymfusion ablate table4 --data data/nyudv2 --recipe nyudv2_refinenet101 --scales 0.75 1.0 1.25 --flip
+  asymfusion ablate table2 --data data/cityscapes --recipe cityscapes_deeplabv3plus --devices 8
+  asymfusion ablate table5 --data data/nyudv2 --output runs/ablation --set epochs=12 --rows none both all
+  asymfusion ablate table5 --data data/nyudv2 --output runs/ablation --report
+
+Interrupted, the same line goes on in the row that it was in. Rows that two tables have in common are run once
+where both have the same --output.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("table", choices=sorted(TABLES), help="the paper's table to rerun")
+    add("--data", type=Path, help="a folder in the folder format, with splits train and val")
+    add(
+        "--output",
+        type=Path,
+        default=Path("runs/ablation"),
+        help="where the runs and the tables go (default: %(default)s)",
+    )
+    add(
+        "--recipe",
+        default="ablation_efficientnet_lite0",
+        help="a recipe of the package, or a YAML file: encoder, decoder, schedule (default: %(default)s)",
+    )
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="change a setting of the recipe, e.g. epochs=12 or input.height=160",
+    )
+    add(
+        "--seeds",
+        type=int,
+        nargs="+",
+        default=[0],
+        metavar="N",
+        help="one run of each row for each (default: 0)",
+    )
+    add("--rows", nargs="+", metavar="ROW", help="these alone (--list shows their names; default: all)")
+    add("--list", action="store_true", help="show the table's rows, train nothing")
+    add("--report", action="store_true", help="write the table of what is done, train nothing")
+
+    group = parser.add_argument_group("scoring")
+    group.add_argument("--split", default="val", help="the frames to score (default: %(default)s)")
+    add_views(group)
+
+    add = parser.add_argument_group("where it runs").add_argument
+    add("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
+    add("--devices", type=int, default=1, metavar="N", help="GPUs of this machine to use (default: 1)")
+    add("--workers", type=int, default=1, help="processes that read frames (default: %(default)s)")
+    add(
+        "--hold-frames",
+        action="store_true",
+        help="decode all frames once a row and keep them on the device: for a GPU, see train --help",
+    )
+    add(
+        "--save-every",
+        type=float,
+        default=120,
+        metavar="SECONDS",
+        help="how often a row's state is written, to go on from (default: 120)",
+    )
