@@ -31,22 +31,38 @@ def test_folded_norm(private, present, memory_format):
         torch.testing.assert_close(holder[0](x.clone(), present), expected)
 
 
-@pytest.mark.parametrize("encoder", ["resnet50", "efficientnet_lite0"])
+@pytest.mark.parametrize(
+    ("architecture", "encoder", "settings"),
+    [
+        ("refinenet_lw", "resnet50", {}),
+        ("refinenet_lw", "resnet18", {"fusion": "mmf"}),
+        ("refinenet_lw", "efficientnet_lite0", {}),
+        ("refinenet_lw", "efficientnet_lite0", {"fusion": "concat", "shared_convs": False}),
+        ("deeplabv3plus", "resnet18", {"fusion": "attention"}),
+        ("deeplabv3plus", "xception65", {}),
+        ("deeplabv3plus", "xception65", {"fusion": "average", "shared_convs": False}),
+        ("deeplabv3plus", "xception65", {"fusion_blocks": "all", "output_stride": 8}),
+    ],
+)
 @pytest.mark.parametrize("absent", [None, 0, 1])
-def test_a_folded_network_computes_the_same(encoder, absent):
+def test_a_folded_network_computes_the_same(architecture, encoder, settings, absent):
     """A norm that overwrites a tensor which is read again, by a shortcut or a fusion, would show here."""
     torch.manual_seed(1)
-    network = build_network(NetworkConfig("refinenet_lw", encoder, 5, decoder_channels=8)).eval()
+    config = NetworkConfig(architecture, encoder, 5, decoder_channels=8, **settings)
+    network = build_network(config).eval()
     for module in network.modules():
         if isinstance(module, PrivateBatchNorm2d):
             nn.init.uniform_(module.weight, 0.5, 2.0)
             nn.init.normal_(module.bias, std=0.3)
             nn.init.normal_(module.running_mean, std=0.1)
             nn.init.uniform_(module.running_var, 0.2, 1.0)
-            nn.init.normal_(module.alone_mean, std=0.1)
-            nn.init.uniform_(module.alone_var, 0.2, 1.0)
-            nn.init.ones_(module.alone_known)
-    nn.init.normal_(network.decoder.classifier.weight)
+            if module.tells_alone:
+                nn.init.normal_(module.alone_mean, std=0.1)
+                nn.init.uniform_(module.alone_var, 0.2, 1.0)
+                nn.init.ones_(module.alone_known)
+    for name, parameter in network.decoder.named_parameters():
+        if name.endswith("classifier.weight"):
+            nn.init.normal_(parameter)
     folded = copy.deepcopy(network)
     fold_norms(folded)
     images = [None if i == absent else torch.randn(1, 3, 64, 96) for i in range(2)]

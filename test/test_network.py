@@ -163,6 +163,42 @@ def test_private_norm_is_a_batch_norm_for_each_modality(training):
         torch.testing.assert_close(private.running_var[row], norm.running_var)
 
 
+@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize(
+    ("architecture", "encoder"),
+    [
+        ("refinenet", "resnet18"),
+        ("refinenet_lw", "resnet50"),
+        ("refinenet_lw", "efficientnet_lite0"),
+        ("deeplabv3plus", "resnet18"),
+        ("deeplabv3plus", "xception65"),
+    ],
+)
+def test_private_norms_never_see_the_other_modality(architecture, encoder, shared):
+    """After a training step without fusion: the same statistics, whatever the other modality shows."""
+    torch.manual_seed(6)
+    settings = {"architecture": architecture, "fusion": "none", "shared_convs": shared, "dropout": 0.0}
+    network = build_network(small(encoder, **settings))
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    rgb, depth = inputs(2, samples=2)
+    found = []
+    for other in (depth, 20 * torch.rand_like(depth) + 5):
+        network.load_state_dict(before)
+        network([rgb, other])
+        found.append({name: t.clone() for name, t in network.state_dict().items() if "running" in name})
+    moved = 0
+    for name, tensor in found[0].items():
+        if len(tensor) == 2:
+            torch.testing.assert_close(tensor[0], found[1][name][0])
+            assert not torch.equal(tensor[0], before[name][0])  # its own modality it does see
+            moved += not torch.equal(tensor[1], found[1][name][1])
+    assert moved == sum(len(tensor) == 2 for tensor in found[0].values())
+    if not shared:  # the norms of DeepLabv3+'s decoder are the decoder's, and that is each modality's own
+        for name, tensor in found[0].items():
+            if name.startswith("decoder.0."):
+                torch.testing.assert_close(tensor, found[1][name])
+
+
 def test_statistics_of_an_absent_modality_stay():
     norm = PrivateBatchNorm2d(3, modalities=3).train()
     norm(torch.randn(4, 3, 5, 5) + 7, (0, 2))

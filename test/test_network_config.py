@@ -26,6 +26,15 @@ from asymfusion_ros.network import NetworkConfig
         ({"shared_convs": "yes"}, "shared_convs"),
         ({"shared_convs": False, "private_norms": False}, "layers of its own"),
         ({"fusion": "mmf", "modalities": ("depth",)}, "two or more modalities, and depth is the only one"),
+        ({"encoder": "xception65"}, "xception65 goes with deeplabv3plus alone; refinenet reads four"),
+        ({"architecture": "refinenet_lw", "encoder": "xception65"}, "refinenet_lw reads four resolutions"),
+        ({"architecture": "deeplabv3plus", "encoder": "efficientnet_lite0"}, "strides down to 1/32"),
+        ({"architecture": "deeplabv3plus", "output_stride": 32}, "output_stride: 32"),
+        ({"output_stride": 16}, "output_stride: 16 is for deeplabv3plus; refinenet reads"),
+        (
+            {"architecture": "deeplabv3plus", "encoder": "xception65", "fusion_stages": (4,)},
+            "4 is no stage of xception65, which has 1 to 3",
+        ),
         ({"fusion_blocks": "first"}, "fusion_blocks: 'first'"),
         ({"fusion_stages": ()}, "set fusion to none"),
         ({"fusion_stages": (0, 1)}, "0 is no stage of resnet101, which has 1 to 4"),
@@ -34,6 +43,7 @@ from asymfusion_ros.network import NetworkConfig
         ({"fusion_stages": 3}, "3 is no list"),
         ({"variant": "released", "encoder": "resnet18"}, "released"),
         ({"variant": "released", "fusion": "shift"}, "released"),
+        ({"variant": "released", "architecture": "deeplabv3plus"}, "released"),
         ({"variant": "released", "fusion": "concat"}, "released"),
         ({"variant": "released", "shared_convs": False}, "released"),
         ({"variant": "released", "fusion_stages": (4,)}, "released"),
@@ -50,10 +60,12 @@ def test_impossible_settings_are_named(settings, named):
     [
         {"fusion": "shift", "direction": "depth_to_rgb"},
         {"fusion": "attention", "fusion_stages": [2, 4], "fusion_blocks": "all", "shared_convs": False},
+        {"architecture": "deeplabv3plus", "encoder": "xception65", "output_stride": 8},
     ],
 )
 def test_config_survives_json(settings):
-    config = NetworkConfig(encoder="efficientnet_lite2", modalities=("rgb", "depth", "thermal"), **settings)
+    settings = {"encoder": "efficientnet_lite2", **settings}
+    config = NetworkConfig(modalities=("rgb", "depth", "thermal"), **settings)
     assert NetworkConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
@@ -68,7 +80,7 @@ def test_config_names_what_it_does_not_know():
 
 def test_a_checkpoint_from_before_a_setting_has_its_default():
     config = NetworkConfig()
-    newer = {"fusion_stages", "fusion_blocks"}
+    newer = {"fusion_stages", "fusion_blocks", "output_stride"}
     older = {name: value for name, value in config.to_dict().items() if name not in newer}
     assert NetworkConfig.from_dict(older) == config
     assert load_checkpoint("default").config.shared_convs

@@ -11,12 +11,14 @@ if TYPE_CHECKING:
 
 RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 EFFICIENTNETS = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
+DEEPLAB, XCEPTION = "deeplabv3plus", "xception65"
 PARAMETER_FREE = ("none", "shuffle", "shift", "skip", "asymmetric", "average")
 PARAMETRIC = ("concat", "attention", "mmf")
 CHOICES: dict[str, tuple[Any, ...]] = {
-    "architecture": ("refinenet", "refinenet_lw"),
-    "encoder": (*RESNETS, *EFFICIENTNETS),
+    "architecture": ("refinenet", "refinenet_lw", DEEPLAB),
+    "encoder": (*RESNETS, XCEPTION, *EFFICIENTNETS),
     "fusion": (*PARAMETER_FREE, *PARAMETRIC),
+    "output_stride": (None, 8, 16),
     "fusion_blocks": ("last", "all"),
     "shared_convs": (True, False),
     "private_norms": (True, False),
@@ -26,7 +28,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
 
 def stage_count(encoder: str) -> int:
     """In how many stages of an encoder fusion can happen."""
-    return 4
+    return 3 if encoder == XCEPTION else 4
 
 
 def check_values(config: NetworkConfig) -> None:
@@ -59,6 +61,7 @@ def check_together(config: NetworkConfig) -> None:
             "private_norms: False needs shared_convs: with shared_convs=False every modality has layers of "
             "its own, and its norms can only be its own too: set private_norms to True"
         )
+    _check_architecture(config)
     _check_stages(config)
     if config.variant == "released" and not (
         config.architecture == "refinenet"
@@ -75,6 +78,25 @@ def check_together(config: NetworkConfig) -> None:
             "variant: 'released' is RefineNet with ResNet-50, 101 or 152, shared convolutions, private "
             "norms, bidirectional asymmetric fusion in the last block of every stage and at most two "
             "modalities; for anything else use 'paper'"
+        )
+
+
+def _check_architecture(config: NetworkConfig) -> None:
+    architecture, encoder = config.architecture, config.encoder
+    if architecture == DEEPLAB and encoder in EFFICIENTNETS:
+        raise ConfigError(
+            f"encoder: {encoder} strides down to 1/32, and {DEEPLAB} needs one that can stop at 1/16 or 1/8: "
+            f"choose {XCEPTION} or a ResNet, or set architecture to refinenet_lw"
+        )
+    if architecture != DEEPLAB and encoder == XCEPTION:
+        raise ConfigError(
+            f"encoder: {XCEPTION} goes with {DEEPLAB} alone; {architecture} reads four resolutions: set "
+            f"architecture to {DEEPLAB}, or choose another encoder"
+        )
+    if architecture != DEEPLAB and config.output_stride is not None:
+        raise ConfigError(
+            f"output_stride: {config.output_stride} is for {DEEPLAB}; {architecture} reads the encoder's own "
+            "strides: leave it out"
         )
 
 

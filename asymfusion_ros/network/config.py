@@ -18,6 +18,7 @@ class NetworkConfig:
     """The network's layers. Raises ConfigError for a value that is unknown or cannot be built.
 
     architecture: the decoder; ``refinenet_lw`` is Light-Weight RefineNet (1 x 1 convolutions).
+    ``deeplabv3plus`` takes ``xception65``, which goes with no other, and the ResNets.
     modalities: a name for each input, in input order; each input has three channels.
     fusion: the exchange inside the encoder; ``skip`` is ``asymmetric`` with the shift replaced by the
     identity (Section 4.4 of the paper); ``average``, ``concat``, ``attention`` (SSMA) and ``mmf`` (RDFNet)
@@ -29,8 +30,12 @@ class NetworkConfig:
     private_norms: batch norms of the encoder private to a modality, or one set for all (Table 4).
     keep: T / C of Eq. 2. variant: the paper's equations, or the authors' released code exactly, which
     keeps 4 floor(C / 5) channels and shifts those alone.
-    decoder_channels: width of the decoder (None: 256); the coarsest level of a ResNet's has twice that.
-    dropout: at the decoder's inputs from 1/16 and 1/32 and before the classifier, and inside ``mmf``.
+    decoder_channels: width of the decoder (None: 256); the coarsest level of RefineNet's over a ResNet has
+    twice that.
+    dropout: at RefineNet's inputs from 1/16 and 1/32 and before its classifier; after DeepLabv3+'s pyramid
+    (0.1 in the reference); inside ``mmf``.
+    output_stride: for ``deeplabv3plus``, the input's size over that of the encoder's coarsest features, 16
+    (None: 16) or 8; what would stride further is dilated.
     """
 
     architecture: str = "refinenet"
@@ -47,6 +52,7 @@ class NetworkConfig:
     dropout: float = 0.5
     fusion_stages: tuple[int, ...] | None = None
     fusion_blocks: str = "last"
+    output_stride: int | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.modalities, str):

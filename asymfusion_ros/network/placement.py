@@ -1,12 +1,13 @@
 """Which blocks of an encoder exchange features, and what the decoder makes of a stage.
 
 Stages count from 1. Those of a ResNet and of an EfficientNet-Lite are the four resolutions that RefineNet
-reads, 1/4 to 1/32 (a dilated ResNet's keep their numbers); Xception65 has its entry, middle and exit flow.
+reads, 1/4 to 1/32 (under DeepLabv3+ a ResNet's last ones are dilated instead of coarser). Those of Xception65
+are its entry, middle and exit flow.
 """
 
 from __future__ import annotations
 
-from asymfusion_ros.network.choices import stage_count
+from asymfusion_ros.network.choices import DEEPLAB, XCEPTION, stage_count
 from asymfusion_ros.network.config import NetworkConfig
 
 
@@ -14,10 +15,9 @@ def fuses(config: NetworkConfig, stage: int, last: bool, fits: bool) -> bool:
     """Whether a block fuses: the last one of its stage, or with ``fusion_blocks="all"`` every one that fits.
 
     fits: the features have the same shape at both places, where the exchange begins and where what was
-    exchanged is added. They have not where a stride or another width lies in between: in a ResNet's first
-    bottleneck of stages 2 to 4, an inverted residual with a stride, and the first block of Xception65's exit
-    flow. (The stride of a block of two 3 x 3 convolutions comes before both places, that of an Xception
-    block after both.)
+    exchanged is added. They have not where a stride or another width lies in between: in a bottleneck or an
+    inverted residual with a stride, and in the first block of Xception65's exit flow. (The stride of a block
+    of two 3 x 3 convolutions comes before both places, that of an Xception block after both.)
     """
     if config.fusion == "none":
         return False
@@ -31,5 +31,9 @@ def is_coarsest(config: NetworkConfig, stage: int) -> bool:
 
 
 def is_skip(config: NetworkConfig, stage: int) -> bool:
-    """Whether the decoder reads the stage's output as a skip: for RefineNet every one but the coarsest."""
+    """Whether the decoder reads the stage's output as a skip: RefineNet every one but the coarsest,
+    DeepLabv3+ a ResNet's first. (From Xception65 it reads features of a block before the entry flow's last.)
+    """
+    if config.architecture == DEEPLAB:
+        return stage == 1 and config.encoder != XCEPTION
     return not is_coarsest(config, stage)

@@ -9,11 +9,13 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from asymfusion_ros.network.choices import DEEPLAB
 from asymfusion_ros.network.config import NetworkConfig
 from asymfusion_ros.network.fusion import make_fusion
 from asymfusion_ros.network.initial import initialise
 from asymfusion_ros.network.modality import Present, PrivateBatchNorm2d, convolve, shared_or_own
 from asymfusion_ros.network.placement import fuses
+from asymfusion_ros.network.separable import plain_conv
 
 BLOCKS = {
     "resnet18": (2, 2, 2, 2),
@@ -28,9 +30,10 @@ def _norm(config: NetworkConfig, channels: int) -> PrivateBatchNorm2d:
     return PrivateBatchNorm2d(channels, len(config.modalities), config.private_norms)
 
 
-def _conv(config: NetworkConfig, inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Module:
-    padding = kernel // 2
-    return shared_or_own(config, lambda: nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False))
+def _conv(
+    config: NetworkConfig, inputs: int, outputs: int, kernel: int, stride: int = 1, dilation: int = 1
+) -> nn.Module:
+    return shared_or_own(config, lambda: plain_conv(inputs, outputs, kernel, stride, dilation))
 
 
 class Downsample(nn.ModuleList):
@@ -48,19 +51,28 @@ class BasicBlock(nn.Module):
     """Two 3 x 3 convolutions (ResNet-18 and 34).
 
     Fused, it shuffles after the first one's ReLU; the shift and the second shuffle come after the second
-    one's norm, before the shortcut is added. ``fused_in``: the stage that it fuses in, None where it does
-    not.
+    one's norm, before the shortcut is added.
+
+    dilations: before and after the place of the block's stride. fused_in: the stage that it fuses in, None
+    where it does not.
     """
 
     expansion = 1
 
     def __init__(
-        self, config: NetworkConfig, inputs: int, width: int, stride: int, fused_in: int | None
+        self,
+        config: NetworkConfig,
+        inputs: int,
+        width: int,
+        stride: int,
+        dilations: tuple[int, int],
+        fused_in: int | None,
     ) -> None:
         super().__init__()
-        self.conv1 = _conv(config, inputs, width, 3, stride)
+        before, after = dilations
+        self.conv1 = _conv(config, inputs, width, 3, stride, before)
         self.bn1 = _norm(config, width)
-        self.conv2 = _conv(config, width, width, 3)
+        self.conv2 = _conv(config, width, width, 3, 1, after)
         self.bn2 = _norm(config, width)
         projects = stride > 1 or inputs != width
         self.downsample = Downsample(config, inputs, width, stride) if projects else None
@@ -78,18 +90,24 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1 x 1, 3 x 3, 1 x 1 convolutions (ResNet-50, 101, 152); fused as in Fig. 3c. ``fused_in`` as above."""
+    """1 x 1, 3 x 3, 1 x 1 convolutions (ResNet-50, 101, 152); fused as in Fig. 3c. Settings as above."""
 
     expansion = 4
 
     def __init__(
-        self, config: NetworkConfig, inputs: int, width: int, stride: int, fused_in: int | None
+        self,
+        config: NetworkConfig,
+        inputs: int,
+        width: int,
+        stride: int,
+        dilations: tuple[int, int],
+        fused_in: int | None,
     ) -> None:
         super().__init__()
         outputs = width * self.expansion
         self.conv1 = _conv(config, inputs, width, 1)
         self.bn1 = _norm(config, width)
-        self.conv2 = _conv(config, width, width, 3, stride)
+        self.conv2 = _conv(config, width, width, 3, stride, dilations[0])
         self.bn2 = _norm(config, width)
         self.conv3 = _conv(config, width, outputs, 1)
         self.bn3 = _norm(config, outputs)
@@ -110,7 +128,11 @@ class Bottleneck(nn.Module):
 
 
 class ResNet(nn.Module):
-    """Features at 1/4, 1/8, 1/16 and 1/32 of the input's size."""
+    """Features at 1/4, 1/8, 1/16 and 1/32 of the input's size.
+
+    For DeepLabv3+ none is coarser than the output stride: instead of striding further, what comes after the
+    place of the stride is dilated (in a bottleneck that is the next block, as in torchvision).
+    """
 
     layer1: nn.ModuleList
     layer2: nn.ModuleList
@@ -123,16 +145,23 @@ class ResNet(nn.Module):
         self.channels = tuple(width * block.expansion for width in (64, 128, 256, 512))
         self.conv1 = _conv(config, 3, 64, 7, 2)
         self.bn1 = _norm(config, 64)
-        inputs = 64
+        inputs, size, dilation = 64, 4, 1
+        coarsest = (config.output_stride or 16) if config.architecture == DEEPLAB else 32
         for stage, count in enumerate(BLOCKS[config.encoder], start=1):
             width = 32 << stage
             blocks = nn.ModuleList()
             for i in range(count):
-                stride = 2 if stage > 1 and i == 0 else 1
+                stride, before = 1, dilation
+                if stage > 1 and i == 0 and size < coarsest:
+                    stride, size = 2, 2 * size
+                elif stage > 1 and i == 0:
+                    dilation *= 2
                 # A bottleneck's stride lies between its two places of fusion, a basic block's before both.
                 fits = stride == 1 or block is BasicBlock
                 fused = fuses(config, stage, last=i == count - 1, fits=fits)
-                blocks.append(block(config, inputs, width, stride, stage if fused else None))
+                blocks.append(
+                    block(config, inputs, width, stride, (before, dilation), stage if fused else None)
+                )
                 inputs = width * block.expansion
             self.add_module(f"layer{stage}", blocks)
         initialise(self)

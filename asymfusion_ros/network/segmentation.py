@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from asymfusion_ros.errors import ConfigError
-from asymfusion_ros.network.config import RESNETS, NetworkConfig
+from asymfusion_ros.network.choices import DEEPLAB, RESNETS, XCEPTION
+from asymfusion_ros.network.config import NetworkConfig
+from asymfusion_ros.network.deeplab import DeepLabV3Plus
 from asymfusion_ros.network.efficientnet import EfficientNetLite
 from asymfusion_ros.network.ensemble import Ensemble
 from asymfusion_ros.network.modality import PerModality, Present, shared_or_own, stack
 from asymfusion_ros.network.refinenet import RefineNet
 from asymfusion_ros.network.resnet import ResNet
+from asymfusion_ros.network.xception import Xception65
 
 
 @dataclass(frozen=True)
@@ -36,8 +39,9 @@ class SegmentationNetwork(nn.Module):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
-        self.encoder = ResNet(config) if config.encoder in RESNETS else EfficientNetLite(config)
-        self.decoder = _decoder(config, self.encoder.channels)
+        self.encoder = _encoder(config)
+        decoder = DeepLabV3Plus if config.architecture == DEEPLAB else RefineNet
+        self.decoder = shared_or_own(config, lambda: decoder(config, self.encoder.channels))
         self.ensemble = Ensemble(len(config.modalities))
 
     def forward(self, inputs: Sequence[Tensor | None]) -> NetworkOutput:
@@ -66,8 +70,10 @@ class SegmentationNetwork(nn.Module):
         return [self.decoder.of(modality)(list(parts)) for modality, parts in zip(present, own)]
 
 
-def _decoder(config: NetworkConfig, channels: tuple[int, ...]) -> nn.Module:
-    return shared_or_own(config, lambda: RefineNet(config, channels))
+def _encoder(config: NetworkConfig) -> ResNet | Xception65 | EfficientNetLite:
+    if config.encoder in RESNETS:
+        return ResNet(config)
+    return Xception65(config) if config.encoder == XCEPTION else EfficientNetLite(config)
 
 
 def build_network(config: NetworkConfig) -> SegmentationNetwork:
