@@ -16,6 +16,7 @@ from helpers import refused, write_folder
 
 from asymfusion_ros.checkpoint import load_checkpoint
 from asymfusion_ros.cli import main
+from asymfusion_training.ablation.claim import claimed
 from asymfusion_training.ablation.outcome import COUNTS, FILE
 from asymfusion_training.ablation.tables import TABLES
 from asymfusion_training.run_state import FILE as STATE
@@ -146,6 +147,21 @@ def test_killed_and_resumed_it_redoes_only_the_row_it_was_in(made, whole, tmp_pa
     for key in ROWS:
         assert outcome(output, key)["scores"] == outcome(whole, key)["scores"], key
         assert not (folder(output, key) / STATE).exists()
+
+
+def test_calls_share_the_rows(made, whole, tmp_path, capsys):
+    """A row that another call holds is left to it; one that it has finished is not made again."""
+    rows = ("--rows", "none", "both")
+    with claimed(folder(tmp_path, "none")) as ours:
+        assert ours
+        assert main(arguments(made, tmp_path, *rows)) == 0
+    assert "no fusion, seed 0: another call is at it" in capsys.readouterr().out
+    assert not (folder(tmp_path, "none") / FILE).exists()
+    assert outcome(tmp_path, "both")["scores"] == outcome(whole, "both")["scores"]
+    before = (folder(tmp_path, "both") / FILE).stat().st_mtime_ns
+    assert main(arguments(made, tmp_path, *rows)) == 0
+    assert outcome(tmp_path, "none")["scores"] == outcome(whole, "none")["scores"]
+    assert (folder(tmp_path, "both") / FILE).stat().st_mtime_ns == before
 
 
 def test_another_seed_adds_to_what_is_there(made, whole, capsys):

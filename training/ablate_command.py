@@ -114,7 +114,11 @@ def _train(
         except KeyboardInterrupt:
             print("stopped: the same line goes on in this row", file=sys.stderr)
             raise
-        if outcome is not None:
+        if not fabric.is_global_zero:
+            continue
+        if outcome is None:
+            print(f"  {rows[key].title}, seed {seed}: another call is at it", flush=True)
+        else:
             score = 100 * outcome.scores["ensemble"]["mean_iou"]
             print(
                 f"  {rows[key].title}, seed {seed}: mean IoU {score:.2f}, {outcome.minutes:.1f} min",

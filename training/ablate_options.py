@@ -18,7 +18,8 @@ EXAMPLES = """\
   asymfusion ablate table5 --data data/nyudv2 --output runs/ablation --report
 
 Interrupted, the same line goes on in the row that it was in. Rows that two tables have in common are run once
-where both have the same --output.
+where both have the same --output. Several calls with one --output share its rows, each on a GPU of its own
+(--device cuda:1).
 """
 
 

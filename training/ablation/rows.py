@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from lightning_fabric import Fabric
 
 from asymfusion_ros.data.folder import Folder
 from asymfusion_ros.network import NetworkConfig, build_network
+from asymfusion_training.ablation.claim import claimed
 from asymfusion_training.ablation.outcome import FILE, Outcome, load_outcome, save_outcome
 from asymfusion_training.ablation.setting import Setting
 from asymfusion_training.evaluate import check_labelled, with_progress
@@ -76,38 +78,44 @@ def parameters(config: NetworkConfig) -> int:
 def make_row(
     bench: Bench, setting: Setting, seed: int, fabric: Fabric, options: Mapping[str, Any]
 ) -> Outcome | None:
-    """Trains the row, or goes on where it was interrupted, and scores its last weights: choosing an epoch by
-    the frames that are scored would flatter every row. None in all processes but the first.
+    """Trains and scores the row, or goes on where it was interrupted; None where another call is at it.
 
-    options: those of Run that no outcome depends on: workers, save_every."""
+    The last weights are scored: choosing an epoch by the frames that are scored would flatter every row.
+    options: those of Run that no outcome depends on: workers, save_every.
+    """
     folder = bench.folder(setting, seed)
-    recipe = setting.recipe(bench.recipe, seed)
-    run = Run(
-        recipe,
-        bench.recipe_name,
-        bench.data,
-        folder,
-        fabric,
-        resume=(folder / STATE).is_file(),
-        hold_frames=bench.hold_frames,
-        **options,
-    )
-    run.train()
-    outcome = None
-    if fabric.is_global_zero:
-        tallies = _score(bench, run.config, folder / "last.safetensors", fabric.device)
-        outcome = Outcome(
-            bench.made_from(setting, seed),
-            {branch: tally.confusion.scores() for branch, tally in tallies.items()},
-            parameters(run.config),
-            run.minutes,
-            machine(fabric),
-            {branch: np.stack(tally.margins) for branch, tally in tallies.items()},
+    # The first process claims the row for all of them, and tells the others.
+    with claimed(folder) if fabric.is_global_zero else nullcontext(True) as ours:
+        if not fabric.broadcast(ours):
+            return None
+        outcome = bench.outcome(setting, seed)
+        if not fabric.broadcast(outcome is None):  # made by another call in the meantime
+            return outcome
+        run = Run(
+            setting.recipe(bench.recipe, seed),
+            bench.recipe_name,
+            bench.data,
+            folder,
+            fabric,
+            resume=(folder / STATE).is_file(),
+            hold_frames=bench.hold_frames,
+            **options,
         )
-        save_outcome(folder, outcome)
-        (folder / STATE).unlink()  # three times the weights' size, and of no use to a row that is done
-    fabric.barrier()
-    return outcome
+        run.train()
+        if fabric.is_global_zero:
+            tallies = _score(bench, run.config, folder / "last.safetensors", fabric.device)
+            outcome = Outcome(
+                bench.made_from(setting, seed),
+                {branch: tally.confusion.scores() for branch, tally in tallies.items()},
+                parameters(run.config),
+                run.minutes,
+                machine(fabric),
+                {branch: np.stack(tally.margins) for branch, tally in tallies.items()},
+            )
+            save_outcome(folder, outcome)
+            (folder / STATE).unlink()  # three times the weights' size, and of no use to a row that is done
+        fabric.barrier()
+        return bench.outcome(setting, seed)
 
 
 def machine(fabric: Fabric) -> str:
