@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     todo = list(pending(bench, {key: row.setting for key, row in rows.items()}, args.seeds))
     if not args.report:
         make_folder(args.output)
-        if todo and not _train(args, bench, rows, todo):
+        if not _train(args, bench, rows, todo):
             return 0
     _write(args, bench, table)
     return 0
@@ -100,6 +100,7 @@ def _train(
     fabric.launch()
     if fabric.device.type == "cpu":
         keep_freed_memory()
+    todo = fabric.broadcast(todo)  # another call may have finished a row since: all processes go by the first
     options = {"workers": args.workers, "save_every": args.save_every}
     began = time.monotonic()
     for done, (key, seed) in enumerate(todo):

@@ -43,7 +43,7 @@ class HeldFrames:
                 )
         try:
             self.rgb, self.depth, self.label = self._held(device, progress)
-        except torch.OutOfMemoryError as error:
+        except torch.cuda.OutOfMemoryError as error:
             raise UserError(
                 f"the {len(frames)} frames do not fit into the memory of {device}: leave --hold-frames out"
             ) from error
