@@ -10,7 +10,6 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from asymfusion_ros.errors import ConfigError
 from asymfusion_ros.network import NetworkConfig, build_network
-from asymfusion_ros.network.config import EFFICIENTNETS, RESNETS
 from asymfusion_ros.network.modality import PrivateBatchNorm2d, may_be_missing
 
 NAMES = ("rgb", "depth", "thermal")
@@ -57,47 +56,6 @@ def test_light_weight_refinenet_has_the_published_size():
     with torch.device("meta"):
         network = build_network(NetworkConfig("refinenet_lw", "resnet50", modalities=("rgb",)))
     assert round(parameters(network) / 1e6) == 27
-
-
-@pytest.mark.parametrize("architecture", ["refinenet", "refinenet_lw"])
-@pytest.mark.parametrize("encoder", [*RESNETS, *EFFICIENTNETS])
-def test_every_encoder_and_decoder_runs(architecture, encoder):
-    network = build_network(small(encoder, architecture=architecture)).eval()
-    with torch.inference_mode():
-        out = network(inputs(2))
-    assert [tuple(branch.shape) for branch in out.logits] == [(1, 5, 8, 8)] * 2
-    assert tuple(out.ensemble.shape) == (1, 5, 8, 8)
-    assert out.ensemble.isfinite().all()
-
-
-FUSIONS = ("none", "shuffle", "shift", "skip", "asymmetric")
-
-
-@pytest.mark.parametrize(
-    ("encoder", "modalities", "fusion"),
-    [
-        *itertools.product(["resnet18"], [1, 2, 3], FUSIONS),
-        *itertools.product(["resnet50", "efficientnet_lite0"], [2], ["none", "asymmetric"]),
-    ],
-)
-def test_gradients_reach_every_parameter_but_alpha(encoder, modalities, fusion):
-    """The branches' cross entropy trains everything but alpha, which only the ensemble depends on."""
-    torch.manual_seed(0)
-    network = build_network(small(encoder, modalities, fusion=fusion))
-    out = network(inputs(modalities, samples=2))
-    target = torch.randint(5, (2, 8, 8))
-    sum(F.cross_entropy(branch, target) for branch in out.logits).backward()
-    without = [name for name, p in network.named_parameters() if p.grad is None]
-    assert without == ["ensemble.alpha"]
-    assert all(p.grad.isfinite().all() for p in network.parameters() if p.grad is not None)
-
-
-def test_ensemble_of_detached_logits_trains_alpha_alone():
-    network = build_network(small())
-    out = network(inputs(2, samples=2))
-    ensemble, _ = network.ensemble([branch.detach() for branch in out.logits])
-    F.cross_entropy(ensemble, torch.randint(5, (2, 8, 8))).backward()
-    assert [name for name, p in network.named_parameters() if p.grad is not None] == ["ensemble.alpha"]
 
 
 def test_ensemble_is_the_alpha_softmax():

@@ -4,6 +4,7 @@ import pytest
 import torch
 from helpers import refused, tiny_checkpoint, tiny_config, write_checkpoint, write_description, write_folder
 
+from asymfusion_ros.checkpoint import load_checkpoint
 from asymfusion_ros.cli import main
 from asymfusion_ros.data.labels import LabelSet
 from asymfusion_ros.errors import UserError
@@ -65,6 +66,14 @@ def test_another_decoder_starts_afresh(checkpoint):
     network = build_network(NetworkConfig("refinenet_lw", "efficientnet_lite0", 3, decoder_channels=16))
     assert "decoder built otherwise" in start_from(network, checkpoint.labels, checkpoint)
     assert torch.equal(network.encoder.stem.weight, checkpoint.state_dict["encoder.stem.weight"])
+
+
+def test_another_architecture_keeps_the_encoder(tmp_path):
+    config = NetworkConfig("refinenet_lw", "resnet18", 3, decoder_channels=8)
+    start = load_checkpoint(write_checkpoint(tmp_path / "c.safetensors", config))
+    network = build_network(NetworkConfig("deeplabv3plus", "resnet18", 3, decoder_channels=8))
+    assert "; decoder built otherwise" in start_from(network, start.labels, start)
+    assert torch.equal(network.encoder.conv1.weight, start.state_dict["encoder.conv1.weight"])
 
 
 def test_another_encoder_is_refused(checkpoint):
