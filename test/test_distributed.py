@@ -54,11 +54,19 @@ def test_two_processes_have_the_gradients_of_one_with_the_doubled_batch(tmp_path
     assert not torch.allclose(mean[0], mean[1], rtol=0.1)
 
 
-def test_the_command_trains_with_two_processes_as_with_one(tmp_path):
+@pytest.mark.parametrize(
+    "more",
+    [
+        [],
+        # A modality that is left out leaves the layers that are the other's alone without a gradient.
+        ["--set", "network.shared_convs=false", "--set", "network.fusion=concat"],
+    ],
+)
+def test_the_command_trains_with_two_processes_as_with_one(tmp_path, more):
     (tmp_path / "r.yaml").write_text(RECIPE)
     write_folder(tmp_path / "data", frames=8)
     command = ["train", "--data", tmp_path / "data", "--recipe", tmp_path / "r.yaml", "--device", "cpu"]
-    command = [str(word) for word in (*command, "--workers", 0)]
+    command = [str(word) for word in (*command, "--workers", 0, *more)]
     two = ["--devices", "2", "--output", str(tmp_path / "two")]
     finished([sys.executable, "-m", "asymfusion_ros.cli", *command, *two])
     assert main([*command, "--output", str(tmp_path / "one")]) == 0

@@ -27,6 +27,7 @@ from asymfusion_training.ablation.setting import LARGER
 from asymfusion_training.ablation.tables import Row, Table, table_of
 from asymfusion_training.allocator import keep_freed_memory
 from asymfusion_training.devices import make_fabric
+from asymfusion_training.model import leaves_some_out
 from asymfusion_training.recipe import Recipe, load_recipe
 from asymfusion_training.scoring.settings import Settings
 
@@ -96,7 +97,8 @@ def _train(
     args: argparse.Namespace, bench: Bench, rows: Mapping[str, Row], todo: Sequence[tuple[str, int]]
 ) -> bool:
     """False in the processes that have nothing to write."""
-    fabric = make_fabric(args.device, args.devices, bench.recipe.precision)
+    some_out = any(leaves_some_out(row.setting.recipe(bench.recipe, 0)) for row in rows.values())
+    fabric = make_fabric(args.device, args.devices, bench.recipe.precision, some_out)
     fabric.launch()
     if fabric.device.type == "cpu":
         keep_freed_memory()

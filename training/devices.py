@@ -14,12 +14,16 @@ from asymfusion_ros.errors import ConfigError
 PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
 
-def make_fabric(device: str = "auto", devices: int = 1, precision: str = "fp32") -> Fabric:
+def make_fabric(
+    device: str = "auto", devices: int = 1, precision: str = "fp32", leaves_some_out: bool = False
+) -> Fabric:
     """The processes of a run, not launched yet.
 
     device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``. devices: GPUs (or processes on a CPU) of this machine;
-    under ``torchrun`` what it started counts instead. Raises ConfigError for more GPUs than there are, and
-    for fp16 on a CPU.
+    under ``torchrun`` what it started counts instead. leaves_some_out: there are steps in which some
+    parameters have no gradient, which the processes have to look for then.
+
+    Raises ConfigError for more GPUs than there are, and for fp16 on a CPU.
     """
     chosen = choose_device(device)
     if devices < 1:
@@ -42,7 +46,11 @@ def make_fabric(device: str = "auto", devices: int = 1, precision: str = "fp32")
         accelerator=chosen.type,
         devices=which,
         num_nodes=nodes,
-        # The norms exchange their statistics themselves, and have no other buffers to broadcast.
-        strategy=DDPStrategy(broadcast_buffers=False) if devices * nodes > 1 else "auto",
+        strategy=_several(leaves_some_out) if devices * nodes > 1 else "auto",
         precision=PRECISIONS[precision],
     )
+
+
+def _several(leaves_some_out: bool) -> DDPStrategy:
+    # The norms exchange their statistics themselves, and have no other buffers to broadcast.
+    return DDPStrategy(broadcast_buffers=False, find_unused_parameters=leaves_some_out)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from asymfusion_ros.network import SegmentationNetwork
+from asymfusion_ros.network.choices import PARAMETRIC
 from asymfusion_ros.network.modality import PrivateBatchNorm2d
 from asymfusion_training.losses import segmentation_loss
 from asymfusion_training.recipe import Recipe
@@ -61,6 +62,14 @@ def left_alone(recipe: Recipe, modalities: int, step: int) -> int | None:
     if modalities == 1 or rng.random() >= recipe.modality_dropout:
         return None
     return int(rng.integers(modalities))
+
+
+def leaves_some_out(recipe: Recipe) -> bool:
+    """Whether a step can leave parameters without a gradient: the layers that are one modality's alone, where
+    that is left out of the step."""
+    config = recipe.network_config(2)
+    own = not config.shared_convs or config.fusion in PARAMETRIC
+    return own and len(config.modalities) > 1 and recipe.modality_dropout > 0
 
 
 def reseed(recipe: Recipe, step: int, rank: int) -> None:

@@ -12,6 +12,7 @@ from asymfusion_ros.data.folder import Folder
 from asymfusion_ros.errors import ConfigError
 from asymfusion_training.allocator import keep_freed_memory
 from asymfusion_training.devices import make_fabric
+from asymfusion_training.model import leaves_some_out
 from asymfusion_training.recipe import load_recipe
 from asymfusion_training.train import Run
 
@@ -75,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
     if args.workers < 0:
         raise ConfigError(f"--workers is {args.workers}; it must be 0 (read in this process) or more")
     recipe = load_recipe(args.recipe, args.set)
-    fabric = make_fabric(args.device, args.devices, recipe.precision)
+    fabric = make_fabric(args.device, args.devices, recipe.precision, leaves_some_out(recipe))
     fabric.launch()
     if fabric.device.type == "cpu":
         keep_freed_memory()
