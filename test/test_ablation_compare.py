@@ -26,7 +26,15 @@ def outcome(hits):
         "mean_accuracy": total / (100 * FRAMES),
         "mean_iou": iou,
     }
-    return Outcome({}, {"ensemble": scores}, 3_280_000, 2.0, "CPU", {"ensemble": np.array(frames, np.int64)})
+    halved = {name: score / 2 for name, score in scores.items()}
+    return Outcome(
+        {},
+        {"rgb": halved, "ensemble": scores},
+        3_280_000,
+        2.0,
+        "CPU",
+        {"ensemble": np.array(frames, np.int64)},
+    )
 
 
 def table(**printed):
@@ -135,7 +143,8 @@ def test_the_report_shows_means_spreads_and_the_papers_numbers():
     deviation = abs(ious[0] - ious[1]) / 2**0.5
     (row,) = [line for line in text.splitlines() if line.startswith("| a |")]
     assert f"| {sum(ious) / 2:.2f} ± {deviation:.2f} | 3.28 |" in row
-    assert row.endswith("| - | - | 50 | 1.5 |")
+    # the branch is made to score half of the ensemble
+    assert row.endswith(f"| - | - | 50 | 1.5 | {sum(ious) / 4:.2f} ± {deviation / 2:.2f} |")
     (row,) = [line for line in text.splitlines() if line.startswith("| c |")]
     assert row.startswith("| c | - | - | - | - |")
     lines = list(csv.DictReader(io.StringIO(as_csv(report))))
@@ -144,6 +153,7 @@ def test_the_report_shows_means_spreads_and_the_papers_numbers():
         sum(ious) / 2, abs=1e-3
     )
     assert float(lines[0]["mean_iou_spread"]) == pytest.approx(deviation, abs=1e-3)
+    assert float(lines[0]["rgb_mean_iou"]) == pytest.approx(sum(ious) / 4, abs=1e-3)
     assert lines[1]["mean_iou_spread"] == "" and lines[2]["mean_iou"] == ""
     assert lines[0]["parameters"] == "3280000" and lines[0]["paper_mean_iou"] == "50.0"
     (ordering,) = csv.DictReader(io.StringIO(orderings_csv(report)))

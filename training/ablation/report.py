@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from asymfusion_training.ablation.compare import BRANCH, Agreement, Ordering, Outcomes, spread
+from asymfusion_training.ablation.outcome import Outcome
 from asymfusion_training.ablation.rows import Bench
 from asymfusion_training.ablation.tables import Row, Table
 from asymfusion_training.scoring.bootstrap import CONFIDENCE, RESAMPLES
@@ -29,6 +30,12 @@ class Report:
     agreement: Agreement
     conditions: Sequence[str]
 
+    @property
+    def branches(self) -> list[str]:
+        """The modalities that any row scored, in the order in which they came."""
+        done = [found for by_seed in self.outcomes.values() for found in by_seed.values()]
+        return list(dict.fromkeys(name for found in done for name in found.scores if name != BRANCH))
+
     def parameters(self, key: str) -> int | None:
         """Of a row's network; None where it is not done."""
         return next((found.parameters for found in self.outcomes.get(key, {}).values()), None)
@@ -41,18 +48,21 @@ def as_markdown(report: Report) -> str:
     lines += [f"- {condition}" for condition in report.conditions]
     lines += [
         "",
-        f"Paper: {table.source}. In percent; parameters in millions; ± is the spread over seeds.",
+        f"Paper: {table.source}. In percent; parameters in millions; ± is the spread over seeds. "
+        "Scores are the ensemble's; a branch's is its mean IoU with all modalities given.",
         "",
     ]
     titles = [*METRICS.values(), "parameters"]
-    lines.append(_line(["row", "seeds", *titles, *(f"paper: {title}" for title in titles)]))
-    lines.append(_line(["---"] * (2 + 2 * len(titles))))
+    own = [f"{branch} branch" for branch in report.branches]
+    lines.append(_line(["row", "seeds", *titles, *(f"paper: {title}" for title in titles), *own]))
+    lines.append(_line(["---"] * (2 + 2 * len(titles) + len(own))))
     for key, row in table.rows.items():
         done = report.outcomes.get(key, {})
         cells = [row.title + (f" ({row.note})" if row.note else ""), str(len(done) or "-")]
         cells += [_scored(done, metric) for metric in METRICS]
         cells.append(_millions(report.parameters(key)))
         cells += [_number(getattr(row.printed, column)) for column in COLUMNS]
+        cells += [_scored(done, "mean_iou", branch) for branch in report.branches]
         lines.append(_line(cells))
     lines += ["", "## Which orderings hold", ""]
     if not report.orderings:
@@ -127,6 +137,7 @@ def as_csv(report: Report) -> str:
     for metric in METRICS:
         names += [metric, f"{metric}_spread"]
     names += ["parameters", "minutes", *(f"paper_{column}" for column in COLUMNS)]
+    names += [f"{branch}_mean_iou" for branch in report.branches]
     return _csv(names, [_csv_row(report, key, row) for key, row in report.table.rows.items()])
 
 
@@ -137,10 +148,11 @@ def _csv_row(report: Report, key: str, row: Row) -> list[Any]:
     cells.append(" ".join(str(seed) for seed in done))
     for metric in METRICS:
         values = percentages(done, metric)
-        cells += [_rounded(float(np.mean(values)) if values else None), _rounded(spread(values))]
+        cells += [_mean(values), _rounded(spread(values))]
     cells.append(report.parameters(key))
-    cells.append(_rounded(float(np.mean([found.minutes for found in done.values()])) if done else None))
-    return [*cells, *(getattr(printed, column) for column in COLUMNS)]
+    cells.append(_mean([found.minutes for found in done.values()]))
+    cells += [getattr(printed, column) for column in COLUMNS]
+    return [*cells, *(_mean(percentages(done, "mean_iou", branch)) for branch in report.branches)]
 
 
 def orderings_csv(report: Report) -> str:
@@ -172,8 +184,9 @@ def orderings_csv(report: Report) -> str:
     )
 
 
-def percentages(done: Mapping[int, Any], metric: str) -> list[float]:
-    return [100 * found.scores[BRANCH][metric] for found in done.values()]
+def percentages(done: Mapping[int, Outcome], metric: str, branch: str = BRANCH) -> list[float]:
+    """Of each seed; empty for a branch that the row does not have."""
+    return [100 * found.scores[branch][metric] for found in done.values() if branch in found.scores]
 
 
 def plain_table(rows: Mapping[str, Row], parameters: Mapping[str, int]) -> str:
@@ -188,8 +201,8 @@ def plain_table(rows: Mapping[str, Row], parameters: Mapping[str, int]) -> str:
     return "\n".join(lines)
 
 
-def _scored(done: Mapping[int, Any], metric: str) -> str:
-    values = percentages(done, metric)
+def _scored(done: Mapping[int, Outcome], metric: str, branch: str = BRANCH) -> str:
+    values = percentages(done, metric, branch)
     if not values:
         return "-"
     deviation = spread(values)
@@ -202,6 +215,10 @@ def _millions(count: int | None) -> str:
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:g}"
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return _rounded(float(np.mean(values))) if values else None
 
 
 def _rounded(value: float | None) -> float | None:
