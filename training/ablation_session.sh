@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Tables 4, 5 and 6 of the paper on NYUDv2 with the mobile encoder, three seeds each, on a GPU: 38 rows.
+# Tables 4, 5 and 6 of the paper on NYUDv2 with the mobile encoder, three seeds each, on a GPU: 37 rows.
 #
 #   training/ablation_session.sh data/nyudv2 runs/ablation
 #
