@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 
 import cv2
 import pytest
@@ -149,11 +150,43 @@ def test_killed_and_resumed_it_redoes_only_the_row_it_was_in(made, whole, tmp_pa
         assert not (folder(output, key) / STATE).exists()
 
 
+HOLDER = """
+import os, pathlib, sys, time
+from asymfusion_training.ablation.claim import claimed
+with claimed(pathlib.Path(sys.argv[1])) as ours:
+    if os.fork():
+        print(ours, flush=True)
+    time.sleep(60)
+"""
+
+
+@contextmanager
+def holder(path):
+    """Another process that holds a row, with a child such as reads frames; both are gone in the end."""
+    command = [sys.executable, "-c", HOLDER, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+        try:
+            assert process.stdout.readline() == "True\n"
+            yield process
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def test_a_row_is_free_once_its_process_is_killed(tmp_path):
+    """Also while the processes that read its frames have not noticed yet."""
+    with holder(tmp_path) as process:
+        with claimed(tmp_path) as ours:
+            assert not ours
+        process.kill()
+        process.wait()
+        with claimed(tmp_path) as ours:
+            assert ours
+
+
 def test_calls_share_the_rows(made, whole, tmp_path, capsys):
     """A row that another call holds is left to it; one that it has finished is not made again."""
     rows = ("--rows", "none", "both")
-    with claimed(folder(tmp_path, "none")) as ours:
-        assert ours
+    with holder(folder(tmp_path, "none")):
         assert main(arguments(made, tmp_path, *rows)) == 0
     assert "no fusion, seed 0: another call is at it" in capsys.readouterr().out
     assert not (folder(tmp_path, "none") / FILE).exists()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from asymfusion_ros.errors import UserError
 from asymfusion_ros.whole_file import make_folder
 
 FILE = ".claimed"
@@ -19,8 +21,11 @@ def claimed(folder: Path) -> Iterator[bool]:
     make_folder(folder)
     with (folder / FILE).open("w") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            # Not flock: the processes that read frames would hold it on after a kill of this one.
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EAGAIN):
+                raise UserError(f"cannot claim {folder}: {error.strerror}") from error
             yield False
         else:
             yield True
