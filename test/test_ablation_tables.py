@@ -3,6 +3,7 @@
 import pytest
 
 from asymfusion_ros.errors import ConfigError
+from asymfusion_training.ablate_command import chosen_rows
 from asymfusion_training.ablation.rows import parameters
 from asymfusion_training.ablation.setting import Setting
 from asymfusion_training.ablation.tables import TABLES, table_of
@@ -98,9 +99,21 @@ def test_the_second_backbone():
 
 def test_distillation_must_be_there_to_be_compared():
     recipe = Recipe(network={"encoder": "resnet18"}, distillation=0)
-    with pytest.raises(ConfigError, match="--set distillation=1"):
-        Setting().recipe(recipe, 0)
-    Setting(distilled=False).recipe(recipe, 0)
+    with pytest.raises(ConfigError, match="rows of table5 differ in it: add --set distillation=1"):
+        chosen_rows(TABLES["table5"], recipe, None)
+    # where no row is without, a recipe may be
+    assert len(chosen_rows(TABLES["table6"], recipe, None)) == 30
+    assert set(chosen_rows(TABLES["table5"], recipe, ["none", "both"])) == {"none", "both"}
+
+
+@pytest.mark.parametrize("encoder", [50, 101, 152])
+def test_the_released_recipe_has_the_rows_that_its_code_can_make(encoder):
+    recipe = load_recipe(f"released_refinenet{encoder}")
+    rows = chosen_rows(TABLES["table1"], recipe, ["rgb", "depth", "asymfusion"])
+    variants = {row.setting.recipe(recipe, 0).network_config(40).variant for row in rows.values()}
+    assert variants == {"released"}
+    with pytest.raises(ConfigError, match="row mmf: variant: 'released' is RefineNet .* --rows without it"):
+        chosen_rows(TABLES["table1"], recipe, ["rgb", "mmf"])
 
 
 def test_table_4_has_the_numbers_of_the_data_set():

@@ -74,8 +74,15 @@ def chosen_rows(table: Table, recipe: Recipe, names: Sequence[str] | None) -> di
         alone = recipe.network_config(2).encoder not in LARGER
         names = [key for key, row in table.rows.items() if not (row.setting.larger and alone)]
     found = {key: row for key, row in table.rows.items() if key in names}
-    for row in found.values():
-        row.setting.recipe(recipe, 0).network_config(2)  # refuses what cannot be built
+    for key, row in found.items():
+        try:
+            row.setting.recipe(recipe, 0).network_config(2)
+        except ConfigError as error:
+            raise ConfigError(f"row {key}: {error}; --rows without it does the others") from error
+    if len({row.setting.distilled for row in found.values()}) > 1 and not recipe.distillation:
+        raise ConfigError(
+            f"recipe: distillation is 0, and rows of {table.name} differ in it: add --set distillation=1"
+        )
     return found
 
 

@@ -58,13 +58,7 @@ class Setting:
         if self.larger:
             encoder = base.network_config(2).encoder
             if encoder not in LARGER:
-                raise ConfigError(
-                    f"there is no second backbone beside {encoder}: leave that row out (--rows)"
-                )
+                raise ConfigError(f"there is no second backbone beside {encoder}")
             network["encoder"] = LARGER[encoder]
-        if self.distilled and len(self.modalities) > 1 and not base.distillation:
-            raise ConfigError(
-                "recipe: distillation is 0, and the table's rows have it: add --set distillation=1"
-            )
         distillation = base.distillation if self.distilled else 0.0
         return replace(base, network=network, distillation=distillation, seed=seed)

@@ -51,7 +51,7 @@ class Table:
     claims: tuple[Claim, ...]
 
 
-RGB, DEPTH = (Setting(modalities=(name,), fusion="none") for name in ("rgb", "depth"))
+RGB, DEPTH = (Setting(modalities=(name,)) for name in ("rgb", "depth"))  # any fusion is none
 FULL = Setting()  # the paper's method
 DIRECTIONS = {"depth_to_rgb": "Depth→RGB", "rgb_to_depth": "RGB→Depth", "bidirectional": "Bidirectional"}
 
