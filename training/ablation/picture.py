@@ -36,8 +36,8 @@ def save_picture(path: Path, report: Report) -> None:
     right.axvline(0, color="black", linewidth=0.8)
     right.set_yticks(range(len(report.orderings)), [found.claim.text for found in report.orderings])
     right.set(xlabel="difference in mean IoU, points\n(bar: 95 % interval; cross: the paper's)")
-    for axes in (left, right):
-        axes.invert_yaxis()
+    for axes, places in ((left, len(rows)), (right, len(report.orderings))):
+        axes.set_ylim(max(places, 1) - 0.5, -0.5)  # the first on top, none at the edge
         axes.grid(axis="x", alpha=0.3)
         axes.tick_params(axis="y", labelsize=8)
     content = io.BytesIO()
