@@ -132,7 +132,11 @@ def children_of(process: subprocess.Popen) -> list[int]:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
 def test_stopping_it_stops_all_its_processes(number, folder, checkpoint, tmp_path):
-    process = demo("--folder", folder, "--checkpoint", checkpoint, "--output", tmp_path / "out")
+    def as_in_a_terminal():  # what runs in the background ignores Ctrl-C, and so does all that it starts
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    options = ("--folder", folder, "--checkpoint", checkpoint, "--output", tmp_path / "out")
+    process = demo(*options, preexec_fn=as_in_a_terminal)
     assert process.stdout is not None
     while "started" not in (line := process.stdout.readline()):
         assert line, process.communicate()
