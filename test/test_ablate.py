@@ -249,6 +249,12 @@ def test_a_backbone_without_a_second_one_leaves_those_rows_out(capsys):
         (("--workers", -1), "--workers is -1"),
         (("--set", "distillation=0"), "add --set distillation=1"),
         (("--set", "network.encoder=vgg"), "'vgg' is not available"),
+        (("--seeds", 2**40), "give different numbers of 0 or more"),
+        (
+            ("--set", "network.fusion=mmf"),
+            "--set network.fusion=mmf: the table's rows (or --seeds) decide that",
+        ),
+        (("--set", "seed=3"), "--set seed=3: the table's rows (or --seeds) decide that"),
         (("--split", "test"), "split 'test' is missing"),
         (("--scales", 0), "0 is no scale"),
     ],
@@ -267,6 +273,32 @@ def test_rows_of_another_recipe_are_not_mixed_in(made, whole, capsys):
     assert "recipe: epochs is 3, but" in line and "was made with 2: set it back" in line
     line = refused(capsys, *arguments(made, whole, "--flip"))
     assert "scoring: flip is True" in line
+
+
+@pytest.mark.parametrize(("split", "named"), [("val", "frames_scored is"), ("train", "frames_trained is")])
+def test_rows_of_other_frames_are_not_mixed_in(made, whole, tmp_path, capsys, split, named):
+    """As many frames, but others: a paired comparison would pair what does not belong together."""
+    shutil.copytree(made / "data", tmp_path / "data")
+    names = (tmp_path / "data" / f"{split}.txt").read_text().split()
+    (tmp_path / "data" / f"{split}.txt").write_text("\n".join([*names[1:], "frame11"]) + "\n")
+    words = ["ablate", "table5", "--data", tmp_path / "data", "--recipe", made / "r.yaml", "--output", whole]
+    line = refused(capsys, *words, "--rows", "none", "--device", "cpu")
+    assert named in line and "was made with" in line
+
+
+def test_a_row_goes_on_with_frames_as_it_began(made, tmp_path, capsys):
+    """Frames that are held are filtered a little otherwise: a row is not to be half of each."""
+    shared = ("--rows", "none", "--set", "depth_noise=0", "--set", "depth_holes=0")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    words = arguments(made, tmp_path, *shared, "--save-every", 0)
+    command = [sys.executable, "-m", "asymfusion_ros.cli", *words]
+    with subprocess.Popen(command, env=environment, start_new_session=True) as process:
+        deadline = time.monotonic() + 120
+        while not (folder(tmp_path, "none") / STATE).exists():
+            assert process.poll() is None and time.monotonic() < deadline
+        os.killpg(process.pid, signal.SIGKILL)
+    line = refused(capsys, *words, "--hold-frames")
+    assert "data: held is True, but the run in" in line
 
 
 @pytest.mark.parametrize("name", [FILE, COUNTS])

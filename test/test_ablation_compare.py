@@ -100,6 +100,12 @@ def test_verdicts(one, other, verdict):
     assert found(one, other).verdict == verdict
 
 
+def test_an_ordering_of_a_single_seed_says_so():
+    assert found([80], [60]).told == "holds (one seed)"
+    assert found([80, 80], [60, 60]).told == "holds"
+    assert found([60], [60]).told == "not settled"
+
+
 def test_seeds_are_paired_and_what_is_not_done_is_left_out():
     outcomes = {"a": {0: outcome(80), 1: outcome(70)}, "b": {1: outcome(60), 2: outcome(10)}, "c": {}}
     made = table(a=50.0, b=48.0, c=47.0)

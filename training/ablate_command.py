@@ -12,6 +12,7 @@ from asymfusion_ros.data.labels import BUILT_IN
 from asymfusion_ros.errors import ConfigError
 from asymfusion_ros.whole_file import make_folder, write_whole
 from asymfusion_training.ablate_options import EXAMPLES, add_arguments
+from asymfusion_training.ablation.claim import claimed
 from asymfusion_training.ablation.compare import Bootstrap, agreement, orderings
 from asymfusion_training.ablation.picture import save_picture
 from asymfusion_training.ablation.report import (
@@ -50,15 +51,24 @@ def run(args: argparse.Namespace) -> int:
     todo = list(pending(bench, {key: row.setting for key, row in rows.items()}, args.seeds))
     if not args.report:
         make_folder(args.output)
-        if not _train(args, bench, rows, todo):
+        if not _train(args, bench, table, rows, todo):
             return 0
-    _write(args, bench, table)
+    report = _write(args, bench, table)
+    print(as_markdown(report))
+    print(f"written: {args.output / table.name}.md, .csv, .png, and {table.name}_orderings.csv")
     return 0
 
 
+DECIDED = ("seed", *(f"network.{name}" for name in ("modalities", "fusion", "direction")))
+DECIDED += ("network.shared_convs", "network.private_norms")
+
+
 def _check(args: argparse.Namespace) -> None:
-    if min(args.seeds) < 0 or len(set(args.seeds)) < len(args.seeds):
+    if min(args.seeds) < 0 or max(args.seeds) >= 2**32 or len(set(args.seeds)) < len(args.seeds):
         raise ConfigError(f"--seeds {' '.join(map(str, args.seeds))}: give different numbers of 0 or more")
+    decided = [change for change in args.set if change.partition("=")[0] in DECIDED]
+    if decided:
+        raise ConfigError(f"--set {decided[0]}: the table's rows (or --seeds) decide that; leave it out")
     if args.workers < 0:
         raise ConfigError(f"--workers is {args.workers}; it must be 0 (read in this process) or more")
 
@@ -79,7 +89,8 @@ def chosen_rows(table: Table, recipe: Recipe, names: Sequence[str] | None) -> di
             row.setting.recipe(recipe, 0).network_config(2)
         except ConfigError as error:
             raise ConfigError(f"row {key}: {error}; --rows without it does the others") from error
-    if len({row.setting.distilled for row in found.values()}) > 1 and not recipe.distillation:
+    varied = len({row.setting.distilled for row in table.rows.values()}) > 1
+    if varied and not recipe.distillation and any(row.setting.distilled for row in found.values()):
         raise ConfigError(
             f"recipe: distillation is 0, and rows of {table.name} differ in it: add --set distillation=1"
         )
@@ -101,7 +112,11 @@ def _list(args: argparse.Namespace, recipe: Recipe) -> int:
 
 
 def _train(
-    args: argparse.Namespace, bench: Bench, rows: Mapping[str, Row], todo: Sequence[tuple[str, int]]
+    args: argparse.Namespace,
+    bench: Bench,
+    table: Table,
+    rows: Mapping[str, Row],
+    todo: Sequence[tuple[str, int]],
 ) -> bool:
     """False in the processes that have nothing to write."""
     some_out = any(leaves_some_out(row.setting.recipe(bench.recipe, 0)) for row in rows.values())
@@ -134,10 +149,11 @@ def _train(
                 f"  {rows[key].title}, seed {seed}: mean IoU {score:.2f}, {outcome.minutes:.1f} min",
                 flush=True,
             )
+            _write(args, bench, table)  # a call that is cut short leaves what it has
     return bool(fabric.is_global_zero)
 
 
-def _write(args: argparse.Namespace, bench: Bench, table: Table) -> None:
+def _write(args: argparse.Namespace, bench: Bench, table: Table) -> Report:
     """The table of all that is done in the output folder, whatever this call was asked to train."""
     outcomes = {key: found for key, row in table.rows.items() if (found := bench.outcomes(row.setting))}
     bootstrap = Bootstrap(outcomes)
@@ -148,13 +164,12 @@ def _write(args: argparse.Namespace, bench: Bench, table: Table) -> None:
         agreement(table, outcomes, bootstrap),
         conditions(bench, outcomes),
     )
-    make_folder(args.output)
-    for name, text in (
-        (f"{table.name}.md", as_markdown(report)),
-        (f"{table.name}.csv", as_csv(report)),
-        (f"{table.name}_orderings.csv", orderings_csv(report)),
-    ):
-        write_whole(args.output / name, text.encode())
-    save_picture(args.output / f"{table.name}.png", report)
-    print(as_markdown(report))
-    print(f"written: {args.output / table.name}.md, .csv, .png, and {table.name}_orderings.csv")
+    with claimed(args.output, wait=True):  # other calls write there too
+        for name, text in (
+            (f"{table.name}.md", as_markdown(report)),
+            (f"{table.name}.csv", as_csv(report)),
+            (f"{table.name}_orderings.csv", orderings_csv(report)),
+        ):
+            write_whole(args.output / name, text.encode())
+        save_picture(args.output / f"{table.name}.png", report)
+    return report

@@ -12,10 +12,13 @@ EXAMPLES = """\
   asymfusion ablate table5 --list
   asymfusion ablate table5 --data data/nyudv2 --output runs/ablation --seeds 0 1 2
   asymfusion ablate table6 --data data/nyudv2 --output runs/ablation --device cuda --workers 12
-  asymfusion ablate table4 --data data/nyudv2 --recipe nyudv2_refinenet101 --scales 0.75 1.0 1.25 --flip
-  asymfusion ablate table2 --data data/cityscapes --recipe cityscapes_deeplabv3plus --devices 8
-  asymfusion ablate table1 --data data/nyudv2 --recipe released_refinenet101 --rows rgb depth asymfusion
-  asymfusion ablate table5 --data data/nyudv2 --output runs/ablation --set epochs=12 --rows none both all
+  asymfusion ablate table4 --data data/nyudv2 --output runs/refinenet --recipe nyudv2_refinenet101 \\
+      --scales 0.75 1.0 1.25 --flip
+  asymfusion ablate table2 --data data/cityscapes --output runs/city --devices 8 \\
+      --recipe cityscapes_deeplabv3plus
+  asymfusion ablate table1 --data data/nyudv2 --output runs/released --recipe released_refinenet101 \\
+      --rows rgb depth asymfusion
+  asymfusion ablate table5 --data data/nyudv2 --output runs/short --set epochs=12 --rows none both all
   asymfusion ablate table5 --data data/nyudv2 --output runs/ablation --report
 
 Interrupted, the same line goes on in the row that it was in. Rows that two tables have in common are run once

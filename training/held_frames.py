@@ -50,20 +50,24 @@ class HeldFrames:
 
     def _held(self, device: torch.device, progress: bool) -> tuple[Tensor, Tensor, Tensor]:
         names = self.frames.names
-        held: list[Batch] = []
+        held: list[Tensor] = []
         size = None
         with ThreadPoolExecutor(READERS) as pool:
             samples = pool.map(self.frames.read, names)
-            for sample in tqdm(samples, "hold frames", len(names), unit="frame", disable=not progress):
+            bar = tqdm(samples, "hold frames", len(names), unit="frame", disable=not progress)
+            for i, sample in enumerate(bar):
                 size = size or sample.rgb.shape
                 if sample.rgb.shape != size:
                     raise ConfigError(_different(sample, size))
-                held.append(collate([sample]).to(device))
-        return (
-            torch.cat([batch.rgb for batch in held]),
-            torch.cat([batch.depth for batch in held]),
-            torch.cat([batch.label for batch in held])[:, None],
-        )
+                batch = collate([sample])
+                parts = (batch.rgb, batch.depth, batch.label)
+                if not held:  # all at once: parts joined in the end would need twice the memory
+                    shapes = [(len(names), *part.shape[1:]) for part in parts]
+                    held = [torch.empty(s, dtype=p.dtype, device=device) for s, p in zip(shapes, parts)]
+                for whole, part in zip(held, parts):
+                    whole[i] = part[0]
+        rgb, depth, label = held
+        return rgb, depth, label[:, None]
 
     def batch(self, keys: list[Key]) -> Batch:
         """The frames of these (epoch, index), each changed by its own numbers."""

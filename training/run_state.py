@@ -39,7 +39,9 @@ def load_state(output: Path, recipe: Mapping[str, Any], data: Mapping[str, Any])
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise UserError(f"{path} cannot be read ({' '.join(str(error).split())[:200]})") from error
+        raise UserError(
+            f"{path} cannot be read ({' '.join(str(error).split())[:200]}): remove it to begin that run again"
+        ) from error
     if not (isinstance(state, dict) and {"recipe", "data", "step", "network", "optimiser"} <= state.keys()):
         raise UserError(f"{path} is not the state of a run")
     for what, now in (("recipe", recipe), ("data", data)):

@@ -65,6 +65,8 @@ class Run:
         if len(frames) < recipe.batch:
             raise UserError(f"split 'train' has {len(frames)} frames, fewer than a batch of {recipe.batch}")
         self.data = {"name": folder.name, "classes": list(folder.labels.names), "frames": len(frames)}
+        if hold_frames:
+            self.data["held"] = True
         state = self._open_output(resume)
         self.step: int = state["step"] if state else 0
         self.best: float = state["best"] if state else -math.inf

@@ -15,14 +15,18 @@ FILE = ".claimed"
 
 
 @contextmanager
-def claimed(folder: Path) -> Iterator[bool]:
+def claimed(folder: Path, wait: bool = False) -> Iterator[bool]:
     """Whether the row in ``folder`` is this process's now, until the block ends; a process that dies gives it
-    up. Raises UserError where the folder cannot be made."""
+    up. ``wait``: until it is. Raises UserError where the folder cannot be made or written."""
     make_folder(folder)
-    with (folder / FILE).open("w") as file:
+    try:
+        opened = (folder / FILE).open("w")
+    except OSError as error:
+        raise UserError(f"cannot claim {folder}: {error.strerror}") from error
+    with opened as file:
         try:
             # Not flock: the processes that read frames would hold it on after a kill of this one.
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.lockf(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except OSError as error:
             if error.errno not in (errno.EACCES, errno.EAGAIN):
                 raise UserError(f"cannot claim {folder}: {error.strerror}") from error

@@ -42,6 +42,12 @@ class Ordering:
             return "reversed"
         return "not settled"
 
+    @property
+    def told(self) -> str:
+        """The verdict, with what weakens it."""
+        alone = len(self.by_seed) == 1 and self.verdict != "not settled"
+        return self.verdict + (" (one seed)" if alone else "")
+
 
 class Bootstrap:
     """Mean IoUs of rows over the same draws of frames, which makes their differences paired."""

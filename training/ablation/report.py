@@ -70,7 +70,7 @@ def as_markdown(report: Report) -> str:
     lines += [
         f"Differences in mean IoU, in points, with the {100 * CONFIDENCE:.0f} % interval of a paired "
         f"bootstrap over the frames ({RESAMPLES} resamples). An ordering is told only where the interval "
-        "leaves out zero and every seed agrees.",
+        "leaves out zero and every seed agrees; one in twenty would be told by chance.",
         "",
         _line(["the paper says", "here", "interval", "each seed", "paper", "verdict"]),
         _line(["---"] * 6),
@@ -84,7 +84,7 @@ def as_markdown(report: Report) -> str:
                     f"{found.low:+.2f} to {found.high:+.2f}",
                     " ".join(f"{value:+.2f}" for value in found.by_seed),
                     "-" if found.printed is None else f"{found.printed:+.1f}",
-                    found.verdict,
+                    found.told,
                 ]
             )
         )
@@ -143,8 +143,11 @@ def as_csv(report: Report) -> str:
 
 def _csv_row(report: Report, key: str, row: Row) -> list[Any]:
     done, setting, printed = report.outcomes.get(key, {}), row.setting, row.printed
-    cells: list[Any] = [key, row.title, "+".join(setting.modalities), setting.fusion, setting.direction]
-    cells += [setting.shared_convs, setting.private_norms, setting.distilled, setting.larger]
+    cells: list[Any] = [key, row.title, "+".join(setting.modalities)]
+    varied = (setting.fusion, setting.direction, setting.shared_convs, setting.private_norms)
+    # Nothing of it means anything to one modality.
+    cells += [*varied, setting.distilled] if len(setting.modalities) > 1 else [None] * 5
+    cells.append(setting.larger)
     cells.append(" ".join(str(seed) for seed in done))
     for metric in METRICS:
         values = percentages(done, metric)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -43,7 +44,11 @@ class Bench:
         return self.output / setting.name / f"seed{seed}"
 
     def made_from(self, setting: Setting, seed: int) -> dict[str, Any]:
-        data = {"name": self.data.name, "split": self.split, "frames": len(self.data.names(self.split))}
+        scored = self.data.names(self.split)
+        data: dict[str, Any] = {"name": self.data.name, "split": self.split, "frames": len(scored)}
+        data["classes"] = list(self.data.labels.names)
+        # Rows are compared frame by frame, so they must be of the same ones.
+        data["frames_trained"], data["frames_scored"] = _digest(self.data.names("train")), _digest(scored)
         if self.hold_frames:  # which filters them a little otherwise
             data["held"] = True
         return {
@@ -68,6 +73,10 @@ class Bench:
 
     def network(self, setting: Setting) -> NetworkConfig:
         return setting.recipe(self.recipe, 0).network_config(len(self.data.labels))
+
+
+def _digest(names: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
 
 
 def parameters(config: NetworkConfig) -> int:
@@ -113,7 +122,8 @@ def make_row(
                 {branch: np.stack(tally.margins) for branch, tally in tallies.items()},
             )
             save_outcome(folder, outcome)
-            (folder / STATE).unlink()  # three times the weights' size, and of no use to a row that is done
+            # Three times the weights' size, and of no use to a row that is done.
+            (folder / STATE).unlink(missing_ok=True)
         fabric.barrier()
         return bench.outcome(setting, seed)
 
@@ -143,3 +153,5 @@ def pending(bench: Bench, settings: Mapping[str, Setting], seeds: Sequence[int])
         for key, setting in settings.items():
             if bench.outcome(setting, seed) is None:
                 yield key, seed
+            else:  # left over where a call was killed just before it was done
+                (bench.folder(setting, seed) / STATE).unlink(missing_ok=True)
