@@ -1,9 +1,11 @@
 """The paper's tables as rows: what each varies, and the sizes that its networks must have."""
 
+import numpy as np
 import pytest
 
-from asymfusion_ros.errors import ConfigError
+from asymfusion_ros.errors import ConfigError, UserError
 from asymfusion_training.ablate_command import chosen_rows
+from asymfusion_training.ablation.outcome import COUNTS, Outcome, load_outcome, save_outcome
 from asymfusion_training.ablation.rows import parameters
 from asymfusion_training.ablation.setting import Setting
 from asymfusion_training.ablation.tables import TABLES, table_of
@@ -48,6 +50,20 @@ def test_one_row_one_change():
         "table5": {"fusion", "distilled"},
         "table6": {"fusion", "direction", "shared_convs"},
     }
+
+
+def test_an_outcome_of_a_recipe_with_stages_is_known_again(tmp_path):
+    """JSON has lists for the tuples that a recipe holds."""
+    made_from = {"recipe": Setting().recipe(REFINENET_101, 0).to_dict()}
+    assert made_from["recipe"]["stages"]
+    scores = {"ensemble": {"mean_iou": 0.5}}
+    margins = {"ensemble": np.zeros((1, 3, 2), np.int64)}
+    save_outcome(tmp_path, Outcome(made_from, scores, 1, 1.0, "CPU", margins))
+    found = load_outcome(tmp_path, made_from)
+    assert found is not None and found.scores == scores
+    (tmp_path / COUNTS).write_bytes(b"")  # as a full disk leaves it
+    with pytest.raises(UserError, match="remove that folder"):
+        load_outcome(tmp_path, made_from)
 
 
 def test_rows_that_are_the_same_network_are_one_run():

@@ -48,6 +48,8 @@ def run(args: argparse.Namespace) -> int:
     bench = Bench(recipe, args.recipe, data, args.split, settings, args.output, args.hold_frames)
     rows = chosen_rows(table, recipe, args.rows)
     # Whatever a row could be refused for comes before hours of work: its network, what is there already.
+    for row in table.rows.values():  # the table shows them all
+        bench.outcomes(row.setting)
     todo = list(pending(bench, {key: row.setting for key, row in rows.items()}, args.seeds))
     if not args.report:
         make_folder(args.output)
@@ -155,16 +157,16 @@ def _train(
 
 def _write(args: argparse.Namespace, bench: Bench, table: Table) -> Report:
     """The table of all that is done in the output folder, whatever this call was asked to train."""
-    outcomes = {key: found for key, row in table.rows.items() if (found := bench.outcomes(row.setting))}
-    bootstrap = Bootstrap(outcomes)
-    report = Report(
-        table,
-        outcomes,
-        orderings(table, outcomes, bootstrap),
-        agreement(table, outcomes, bootstrap),
-        conditions(bench, outcomes),
-    )
     with claimed(args.output, wait=True):  # other calls write there too
+        outcomes = {key: found for key, row in table.rows.items() if (found := bench.outcomes(row.setting))}
+        bootstrap = Bootstrap(outcomes)
+        report = Report(
+            table,
+            outcomes,
+            orderings(table, outcomes, bootstrap),
+            agreement(table, outcomes, bootstrap),
+            conditions(bench, outcomes),
+        )
         for name, text in (
             (f"{table.name}.md", as_markdown(report)),
             (f"{table.name}.csv", as_csv(report)),

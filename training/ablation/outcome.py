@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -53,12 +54,13 @@ def load_outcome(folder: Path, made_from: Mapping[str, Any]) -> Outcome | None:
     """
     if not (folder / FILE).is_file():
         return None
+    made_from = json.loads(json.dumps(made_from))  # lists for tuples, as what it is compared with has them
     try:
         values = json.loads((folder / FILE).read_text())
         with np.load(folder / COUNTS, allow_pickle=False) as counts:
             margins = {branch: counts[branch] for branch in counts.files}
         outcome = Outcome(**values, margins=margins)
-    except (OSError, ValueError, TypeError, BadZipFile) as error:
+    except (OSError, ValueError, TypeError, KeyError, EOFError, BadZipFile, zlib.error) as error:
         raise UserError(
             f"the outcome in {folder} cannot be read ({' '.join(str(error).split())}): remove that folder, "
             "and the row is done again"

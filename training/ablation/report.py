@@ -70,7 +70,8 @@ def as_markdown(report: Report) -> str:
     lines += [
         f"Differences in mean IoU, in points, with the {100 * CONFIDENCE:.0f} % interval of a paired "
         f"bootstrap over the frames ({RESAMPLES} resamples). An ordering is told only where the interval "
-        "leaves out zero and every seed agrees; one in twenty would be told by chance.",
+        "leaves out zero and every seed agrees. Training noise is not in it: "
+        "with one or two seeds, one ordering in four to six would be told by chance.",
         "",
         _line(["the paper says", "here", "interval", "each seed", "paper", "verdict"]),
         _line(["---"] * 6),
