@@ -11,11 +11,10 @@ import numpy.typing as npt
 
 from asymfusion_training.ablation.outcome import Outcome
 from asymfusion_training.ablation.tables import Claim, Table
-from asymfusion_training.scoring.bootstrap import CONFIDENCE, RESAMPLES, mean_ious, resamples
+from asymfusion_training.scoring.bootstrap import all_resamples, interval, mean_ious
 
 Outcomes = Mapping[str, Mapping[int, Outcome]]  # by row and seed
 BRANCH = "ensemble"
-AT_ONCE = 1000  # resamples: bounds the memory
 
 
 @dataclass(frozen=True)
@@ -56,9 +55,7 @@ class Bootstrap:
         self.outcomes = outcomes
         frames = {len(found.margins[BRANCH]) for by_seed in outcomes.values() for found in by_seed.values()}
         assert len(frames) <= 1  # made_from holds them together
-        rng = np.random.default_rng(seed)
-        count = frames.pop() if frames else 1
-        self.draws = [resamples(count, AT_ONCE, rng) for _ in range(RESAMPLES // AT_ONCE)]
+        self.draws = list(all_resamples(frames.pop() if frames else 1, seed))
         self.found: dict[tuple[str, int], npt.NDArray[np.float64]] = {}
 
     def ious(self, row: str, seed: int) -> npt.NDArray[np.float64]:
@@ -78,9 +75,8 @@ class Bootstrap:
             for seed in seeds
         )
         drawn = np.mean([self.ious(one, seed) - self.ious(other, seed) for seed in seeds], axis=0)
-        tail = (1 - CONFIDENCE) / 2
-        low, high = 100 * np.nanquantile(drawn, [tail, 1 - tail])
-        return float(np.mean(by_seed)), float(low), float(high), by_seed
+        low, high = interval(100 * drawn)
+        return float(np.mean(by_seed)), low, high, by_seed
 
 
 def mean_iou(outcome: Outcome) -> float:

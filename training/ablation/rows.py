@@ -15,7 +15,8 @@ import torch
 from lightning_fabric import Fabric
 
 from asymfusion_ros.data.folder import Folder
-from asymfusion_ros.network import NetworkConfig, build_network
+from asymfusion_ros.inspection.trace import on_meta
+from asymfusion_ros.network import NetworkConfig
 from asymfusion_training.ablation.claim import claimed
 from asymfusion_training.ablation.outcome import FILE, Outcome, load_outcome, save_outcome
 from asymfusion_training.ablation.setting import Setting
@@ -71,17 +72,13 @@ class Bench:
                 found[int(number)] = outcome
         return dict(sorted(found.items()))
 
-    def network(self, setting: Setting) -> NetworkConfig:
-        return setting.recipe(self.recipe, 0).network_config(len(self.data.labels))
-
 
 def _digest(names: Sequence[str]) -> str:
     return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
 
 
 def parameters(config: NetworkConfig) -> int:
-    with torch.device("meta"):
-        return sum(p.numel() for p in build_network(config).parameters())
+    return sum(p.numel() for p in on_meta(config).parameters())
 
 
 def make_row(

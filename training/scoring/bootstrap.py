@@ -7,7 +7,7 @@ frames for independent: many of one scene make it too narrow.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,16 +46,28 @@ def paired_difference(one: tuple[str, Tally], other: tuple[str, Tally], seed: in
     (name, ours), (other_name, theirs) = one, other
     assert len(ours.margins) == len(theirs.margins)
     frames = len(ours.margins)
-    rng = np.random.default_rng(seed)
-    differences = []
-    for start in range(0, RESAMPLES, AT_ONCE):
-        draws = resamples(frames, min(AT_ONCE, RESAMPLES - start), rng)
-        differences.append(mean_ious(draws, ours.margins) - mean_ious(draws, theirs.margins))
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.nanquantile(np.concatenate(differences), [tail, 1 - tail])
+    differences = [
+        mean_ious(draws, ours.margins) - mean_ious(draws, theirs.margins)
+        for draws in all_resamples(frames, seed)
+    ]
+    low, high = interval(np.concatenate(differences))
     every = np.ones((1, frames), np.int64)
     value = mean_ious(every, ours.margins)[0] - mean_ious(every, theirs.margins)[0]
-    return Difference(name, other_name, float(value), float(low), float(high))
+    return Difference(name, other_name, float(value), low, high)
+
+
+def interval(differences: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """(low, high) that hold the middle of what was found; a NaN counts for nothing."""
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.nanquantile(differences, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def all_resamples(frames: int, seed: int) -> Iterator[Counts]:
+    """RESAMPLES rows in all, see ``resamples``, in parts that memory can hold."""
+    rng = np.random.default_rng(seed)
+    for start in range(0, RESAMPLES, AT_ONCE):
+        yield resamples(frames, min(AT_ONCE, RESAMPLES - start), rng)
 
 
 def resamples(frames: int, count: int, rng: np.random.Generator) -> Counts:
