@@ -30,6 +30,7 @@ from asymfusion_training.allocator import keep_freed_memory
 from asymfusion_training.devices import make_fabric
 from asymfusion_training.model import leaves_some_out
 from asymfusion_training.recipe import Recipe, load_recipe
+from asymfusion_training.run_options import check_run_options
 from asymfusion_training.scoring.settings import Settings
 
 __all__ = ["EXAMPLES", "add_arguments", "run"]
@@ -71,8 +72,7 @@ def _check(args: argparse.Namespace) -> None:
     decided = [change for change in args.set if change.partition("=")[0] in DECIDED]
     if decided:
         raise ConfigError(f"--set {decided[0]}: the table's rows (or --seeds) decide that; leave it out")
-    if args.workers < 0:
-        raise ConfigError(f"--workers is {args.workers}; it must be 0 (read in this process) or more")
+    check_run_options(args)
 
 
 def chosen_rows(table: Table, recipe: Recipe, names: Sequence[str] | None) -> dict[str, Row]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from asymfusion_training.ablation.tables import TABLES
 from asymfusion_training.evaluate_options import add_views
+from asymfusion_training.run_options import add_run_options
 
 EXAMPLES = """\
   asymfusion ablate table5 --list
@@ -65,19 +66,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--split", default="val", help="the frames to score (default: %(default)s)")
     add_views(group)
 
-    add = parser.add_argument_group("where it runs").add_argument
-    add("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
-    add("--devices", type=int, default=1, metavar="N", help="GPUs of this machine to use (default: 1)")
-    add("--workers", type=int, default=1, help="processes that read frames (default: %(default)s)")
-    add(
-        "--hold-frames",
-        action="store_true",
-        help="decode all frames once a row and keep them on the device: for a GPU, see train --help",
-    )
-    add(
-        "--save-every",
-        type=float,
-        default=120,
-        metavar="SECONDS",
-        help="how often a row's state is written, to go on from (default: 120)",
-    )
+    add_run_options(parser.add_argument_group("where it runs"))

@@ -9,11 +9,11 @@ from pathlib import Path
 import torch
 
 from asymfusion_ros.data.folder import Folder
-from asymfusion_ros.errors import ConfigError
 from asymfusion_training.allocator import keep_freed_memory
 from asymfusion_training.devices import make_fabric
 from asymfusion_training.model import leaves_some_out
 from asymfusion_training.recipe import load_recipe
+from asymfusion_training.run_options import add_run_options, check_run_options
 from asymfusion_training.train import Run
 
 EXAMPLES = """\
@@ -50,31 +50,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--resume", action="store_true", help="go on with the run in --output, exactly where it was"
     )
-    parser.add_argument(
-        "--save-every",
-        type=float,
-        default=120,
-        metavar="SECONDS",
-        help="how often the state for --resume is written, besides after each scoring (default: 120)",
-    )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
-    parser.add_argument(
-        "--devices", type=int, default=1, metavar="N", help="GPUs of this machine to use (default: 1)"
-    )
-    parser.add_argument(
-        "--workers", type=int, default=1, help="processes that read frames (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--hold-frames",
-        action="store_true",
-        help="decode all frames once and keep them on the device (2.4 MB each at 640x480): no reading "
-        "processes; the recipe's depth_noise and depth_holes must be 0",
-    )
+    add_run_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    if args.workers < 0:
-        raise ConfigError(f"--workers is {args.workers}; it must be 0 (read in this process) or more")
+    check_run_options(args)
     recipe = load_recipe(args.recipe, args.set)
     fabric = make_fabric(args.device, args.devices, recipe.precision, leaves_some_out(recipe))
     fabric.launch()
