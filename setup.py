@@ -18,12 +18,8 @@ def version() -> str:
     return match.group(1)
 
 
-# Import name -> folder. The folders keep short names in the repository; installed, they carry the project's.
-FOLDERS = {"asymfusion_training": "training", "asymfusion_demo": "demo"}
-
-packages = find_packages(include=[NAME, f"{NAME}.*"])
-for import_name, folder in FOLDERS.items():
-    packages += [import_name, *(f"{import_name}.{package}" for package in find_packages(folder))]
+TRAINING = "asymfusion_training"
+packages = find_packages(include=[NAME, f"{NAME}.*"]) + find_packages("training", include=[f"{TRAINING}*"])
 
 # ROS 2 and Fast DDS as wheels, for a machine without a ROS distribution (x86-64 Linux only).
 ROS_WHEELS = [
@@ -42,10 +38,10 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=packages,
-    package_dir=dict(FOLDERS),
+    package_dir={TRAINING: f"training/{TRAINING}"},
     package_data={
         NAME: ["checkpoints/*.safetensors", "data/*.yaml", "py.typed"],
-        "asymfusion_training": ["prepare/*.yaml", "recipes/*.yaml"],
+        TRAINING: ["prepare/*.yaml", "recipes/*.yaml"],
     },
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
@@ -79,8 +75,8 @@ setup(
     zip_safe=False,
     entry_points={
         "console_scripts": [
-            "asymfusion = asymfusion_ros.cli:main",
-            "segmentation_node = asymfusion_ros.ros.segmentation_node:main",
+            "asymfusion = asymfusion_ros.cli.main:main",
+            "segmentation_node = asymfusion_ros.ros.node:main",
         ],
     },
 )

@@ -9,7 +9,7 @@ class UserError(Exception):
     """Something the user gave is wrong; the message says what, and the fix."""
 
 
-class FrameError(UserError):
+class ImageError(UserError):
     """An image that cannot be used as it is: its encoding, size or data is wrong."""
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from asymfusion_ros.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from asymfusion_ros.cli import main
+from asymfusion_ros.cli.main import main
 from asymfusion_ros.data.input_spec import InputSpec
 from asymfusion_ros.data.labels import LabelSet
 from asymfusion_ros.network import NetworkConfig, build_network

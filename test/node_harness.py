@@ -28,7 +28,7 @@ from asymfusion_ros.checkpoint import load_checkpoint, save_checkpoint
 from asymfusion_ros.data.input_spec import InputSpec
 from asymfusion_ros.data.labels import LabelSet
 from asymfusion_ros.network import NetworkConfig, build_network
-from asymfusion_ros.ros.segmentation_node import SegmentationNode
+from asymfusion_ros.ros.node import SegmentationNode
 
 # Never on a robot's network, and away from other test runs. Read when a context is made.
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"

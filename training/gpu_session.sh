@@ -20,7 +20,7 @@ train() { # NAME, then settings
         "${LONGER[@]}" "$@" ${resume[@]+"${resume[@]}"}
 }
 
-python -m asymfusion_training.speed --device cuda --steps 30 --set precision=bf16 --set batch=16 |
+python -m asymfusion_training.loop.speed --device cuda --steps 30 --set precision=bf16 --set batch=16 |
     tee "$OUTPUT/speed.txt"
 train rgbd
 train rgb --set 'network.modalities=[rgb]'

@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from asymfusion_ros.engine.frames import Frame
+from asymfusion_ros.engine.raw_image import RawImage
 
-__all__ = ["Frame", "HostResult", "Result", "Segmenter"]
+__all__ = ["HostResult", "RawImage", "Result", "Segmenter"]
 
 if TYPE_CHECKING:
     from asymfusion_ros.engine.segmenter import HostResult, Result, Segmenter

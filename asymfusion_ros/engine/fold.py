@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from asymfusion_ros.network.modality import Present, PrivateBatchNorm2d
+from asymfusion_ros.network.layers.modality import Present, PrivateBatchNorm2d
 
 
 class FoldedNorm(nn.Module):

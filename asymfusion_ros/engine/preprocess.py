@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from asymfusion_ros.engine.frames import COLOUR_ENCODINGS, DEPTH_ENCODINGS, Frame
-from asymfusion_ros.errors import FrameError
+from asymfusion_ros.engine.raw_image import COLOUR_ENCODINGS, DEPTH_ENCODINGS, RawImage
+from asymfusion_ros.errors import ImageError
 
 MILLIMETRE = 0.001
 
@@ -23,7 +23,7 @@ class Uploader:
         self._pinned: Tensor | None = None
         self._copied: torch.cuda.Event | None = None
 
-    def __call__(self, frame: Frame) -> Tensor:
+    def __call__(self, frame: RawImage) -> Tensor:
         """The frame's buffer as a flat uint8 tensor on the device; on a CPU it shares the frame's memory."""
         data = frame.data
         if self.device.type == "cpu":
@@ -41,10 +41,10 @@ class Uploader:
         return uploaded
 
 
-def decode_rgb(buffer: Tensor, frame: Frame) -> Tensor:
-    """Flat bytes -> 1 x 3 x H x W uint8, RGB. Raises FrameError where the frame is a depth image."""
+def decode_rgb(buffer: Tensor, frame: RawImage) -> Tensor:
+    """Flat bytes -> 1 x 3 x H x W uint8, RGB. Raises ImageError where the frame is a depth image."""
     if frame.encoding not in COLOUR_ENCODINGS:
-        raise FrameError(
+        raise ImageError(
             f"encoding {frame.encoding!r} is no colour image: use one of {', '.join(COLOUR_ENCODINGS)}"
         )
     shape = (frame.height, frame.width, frame.channels)
@@ -56,10 +56,10 @@ def decode_rgb(buffer: Tensor, frame: Frame) -> Tensor:
     return image[:, :3]
 
 
-def decode_depth(buffer: Tensor, frame: Frame) -> Tensor:
+def decode_depth(buffer: Tensor, frame: RawImage) -> Tensor:
     """Flat bytes -> 1 x 1 x H x W float32 metres; 0, NaN and Inf (invalid) stay what they are."""
     if frame.encoding not in DEPTH_ENCODINGS:
-        raise FrameError(
+        raise ImageError(
             f"encoding {frame.encoding!r} is no depth image: use one of {', '.join(DEPTH_ENCODINGS)}"
         )
     size = frame.pixel_bytes

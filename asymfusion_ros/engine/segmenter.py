@@ -16,13 +16,13 @@ from asymfusion_ros.checkpoint import Checkpoint, load_checkpoint
 from asymfusion_ros.data.labels import LabelSet
 from asymfusion_ros.engine.device import choose_device, choose_precision
 from asymfusion_ros.engine.fold import fold_norms
-from asymfusion_ros.engine.frames import Frame
 from asymfusion_ros.engine.postprocess import confidence_at, labels_at
 from asymfusion_ros.engine.preprocess import Uploader, decode_depth, decode_rgb
-from asymfusion_ros.errors import ConfigError, FrameError
+from asymfusion_ros.engine.raw_image import RawImage
+from asymfusion_ros.errors import ConfigError, ImageError
 from asymfusion_ros.network import NetworkOutput
 
-Image = Frame | npt.NDArray[np.generic]
+Image = RawImage | npt.NDArray[np.generic]
 
 
 @dataclass(frozen=True)
@@ -89,9 +89,9 @@ class Segmenter:
     def __call__(self, rgb: Image | None, depth: Image | None, confidence: bool = True) -> Result:
         """Segments a frame; either image may be None, not both.
 
-        rgb: Frame, or H x W x 3 uint8 RGB. depth: Frame, or H x W uint16 millimetres or float32 metres;
+        rgb: RawImage, or H x W x 3 uint8 RGB. depth: RawImage, or H x W uint16 millimetres or float32 metres;
         of another size than rgb, it is resized. The result has rgb's size, or depth's where rgb is None.
-        Raises FrameError for an image that cannot be used.
+        Raises ImageError for an image that cannot be used.
         """
         frames = self.frames(rgb, depth)
         buffers = self.upload(frames)
@@ -110,20 +110,20 @@ class Segmenter:
                 rgb, depth = (blank[name] if name in names else None for name in ("rgb", "depth"))
                 self(rgb, depth).numpy()
 
-    def frames(self, rgb: Image | None, depth: Image | None) -> dict[str, Frame]:
+    def frames(self, rgb: Image | None, depth: Image | None) -> dict[str, RawImage]:
         """The images given, checked, by modality."""
         frames = {}
         for name, image in (("rgb", rgb), ("depth", depth)):
             if image is not None and name in self.modalities:
-                frames[name] = image if isinstance(image, Frame) else Frame.from_array(image)
+                frames[name] = image if isinstance(image, RawImage) else RawImage.from_array(image)
         if not frames:
-            raise FrameError(f"no image: give at least one of {', '.join(self.modalities)}")
+            raise ImageError(f"no image: give at least one of {', '.join(self.modalities)}")
         return frames
 
-    def upload(self, frames: dict[str, Frame]) -> dict[str, Tensor]:
+    def upload(self, frames: dict[str, RawImage]) -> dict[str, Tensor]:
         return {name: self._uploaders[name](frame) for name, frame in frames.items()}
 
-    def preprocess(self, frames: dict[str, Frame], buffers: dict[str, Tensor]) -> list[Tensor | None]:
+    def preprocess(self, frames: dict[str, RawImage], buffers: dict[str, Tensor]) -> list[Tensor | None]:
         """The network's inputs, 1 x 3 x h x w each, None for an absent modality."""
         spec = self.checkpoint.input_spec
         reference = frames.get("rgb") or frames["depth"]

@@ -10,7 +10,7 @@ from torch import nn
 from asymfusion_ros.inspection.stages import Stage, block_of
 from asymfusion_ros.inspection.trace import Visit, is_fusion
 from asymfusion_ros.network import NetworkConfig
-from asymfusion_ros.network.fusion import Fusion
+from asymfusion_ros.network.fusion.asymmetric import Fusion
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from asymfusion_ros.errors import UserError
 from asymfusion_ros.network import NetworkConfig, SegmentationNetwork, build_network
-from asymfusion_ros.network.modality import PrivateBatchNorm2d
+from asymfusion_ros.network.layers.modality import PrivateBatchNorm2d
 
 FUSION_CALLS = ("enter", "leave")  # a block calls these by name, past the module's hooks
 

@@ -10,13 +10,13 @@ from torch import Tensor, nn
 from asymfusion_ros.errors import ConfigError
 from asymfusion_ros.network.choices import DEEPLAB, RESNETS, XCEPTION
 from asymfusion_ros.network.config import NetworkConfig
-from asymfusion_ros.network.deeplab import DeepLabV3Plus
-from asymfusion_ros.network.efficientnet import EfficientNetLite
+from asymfusion_ros.network.decoders.deeplab import DeepLabV3Plus
+from asymfusion_ros.network.decoders.refinenet import RefineNet
+from asymfusion_ros.network.encoders.efficientnet import EfficientNetLite
+from asymfusion_ros.network.encoders.resnet import ResNet
+from asymfusion_ros.network.encoders.xception import Xception65
 from asymfusion_ros.network.ensemble import Ensemble
-from asymfusion_ros.network.modality import PerModality, Present, shared_or_own, stack
-from asymfusion_ros.network.refinenet import RefineNet
-from asymfusion_ros.network.resnet import ResNet
-from asymfusion_ros.network.xception import Xception65
+from asymfusion_ros.network.layers.modality import PerModality, Present, shared_or_own, stack
 
 
 @dataclass(frozen=True)

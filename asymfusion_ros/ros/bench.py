@@ -27,9 +27,9 @@ from asymfusion_ros.engine.segmenter import HostResult
 from asymfusion_ros.errors import UserError
 from asymfusion_ros.ros.images import image_message
 from asymfusion_ros.ros.intake import TOPICS
+from asymfusion_ros.ros.node import SegmentationNode, load_segmenter
 from asymfusion_ros.ros.parameters import Settings
 from asymfusion_ros.ros.qos import OUTPUT_PROFILE
-from asymfusion_ros.ros.segmentation_node import SegmentationNode, load_segmenter
 
 PATIENCE = 20.0  # seconds for one answer
 

@@ -1,4 +1,4 @@
-"""sensor_msgs/Image to Frame and back.
+"""sensor_msgs/Image to RawImage and back.
 
 The encodings that the engine reads are passed on as they are, without a copy. Bayer, YUV and 16-bit colour
 images are converted to rgb8 first (conversion.py).
@@ -14,8 +14,8 @@ import numpy.typing as npt
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-from asymfusion_ros.engine.frames import COLOUR_ENCODINGS, DEPTH_ENCODINGS, Frame
-from asymfusion_ros.errors import FrameError
+from asymfusion_ros.engine.raw_image import COLOUR_ENCODINGS, DEPTH_ENCODINGS, RawImage
+from asymfusion_ros.errors import ImageError
 
 # encodings that a conversion to rgb8 makes usable -> bytes a pixel
 CONVERTED_ENCODINGS = {
@@ -31,57 +31,57 @@ Convert = Callable[[Image], npt.NDArray[np.uint8]]  # to H x W x 3 rgb8
 
 
 def check_rgb(message: Image) -> None:
-    """Raises FrameError where ``message`` is no colour image that ``read_rgb`` can read. Costs no copy."""
+    """Raises ImageError where ``message`` is no colour image that ``read_rgb`` can read. Costs no copy."""
     if message.encoding in CONVERTED_ENCODINGS:
         _check_size(message, CONVERTED_ENCODINGS[message.encoding])
     else:
         _colour_frame(message)
 
 
-def read_rgb(message: Image, convert: Convert) -> Frame:
+def read_rgb(message: Image, convert: Convert) -> RawImage:
     """The colour image of ``message`` over the message's own memory; ``convert`` is called for the encodings
-    of CONVERTED_ENCODINGS alone. Raises FrameError saying what is wrong.
+    of CONVERTED_ENCODINGS alone. Raises ImageError saying what is wrong.
     """
     if message.encoding in CONVERTED_ENCODINGS:
         _check_size(message, CONVERTED_ENCODINGS[message.encoding])
-        return Frame.from_array(convert(message), "rgb8")
+        return RawImage.from_array(convert(message), "rgb8")
     return _colour_frame(message)
 
 
-def read_depth(message: Image) -> Frame:
-    """The depth image of ``message`` over the message's own memory; FrameError says what is wrong."""
+def read_depth(message: Image) -> RawImage:
+    """The depth image of ``message`` over the message's own memory; ImageError says what is wrong."""
     if message.encoding not in DEPTH_ENCODINGS:
         swapped = message.encoding in COLOUR_ENCODINGS or message.encoding in CONVERTED_ENCODINGS
         hint = "are the RGB and depth topics swapped?" if swapped else "republish it as 16UC1 or 32FC1"
-        raise FrameError(f"encoding {message.encoding!r} is not depth ({', '.join(DEPTH_ENCODINGS)}): {hint}")
+        raise ImageError(f"encoding {message.encoding!r} is not depth ({', '.join(DEPTH_ENCODINGS)}): {hint}")
     return _frame(message, message.encoding)
 
 
-def _colour_frame(message: Image) -> Frame:
+def _colour_frame(message: Image) -> RawImage:
     encoding = OPENCV_ENCODINGS.get(message.encoding, message.encoding)
     if encoding in DEPTH_ENCODINGS:
-        raise FrameError(f"encoding {encoding!r} is not colour: are the RGB and depth topics swapped?")
+        raise ImageError(f"encoding {encoding!r} is not colour: are the RGB and depth topics swapped?")
     if encoding not in COLOUR_ENCODINGS:
         known = ", ".join([*COLOUR_ENCODINGS, *CONVERTED_ENCODINGS])
-        raise FrameError(f"encoding {encoding!r} is not supported: republish the image as one of {known}")
+        raise ImageError(f"encoding {encoding!r} is not supported: republish the image as one of {known}")
     return _frame(message, encoding)
 
 
-def _frame(message: Image, encoding: str) -> Frame:
-    return Frame.from_buffer(
+def _frame(message: Image, encoding: str) -> RawImage:
+    return RawImage.from_buffer(
         message.data, message.height, message.width, encoding, message.step, bool(message.is_bigendian)
     )
 
 
 def _check_size(message: Image, pixel_bytes: int) -> None:
-    # A mono8 image of as many bytes has the same layout, and Frame checks itself.
+    # A mono8 image of as many bytes has the same layout, and RawImage checks itself.
     try:
-        Frame.from_buffer(message.data, message.height, message.width * pixel_bytes, "mono8", message.step)
-    except FrameError as error:
-        raise FrameError(f"{message.encoding} image, counted as bytes: {error}") from error
+        RawImage.from_buffer(message.data, message.height, message.width * pixel_bytes, "mono8", message.step)
+    except ImageError as error:
+        raise ImageError(f"{message.encoding} image, counted as bytes: {error}") from error
 
 
-def has_valid_depth(depth: Frame) -> bool:
+def has_valid_depth(depth: RawImage) -> bool:
     """False where no pixel has a distance: 16-bit depth all 0, float depth nowhere finite and positive."""
     pixels = depth.pixels()
     if pixels.dtype.kind == "u":
@@ -89,7 +89,7 @@ def has_valid_depth(depth: Frame) -> bool:
     return bool(np.any(np.isfinite(pixels) & (pixels > 0)))
 
 
-def rgb_pixels(frame: Frame) -> npt.NDArray[np.uint8]:
+def rgb_pixels(frame: RawImage) -> npt.NDArray[np.uint8]:
     """The frame as H x W x 3 RGB uint8, a view where the layout allows; depth in grey, near bright."""
     pixels = frame.pixels()
     if frame.is_depth:

@@ -17,13 +17,13 @@ from rclpy.duration import Duration
 from rclpy.node import Node
 from sensor_msgs.msg import Image
 
-from asymfusion_ros.errors import FrameError
+from asymfusion_ros.errors import ImageError
 from asymfusion_ros.ros.images import check_rgb, read_depth
-from asymfusion_ros.ros.inputs import ImageInput
+from asymfusion_ros.ros.inputs.subscription import ImageInput
+from asymfusion_ros.ros.inputs.synchronizer import PairSynchronizer
 from asymfusion_ros.ros.log import ThrottledLog
 from asymfusion_ros.ros.pairs import Pair
 from asymfusion_ros.ros.parameters import Settings
-from asymfusion_ros.ros.synchronizer import PairSynchronizer
 from asymfusion_ros.stream.counters import Counters
 from asymfusion_ros.stream.health import StreamHealth
 from asymfusion_ros.stream.pairing import stamp_nanoseconds
@@ -101,7 +101,7 @@ class Intake:
         stamp = stamp_nanoseconds(message.header.stamp)
         try:
             _check(kind, message, stamp)
-        except FrameError as error:
+        except ImageError as error:
             self._counters.rejected += 1
             self._health.refused(kind, now)
             self._say.warning((kind, "rejected"), f"{topic}: image skipped: {error}")
@@ -166,7 +166,7 @@ def _check(kind: str, message: Image, stamp: int) -> None:
     # message_filters raises at a negative stamp with its lock held, and would block at the next image.
     if stamp <= 0:
         value = "zero" if stamp == 0 else f"negative ({stamp / 1e9:g} s)"
-        raise FrameError(f"its stamp is {value}, so it can't be paired: let the driver stamp its images")
+        raise ImageError(f"its stamp is {value}, so it can't be paired: let the driver stamp its images")
     if kind == "rgb":
         check_rgb(message)
     else:

@@ -9,7 +9,7 @@ from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-from asymfusion_ros.engine.frames import Frame
+from asymfusion_ros.engine.raw_image import RawImage
 from asymfusion_ros.ros.drawing import LabelPainter
 from asymfusion_ros.ros.images import image_message, rgb_pixels
 from asymfusion_ros.ros.qos import LATCHED_PROFILE, OUTPUT_PROFILE
@@ -33,7 +33,7 @@ class Outputs:
             topic for topic, publisher in self._publishers.items() if publisher.get_subscription_count() > 0
         )
 
-    def publish(self, wanted: frozenset[str], header: Header, picture: Frame, result: Any) -> None:
+    def publish(self, wanted: frozenset[str], header: Header, picture: RawImage, result: Any) -> None:
         """Publishes ``result`` (labels and confidence as H x W uint8 arrays on the host) on the topics
         ``wanted``, all with ``header``; ``picture`` is what the overlay is laid over, H x W too.
         """
@@ -45,7 +45,9 @@ class Outputs:
         if not wanted.isdisjoint(("color_mask", "overlay")):
             self._publish_pictures(wanted, header, picture, self._painter.colours(labels))
 
-    def _publish_pictures(self, wanted: frozenset[str], header: Header, picture: Frame, colours: Any) -> None:
+    def _publish_pictures(
+        self, wanted: frozenset[str], header: Header, picture: RawImage, colours: Any
+    ) -> None:
         if "color_mask" in wanted:
             self._send("color_mask", header, colours, "rgb8")
         if "overlay" in wanted:

@@ -7,10 +7,10 @@ from typing import Any
 
 from sensor_msgs.msg import Image
 
-from asymfusion_ros.engine.frames import Frame
-from asymfusion_ros.errors import FrameError, UserError
-from asymfusion_ros.ros.conversion import ColourConversion
+from asymfusion_ros.engine.raw_image import RawImage
+from asymfusion_ros.errors import ImageError, UserError
 from asymfusion_ros.ros.images import has_valid_depth, read_depth, read_rgb
+from asymfusion_ros.ros.inputs.conversion import ColourConversion
 from asymfusion_ros.ros.log import ThrottledLog
 from asymfusion_ros.ros.outputs import Outputs
 from asymfusion_ros.ros.pairs import Pair
@@ -67,13 +67,13 @@ class PairSegmenter:
         assert picture is not None and source is not None  # a pair has at least one image
         self._outputs.publish(wanted, source.header, picture, result)
 
-    def _usable_rgb(self, message: Image) -> Frame:
+    def _usable_rgb(self, message: Image) -> RawImage:
         try:
             return read_rgb(message, self._convert)
-        except FrameError as error:
-            raise FrameError(f"{self._topics['rgb']}: {error}") from error
+        except ImageError as error:
+            raise ImageError(f"{self._topics['rgb']}: {error}") from error
 
-    def _usable_depth(self, message: Image, alone: bool) -> Frame | None:
+    def _usable_depth(self, message: Image, alone: bool) -> RawImage | None:
         depth = read_depth(message)
         if has_valid_depth(depth):
             return depth
@@ -82,7 +82,7 @@ class PairSegmenter:
             "(all 0, NaN or Inf)"
         )
         if alone:
-            raise FrameError(f"{reason}, and there is no RGB image: uncover the depth camera")
+            raise ImageError(f"{reason}, and there is no RGB image: uncover the depth camera")
         self._say.warning(
             "invalid depth", f"{reason}: RGB is segmented alone; is the depth camera covered or too close?"
         )

@@ -1,0 +1,169 @@
+"""The one checkpoint format: a safetensors file that describes itself.
+
+Its metadata holds the NetworkConfig, the label set, the InputSpec and where the weights came from, each as
+JSON. Loading one builds the network from that description and runs no code from the file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from asymfusion_ros import __version__
+from asymfusion_ros.atomic_write import write_whole
+from asymfusion_ros.data.input_spec import InputSpec
+from asymfusion_ros.data.labels import LabelSet
+from asymfusion_ros.errors import CheckpointError, ConfigError
+from asymfusion_ros.network import NetworkConfig, SegmentationNetwork, build_network
+from asymfusion_ros.network.layers.modality import may_be_missing
+
+FORMAT = "asymfusion/1"
+DEFAULT = "default"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Weights and everything needed to use them."""
+
+    config: NetworkConfig
+    labels: LabelSet
+    input_spec: InputSpec
+    provenance: Mapping[str, Any]
+    state_dict: Mapping[str, Tensor]
+
+    def build(self) -> SegmentationNetwork:
+        """The network in evaluation mode, float32, on the CPU."""
+        network = build_network(self.config)
+        # strict: load_checkpoint has compared every name and shape
+        network.load_state_dict({name: tensor.float() for name, tensor in self.state_dict.items()})
+        return network.eval()
+
+
+def default_checkpoint() -> Path:
+    """The checkpoint that the package carries."""
+    return Path(str(resources.files("asymfusion_ros"))) / "checkpoints" / "default.safetensors"
+
+
+def save_checkpoint(
+    path: str | Path,
+    state_dict: Mapping[str, Tensor],
+    config: NetworkConfig,
+    labels: LabelSet,
+    input_spec: InputSpec,
+    provenance: Mapping[str, Any],
+    dtype: torch.dtype = torch.float32,
+) -> None:
+    """Writes beside ``path``, then renames: the file is whole or not there.
+
+    ``dtype`` float16 halves the size. ``provenance`` is any JSON: data set, recipe, metrics. Raises
+    CheckpointError for weights that are no numbers (or too large for ``dtype``), which load_checkpoint
+    would refuse, and for a path that cannot be written.
+    """
+    path = Path(path)
+    metadata = {
+        "format": FORMAT,
+        "network": json.dumps(config.to_dict()),
+        "labels": json.dumps(labels.to_dict()),
+        "input": json.dumps(input_spec.to_dict()),
+        "provenance": json.dumps({"code_version": __version__, **provenance}),
+    }
+    tensors = {name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in state_dict.items()}
+    broken = _not_finite(tensors)
+    if broken is not None:
+        raise CheckpointError(
+            f"cannot write {path}: {broken} holds NaN, infinite values, or such beyond {dtype}'s range"
+        )
+    write_whole(path, save(tensors, metadata), CheckpointError)
+
+
+def load_checkpoint(path: str | Path) -> Checkpoint:
+    """Reads and checks a checkpoint; ``default`` names the one in the package.
+
+    Raises CheckpointError with one clear line for a file that is missing, cut short, of another kind (a
+    pickle above all), or whose tensors do not fit the network it describes.
+    """
+    path = default_checkpoint() if str(path) == DEFAULT else Path(path)
+    try:
+        there = path.is_file()
+    except OSError as error:  # a folder on the way that may not be entered
+        raise CheckpointError(f"checkpoint {path} cannot be read: {error.strerror}") from error
+    if not there:
+        raise CheckpointError(f"checkpoint {path} does not exist (name a .safetensors file, or '{DEFAULT}')")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            names = list(file.keys())
+            tensors = {name: file.get_tensor(name) for name in names}
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"checkpoint {path} cannot be read: {_kind(path, error)}") from error
+    if metadata.get("format") != FORMAT:
+        raise CheckpointError(
+            f"checkpoint {path} is a safetensors file, but not one of asymfusion "
+            f"(its metadata lacks format {FORMAT!r}): train one, or convert the authors' with "
+            "`asymfusion convert`"
+        )
+    absent = [key for key in ("network", "labels", "input", "provenance") if key not in metadata]
+    if absent:
+        raise CheckpointError(f"checkpoint {path} does not describe itself: its metadata lacks {absent[0]!r}")
+    try:
+        config = NetworkConfig.from_dict(json.loads(metadata["network"]))
+        labels = LabelSet.from_dict(json.loads(metadata["labels"]))
+        input_spec = InputSpec.from_dict(json.loads(metadata["input"]))
+        provenance = json.loads(metadata["provenance"])
+    except (ConfigError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"checkpoint {path} describes a network that this version cannot build: {error}"
+        ) from error
+    if len(labels) != config.classes:
+        raise CheckpointError(f"checkpoint {path} has {config.classes} classes, but names {len(labels)}")
+    _compare(path, config, tensors)
+    return Checkpoint(config, labels, input_spec, provenance, tensors)
+
+
+def _compare(path: Path, config: NetworkConfig, tensors: Mapping[str, Tensor]) -> None:
+    with torch.device("meta"):
+        expected = {name: tuple(t.shape) for name, t in build_network(config).state_dict().items()}
+    found = {name: tuple(t.shape) for name, t in tensors.items()}
+    for name in sorted(expected.keys() | found.keys()):
+        if name not in found and may_be_missing(name):
+            continue
+        if expected.get(name) != found.get(name):
+            raise CheckpointError(
+                f"checkpoint {path} does not fit its own description: {name} has shape "
+                f"{found.get(name, 'none (it is missing)')}, "
+                f"the network {expected.get(name, 'no such tensor')}"
+            )
+    broken = _not_finite(tensors)
+    if broken is not None:
+        raise CheckpointError(f"checkpoint {path} is damaged: {broken} holds NaN or infinite values")
+
+
+def _not_finite(tensors: Mapping[str, Tensor]) -> str | None:
+    """The first tensor with NaN or infinite values."""
+    return next((name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()), None)
+
+
+def _kind(path: Path, error: Exception) -> str:
+    """What a file is that safetensors refuses."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(4)
+    except OSError as refused:
+        return refused.strerror or str(refused)
+    if head[:2] == b"PK" or head[:1] == b"\x80":
+        return (
+            "it is a pickle, which could run code; if it comes from the authors' code, "
+            "turn it into a checkpoint with `asymfusion convert`"
+        )
+    if path.stat().st_size == 0:
+        return "it is empty"
+    return f"it is cut short or not a safetensors file ({error})"

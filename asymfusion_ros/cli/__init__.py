@@ -1,0 +1,1 @@
+"""The ``asymfusion`` command: main.py, and one module a subcommand."""

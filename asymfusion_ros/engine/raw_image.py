@@ -1,0 +1,138 @@
+"""One camera image as it came off the wire: its bytes and how to read them.
+
+A frame keeps the raw buffer, so that the device gets it in one copy and does the rest (channel order,
+row padding, byte order, scaling). Checking it here costs no copy.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from asymfusion_ros.errors import ImageError
+
+# encoding -> (channels, bytes a channel); names as in sensor_msgs/image_encodings.hpp
+COLOUR_ENCODINGS = {"rgb8": (3, 1), "bgr8": (3, 1), "rgba8": (4, 1), "bgra8": (4, 1), "mono8": (1, 1)}
+# REP 118: 16-bit is millimetres with 0 invalid, 32-bit float is metres with NaN or Inf invalid
+DEPTH_ENCODINGS = {"16UC1": (1, 2), "mono16": (1, 2), "32FC1": (1, 4)}
+
+ByteBuffer = npt.NDArray[np.uint8] | bytes | bytearray | memoryview
+
+
+@dataclass(frozen=True)
+class RawImage:
+    """An image in the layout of sensor_msgs/Image.
+
+    ``data`` is the flat buffer; row ``r`` begins at byte ``r * step`` and may be padded at its end.
+    ``bigendian`` concerns 16- and 32-bit encodings alone. Raises ImageError where the buffer cannot hold
+    what the other fields promise.
+    """
+
+    data: npt.NDArray[np.uint8]
+    height: int
+    width: int
+    encoding: str
+    step: int
+    bigendian: bool = False
+
+    def __post_init__(self) -> None:
+        _check_encoding(self.encoding)
+        if self.height <= 0 or self.width <= 0:
+            raise ImageError(f"the image is {self.width}x{self.height}: it has no pixels")
+        row = self.width * self.pixel_bytes
+        if self.step < row:
+            raise ImageError(
+                f"step is {self.step} bytes, but a row of {self.width} {self.encoding} pixels needs {row}"
+            )
+        # The last row may come without its padding.
+        needed = self.step * (self.height - 1) + row
+        if self.data.size < needed:
+            raise ImageError(
+                f"data has {self.data.size} bytes, but step x height = {self.step} x {self.height} "
+                f"needs {self.step * self.height}: the message is cut short"
+            )
+
+    @property
+    def channels(self) -> int:
+        return (COLOUR_ENCODINGS | DEPTH_ENCODINGS)[self.encoding][0]
+
+    @property
+    def pixel_bytes(self) -> int:
+        channels, size = (COLOUR_ENCODINGS | DEPTH_ENCODINGS)[self.encoding]
+        return channels * size
+
+    @property
+    def is_depth(self) -> bool:
+        return self.encoding in DEPTH_ENCODINGS
+
+    @classmethod
+    def from_buffer(
+        cls, data: ByteBuffer, height: int, width: int, encoding: str, step: int, bigendian: bool = False
+    ) -> RawImage:
+        """A frame over anything with the buffer protocol (``array.array`` as rclpy gives it); no copy."""
+        flat = np.frombuffer(data, dtype=np.uint8)
+        return cls(flat, int(height), int(width), encoding, int(step), bool(bigendian))
+
+    @classmethod
+    def from_array(cls, image: npt.NDArray[np.generic], encoding: str | None = None) -> RawImage:
+        """A frame over an array: H x W x 3 uint8 is rgb8, H x W x 4 uint8 rgba8, H x W uint8 mono8,
+        H x W uint16 16UC1 (millimetres), H x W float32 32FC1 (metres), unless ``encoding`` says otherwise.
+        """
+        if encoding is None:
+            channels = image.shape[2] if image.ndim == 3 else 1
+            kinds = {
+                ("uint8", 3): "rgb8",
+                ("uint8", 4): "rgba8",
+                ("uint8", 1): "mono8",
+                ("uint16", 1): "16UC1",
+                ("float32", 1): "32FC1",
+            }
+            encoding = kinds.get((image.dtype.name, channels))
+            if encoding is None or image.ndim not in (2, 3):
+                raise ImageError(
+                    f"an array of {image.dtype.name} with shape {image.shape} is neither RGB "
+                    "(H x W x 3 uint8) nor depth (H x W, uint16 millimetres or float32 metres)"
+                )
+        else:
+            _check_layout(image, encoding)
+        image = np.ascontiguousarray(image)
+        if 0 in image.shape:
+            raise ImageError(f"the image has shape {image.shape}: it has no pixels")
+        step = image.strides[0] if image.shape[0] > 1 else image.nbytes
+        big = image.dtype.byteorder == ">" or (image.dtype.byteorder == "=" and sys.byteorder == "big")
+        flat = image.reshape(-1).view(np.uint8)
+        return cls(flat, image.shape[0], image.shape[1], encoding, step, big)
+
+    def pixels(self) -> npt.NDArray[np.generic]:
+        """The image as a strided array without a copy: H x W (x channels), in the frame's byte order."""
+        size = self.pixel_bytes // self.channels
+        kind = {1: "u1", 2: "u2", 4: "f4"}[size]
+        dtype = np.dtype((">" if self.bigendian else "<") + kind)
+        shape: tuple[int, ...] = (self.height, self.width)
+        strides: tuple[int, ...] = (self.step, self.pixel_bytes)
+        if self.channels > 1:
+            shape, strides = (*shape, self.channels), (*strides, size)
+        return np.ndarray(shape, dtype, self.data, 0, strides)
+
+
+def _check_encoding(encoding: str) -> None:
+    known = COLOUR_ENCODINGS | DEPTH_ENCODINGS
+    if encoding not in known:
+        raise ImageError(f"encoding {encoding!r} is not supported: use one of {', '.join(known)}")
+
+
+def _check_layout(image: npt.NDArray[np.generic], encoding: str) -> None:
+    """Raises ImageError where an array cannot be of ``encoding``."""
+    _check_encoding(encoding)
+    channels, size = (COLOUR_ENCODINGS | DEPTH_ENCODINGS)[encoding]
+    dtype = {1: "uint8", 2: "uint16", 4: "float32"}[size]
+    shapes = ["H x W", "H x W x 1"] if channels == 1 else [f"H x W x {channels}"]
+    fits = image.shape[2:] == (channels,) or (image.ndim == 2 and channels == 1)
+    if image.dtype.name != dtype or not fits:
+        raise ImageError(
+            f"an array of {image.dtype.name} with shape {image.shape} is not {encoding}: "
+            f"that is {' or '.join(shapes)}, {dtype}"
+        )

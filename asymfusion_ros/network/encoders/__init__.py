@@ -1,0 +1,1 @@
+"""Encoders: images to features at several resolutions."""

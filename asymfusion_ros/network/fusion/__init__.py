@@ -1,0 +1,1 @@
+"""Exchange of features between the modalities inside the encoder."""

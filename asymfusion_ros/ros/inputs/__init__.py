@@ -1,0 +1,1 @@
+"""What comes in over ROS: subscriptions, conversion of encodings, pairing."""

@@ -1,0 +1,59 @@
+"""The demo's numbers, worked out by hand."""
+
+import pytest
+
+from asymfusion_ros.demo.summary import Statistics, node_counters
+from asymfusion_ros.stream.counters import Counters
+
+MS = 1_000_000
+
+
+def statistics() -> Statistics:
+    """Four frames 100 ms apart; the second gets no mask; the others' masks take 50, 70 and 60 ms."""
+    sent = {stamp * 100 * MS: stamp * 100 * MS for stamp in range(4)}
+    masks = {0: 50 * MS, 200 * MS: 270 * MS, 300 * MS: 360 * MS}
+    return Statistics(rgb_sent=dict(sent), depth_sent=dict(sent), masks=masks)
+
+
+def test_latency_and_rate():
+    summary = statistics().summary({"paired": 4, "dropped": 1})
+    assert (summary.rgb_sent, summary.masks, summary.paired, summary.dropped) == (4, 3, 4, 1)
+    assert summary.latency_median_ms == 60
+    # Between the 2nd and 3rd of 50, 60, 70 ms: 60 + 0.9 x 10
+    assert summary.latency_p95_ms == pytest.approx(69)
+    # Two intervals in 310 ms
+    assert summary.masks_per_second == pytest.approx(2 / 0.310)
+
+
+def test_one_mask_has_no_rate():
+    one = Statistics(rgb_sent={0: 0}, depth_sent={0: 0}, masks={0: 8 * MS})
+    assert one.summary({}).masks_per_second is None
+    assert any("masks per second" in line and line.endswith("-") for line in one.summary({}).lines())
+
+
+def test_dropped_pairs_are_explained():
+    text = "\n".join(statistics().summary({"paired": 4, "dropped": 1}).lines())
+    assert "median 60 ms, p95 69 ms" in text
+    assert "1 pair gave way to a newer one" in text
+
+
+def test_closest_stamps():
+    assert (
+        Statistics(rgb_sent={0: 0, 900 * MS: 0}, depth_sent={102 * MS: 0, 500 * MS: 0}).closest_stamps()
+        == 0.102
+    )
+    assert Statistics(rgb_sent={0: 0}).closest_stamps() is None
+
+
+def test_the_nodes_counters_are_read_from_its_log():
+    counters = Counters(received_rgb=9, received_depth=8, rejected=1, paired=7, replaced=3, segmented=4)
+    log = f"[INFO] [1.0] [segmentation]: ready\n[INFO] [2.0] [segmentation]: {counters.summary()}\n"
+    assert node_counters(log) == {
+        "received_rgb": 9,
+        "received_depth": 8,
+        "rejected": 1,
+        "paired": 7,
+        "segmented": 4,
+        "dropped": 3,
+    }
+    assert node_counters("killed\n") == {}

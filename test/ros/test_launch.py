@@ -1,0 +1,444 @@
+"""The launch files, run with the real launch and launch_ros.
+
+What is launched is a stand-in that writes down how it was started; the last tests start the node itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+# Not "launch": from the root of the repository that would find its launch folder.
+pytest.importorskip(
+    "launch_ros", reason="launch_ros is not installed: it comes with a ROS distribution", exc_type=ImportError
+)
+
+import rclpy
+from launch.launch_context import LaunchContext
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from lifecycle_msgs.msg import Transition, TransitionEvent
+from lifecycle_msgs.srv import ChangeState
+from node_harness import HEIGHT, WIDTH, checkpoint, distances, image, picture  # noqa: F401 (a fixture)
+from rclpy.executors import SingleThreadedExecutor
+from sensor_msgs.msg import Image
+
+from asymfusion_ros.ros.parameters import TABLE
+
+ROOT = Path(__file__).resolve().parents[2]
+SEGMENTATION = ROOT / "launch" / "segmentation.launch.py"
+REPLAY = ROOT / "launch" / "replay.launch.py"
+PROFILE = str(ROOT / "config" / "fastdds_large_images.xml")
+PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
+
+NODE = """#!{python}
+import sys
+from asymfusion_ros.ros.node import main
+sys.exit(main())
+"""
+
+# What `ros2 launch` does, for machines that have launch_ros but not ros2cli.
+LAUNCH = """
+import sys
+from launch import LaunchDescription, LaunchService
+from launch.actions import IncludeLaunchDescription
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+
+arguments = [argument.split(":=", 1) for argument in sys.argv[2:]]
+source = PythonLaunchDescriptionSource(sys.argv[1])
+service = LaunchService()
+service.include_launch_description(
+    LaunchDescription([IncludeLaunchDescription(source, launch_arguments=arguments)])
+)
+sys.exit(service.run())
+"""
+
+RECORDER = """#!{python}
+import json, os, sys
+arguments = sys.argv[1:]
+files = [value for option, value in zip(arguments, arguments[1:]) if option == "--params-file"]
+record = dict(
+    arguments=arguments,
+    parameters=[open(file).read() for file in files],
+    environment={{name: os.environ.get(name) for name in {variables!r}}},
+)
+with open({record!r}, "w") as file:
+    json.dump(record, file)
+"""
+
+
+def write_program(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+
+
+def send(process: subprocess.Popen[str], number: signal.Signals) -> None:
+    """To the process and all that it started, those that outlived it included."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
+
+
+class Machine:
+    """A prefix with our package and RViz installed as far as launching goes, and ROS programs of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.prefix = folder / "prefix"
+        for package in ("asymfusion_ros", "rviz2"):
+            marker = self.prefix / "share" / "ament_index" / "resource_index" / "packages" / package
+            marker.parent.mkdir(parents=True, exist_ok=True)
+            marker.touch()
+        self.node = self.prefix / "lib" / "asymfusion_ros" / "segmentation_node"
+        self.record_starts(self.node, "node")
+        self.record_starts(self.prefix / "lib" / "rviz2" / "rviz2", "rviz")
+        self.record_starts(self.prefix / "bin" / "ros2", "ros2")
+        self.environment = dict(os.environ)
+        for name in (*PROFILE_VARIABLES, "ROS_DISTRO"):
+            self.environment.pop(name, None)
+        self.environment |= {
+            "AMENT_PREFIX_PATH": str(self.prefix),
+            "PATH": f"{self.prefix / 'bin'}{os.pathsep}{os.environ['PATH']}",
+            "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+            "ROS_DOMAIN_ID": str(1 + os.getpid() % 100),
+            "ROS_LOG_DIR": str(folder / "log"),
+        }
+
+    def record_starts(self, program: Path, name: str) -> None:
+        text = RECORDER.format(
+            python=sys.executable, variables=PROFILE_VARIABLES, record=str(self.folder / f"{name}.json")
+        )
+        write_program(program, text)
+
+    def install_node(self) -> None:
+        """The real node in place of the stand-in."""
+        write_program(self.node, NODE.format(python=sys.executable))
+
+    def start(self, file: Path, *arguments: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", LAUNCH, str(file), *arguments]
+        return subprocess.Popen(
+            command,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def launch(self, file: Path, *arguments: str) -> tuple[int, str]:
+        """Launches to the end, which comes when every program launched has ended: exit code and output."""
+        process = self.start(file, *arguments)
+        try:
+            output, _ = process.communicate(timeout=90)
+        finally:
+            send(process, signal.SIGKILL)
+        return process.returncode, output
+
+    def started(self, name: str) -> Any:
+        """How a program was started; None where it wasn't."""
+        record = self.folder / f"{name}.json"
+        return json.loads(record.read_text()) if record.exists() else None
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path)
+
+
+def remappings(record: Any) -> dict[str, str]:
+    arguments = record["arguments"]
+    pairs = (value for option, value in pairwise(arguments) if option == "-r")
+    found = dict(pair.split(":=", 1) for pair in pairs)
+    # Some releases pass the root namespace on, others leave it out.
+    return {name: value for name, value in found.items() if (name, value) != ("__ns", "/")}
+
+
+def parameters(text: str) -> Any:
+    """The values in a parameter file that is for one node."""
+    ((_, content),) = yaml.safe_load(text).items()
+    return content["ros__parameters"]
+
+
+def declared(file: Path) -> dict[str, Any]:
+    description = PythonLaunchDescriptionSource(str(file)).get_launch_description(LaunchContext())
+    return {argument.name: argument for argument in description.get_launch_arguments()}
+
+
+@pytest.mark.parametrize("file", [SEGMENTATION, REPLAY])
+def test_every_argument_is_described(file: Path) -> None:
+    arguments = declared(file)
+    assert {"rgb_topic", "depth_topic", "checkpoint", "device", "slop", "params_file"} <= set(arguments)
+    assert {"namespace", "use_sim_time", "log_level", "autostart", "rviz"} <= set(arguments)
+    assert set(TABLE) <= set(arguments)  # every parameter of the node
+    for name, argument in arguments.items():
+        assert len(argument.description) > 10, name
+    if file == REPLAY:
+        assert {"bag", "rate", "loop"} <= set(arguments)
+        assert arguments["bag"].default_value is None
+
+
+def test_the_arguments_that_name_a_parameter_have_no_default() -> None:
+    arguments = declared(SEGMENTATION)
+    named = set(arguments) & set(TABLE)
+    for name in named:
+        (default,) = arguments[name].default_value
+        assert default.text == "", name
+
+
+def test_what_is_left_empty_is_not_passed(machine: Machine) -> None:
+    code, output = machine.launch(SEGMENTATION)
+    assert code == 0, output
+    node = machine.started("node")
+    assert remappings(node) == {"__node": "segmentation"}
+    assert node["parameters"] == []
+    assert "--log-level" not in node["arguments"]
+    assert machine.started("rviz") is None
+
+
+def test_arguments_reach_the_node_in_their_types(machine: Machine, tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("/**:\n  ros__parameters:\n    slop: 0.5\n    overlay_opacity: 0.25\n")
+    code, output = machine.launch(
+        SEGMENTATION,
+        "rgb_topic:=/camera/color/image_raw",
+        "depth_topic:=/camera/depth/image_raw",
+        "namespace:=front",
+        f"params_file:={file}",
+        "checkpoint:=/models/kitchen.safetensors",
+        "device:=cuda:1",
+        "slop:=0.05",
+        "queue_size:=5",
+        "missing_after:=2",
+        "overlay_opacity:=0.75",
+        "autostart:=false",
+        "use_sim_time:=true",
+        "log_level:=debug",
+    )
+    assert code == 0, output
+    node = machine.started("node")
+    assert remappings(node) == {
+        "__node": "segmentation",
+        "__ns": "/front",
+        "rgb/image_rect_color": "/camera/color/image_raw",
+        "depth_registered/image_rect": "/camera/depth/image_raw",
+    }
+    # ROS lets the later of two files win: the user's file comes first, the arguments after it.
+    theirs, given = node["parameters"][0], {}
+    for text in node["parameters"][1:]:
+        given |= parameters(text)
+    assert parameters(theirs) == {"slop": 0.5, "overlay_opacity": 0.25}
+    assert given == {
+        "checkpoint": "/models/kitchen.safetensors",
+        "device": "cuda:1",
+        "slop": 0.05,
+        "queue_size": 5,
+        "missing_after": 2.0,
+        "overlay_opacity": 0.75,
+        "autostart": False,
+        "use_sim_time": True,
+    }
+    assert node["arguments"][node["arguments"].index("--log-level") + 1] == "debug"
+
+
+def test_a_whole_number_is_a_number(machine: Machine) -> None:
+    machine.launch(SEGMENTATION, "slop:=0")
+    (text,) = machine.started("node")["parameters"]
+    slop = parameters(text)["slop"]
+    assert slop == 0.0
+    assert isinstance(slop, float)
+
+
+def test_a_value_of_the_wrong_type_is_refused(machine: Machine) -> None:
+    code, output = machine.launch(SEGMENTATION, "slop:=soon")
+    assert code != 0
+    assert "soon" in output
+    assert machine.started("node") is None
+
+
+@pytest.mark.parametrize(
+    ("distribution", "variables"),
+    [("humble", PROFILE_VARIABLES[1:]), ("jazzy", PROFILE_VARIABLES[1:]), ("kilted", PROFILE_VARIABLES[:1])],
+)
+def test_fast_dds_gets_the_profile_for_large_images(
+    machine: Machine, distribution: str, variables: tuple[str, ...]
+) -> None:
+    machine.environment["ROS_DISTRO"] = distribution
+    machine.launch(SEGMENTATION)
+    environment = dict.fromkeys(PROFILE_VARIABLES) | dict.fromkeys(variables, PROFILE)
+    assert machine.started("node")["environment"] == environment
+    assert Path(PROFILE).is_file()
+
+
+@pytest.mark.parametrize("variable", PROFILE_VARIABLES)
+def test_a_profile_of_the_users_own_is_kept(machine: Machine, variable: str) -> None:
+    own = machine.folder / "own.xml"
+    own.write_text(Path(PROFILE).read_text())
+    machine.environment[variable] = str(own)
+    machine.launch(SEGMENTATION)
+    environment = dict.fromkeys(PROFILE_VARIABLES) | {variable: str(own)}
+    assert machine.started("node")["environment"] == environment
+
+
+def test_rviz_sees_the_nodes_topics(machine: Machine) -> None:
+    code, output = machine.launch(
+        SEGMENTATION, "rviz:=true", "namespace:=front", "rgb_topic:=/camera/color/image_raw"
+    )
+    assert code == 0, output
+    rviz = machine.started("rviz")
+    assert remappings(rviz) == {
+        "__node": "rviz",
+        "__ns": "/front",
+        "rgb/image_rect_color": "/camera/color/image_raw",
+    }
+    layout = Path(rviz["arguments"][rviz["arguments"].index("--display-config") + 1])
+    displays = yaml.safe_load(layout.read_text())["Visualization Manager"]["Displays"]
+    topics = {display["Topic"]["Value"] for display in displays}
+    # Relative, as the node has them, so that namespace and remappings apply.
+    assert topics == {
+        "rgb/image_rect_color",
+        "depth_registered/image_rect",
+        "segmentation/color_mask",
+        "segmentation/overlay",
+    }
+
+
+def test_the_launched_node_segments(machine: Machine, checkpoint: Path) -> None:  # noqa: F811
+    machine.install_node()
+    process = machine.start(
+        SEGMENTATION,
+        f"checkpoint:={checkpoint}",
+        "namespace:=front",
+        "rgb_topic:=/camera/rgb",
+        "depth_topic:=/camera/depth",
+    )
+    context = rclpy.Context()
+    rclpy.init(context=context, domain_id=int(machine.environment["ROS_DOMAIN_ID"]))
+    masks: list[Image] = []
+    try:
+        camera = rclpy.create_node("camera", context=context)
+        rgb = camera.create_publisher(Image, "/camera/rgb", 5)
+        depth = camera.create_publisher(Image, "/camera/depth", 5)
+        camera.create_subscription(Image, "/front/segmentation/mask", masks.append, 5)
+        executor = SingleThreadedExecutor(context=context)
+        executor.add_node(camera)
+        for stamp in range(1, 600):
+            if masks or process.poll() is not None:
+                break
+            rgb.publish(image(picture(), "rgb8", stamp))
+            depth.publish(image(distances(), "16UC1", stamp))
+            executor.spin_once(timeout_sec=0.1)
+    finally:
+        rclpy.shutdown(context=context)
+        # As a terminal does on Ctrl-C: launch and the node get it, and launch sends it to the node again.
+        send(process, signal.SIGINT)
+        try:
+            output, _ = process.communicate(timeout=60)
+        finally:
+            send(process, signal.SIGKILL)
+    assert masks, output
+    assert (masks[0].encoding, masks[0].height, masks[0].width) == ("mono8", HEIGHT, WIDTH)
+    assert "process has died" not in output
+    assert "Traceback" not in output
+
+
+def test_replay_plays_when_the_node_is_active_and_ends_with_the_recording(
+    machine: Machine,
+    checkpoint: Path,  # noqa: F811
+) -> None:
+    machine.install_node()
+    code, output = machine.launch(
+        REPLAY, "bag:=/data/kitchen", "rate:=0.5", "loop:=true", "rviz:=false", f"checkpoint:={checkpoint}"
+    )
+    assert code == 0, output
+    player = machine.started("ros2")
+    assert player["arguments"][:3] == ["bag", "play", "/data/kitchen"]
+    assert set(player["arguments"][3:]) == {
+        "--clock",
+        "--disable-keyboard-controls",
+        "--rate",
+        "0.5",
+        "--loop",
+    }
+    assert player["environment"] == dict.fromkeys(PROFILE_VARIABLES, PROFILE)
+    assert "the recording has ended" in output
+    assert machine.started("rviz") is None
+
+
+PLAYER = """#!{python}
+import pathlib, time
+folder = pathlib.Path({folder!r})
+with (folder / "starts").open("a") as file:
+    file.write("started\\n")
+end = time.monotonic() + 60
+while not (folder / "stop").exists() and time.monotonic() < end:
+    time.sleep(0.05)
+"""
+
+
+def test_replay_goes_on_when_the_node_is_deactivated_and_activated(
+    machine: Machine,
+    checkpoint: Path,  # noqa: F811
+) -> None:
+    machine.install_node()
+    write_program(
+        machine.prefix / "bin" / "ros2", PLAYER.format(python=sys.executable, folder=str(machine.folder))
+    )
+    starts = machine.folder / "starts"
+    process = machine.start(REPLAY, "bag:=/data/kitchen", "rviz:=false", f"checkpoint:={checkpoint}")
+    context = rclpy.Context()
+    rclpy.init(context=context, domain_id=int(machine.environment["ROS_DOMAIN_ID"]))
+    try:
+        manager = rclpy.create_node("manager", context=context)
+        executor = SingleThreadedExecutor(context=context)
+        executor.add_node(manager)
+        events: list[str] = []
+        manager.create_subscription(
+            TransitionEvent,
+            "/segmentation/transition_event",
+            lambda event: events.append(event.goal_state.label),
+            10,
+        )
+        client = manager.create_client(ChangeState, "/segmentation/change_state")
+        end = time.monotonic() + 60
+        while not starts.exists() and process.poll() is None and time.monotonic() < end:
+            time.sleep(0.05)
+        assert client.wait_for_service(30)
+        for transition in (Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_ACTIVATE):
+            future = client.call_async(ChangeState.Request(transition=Transition(id=transition)))
+            executor.spin_until_future_complete(future, 30)
+            assert future.result().success
+        while "active" not in events and time.monotonic() < end:
+            executor.spin_once(timeout_sec=0.1)
+    finally:
+        rclpy.shutdown(context=context)
+        (machine.folder / "stop").touch()
+        try:
+            output, _ = process.communicate(timeout=60)
+        finally:
+            send(process, signal.SIGKILL)
+    assert "executed more than once" not in output
+    assert "Traceback" not in output
+    assert "the recording has ended" in output
+    assert process.returncode == 0
+    assert starts.read_text() == "started\n"
+
+
+def test_replay_ends_when_the_node_cannot_be_configured(machine: Machine) -> None:
+    machine.install_node()
+    _, output = machine.launch(
+        REPLAY, "bag:=/data/kitchen", "rviz:=false", "checkpoint:=/no/such.safetensors"
+    )
+    assert "/no/such.safetensors" in output
+    assert "the segmentation node has ended" in output
+    assert machine.started("ros2") is None

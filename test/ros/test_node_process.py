@@ -1,0 +1,72 @@
+"""The node as a process of its own: how it ends, and what it prints then."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+pytest.importorskip("rclpy", reason="needs rclpy")
+pytest.importorskip("sensor_msgs.msg", reason="needs sensor_msgs")
+
+from node_harness import checkpoint  # noqa: F401
+
+
+def command(*arguments, module="asymfusion_ros.ros.node"):
+    return [sys.executable, "-m", module, *arguments]
+
+
+def run(*arguments):
+    return subprocess.run(command(*arguments), capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("number", "repeated"),
+    [(signal.SIGINT, False), (signal.SIGTERM, False), (signal.SIGINT, True)],
+    ids=["ctrl-c", "sigterm", "ctrl-c repeated"],
+)
+def test_a_signal_ends_the_node_cleanly(checkpoint, number, repeated, tmp_path):  # noqa: F811
+    """Repeated, as under ros2 launch, a signal arrives in every phase of the end, the interpreter's too."""
+    log = tmp_path / "log"
+    with log.open("w") as file:
+        node = subprocess.Popen(
+            command("--ros-args", "-p", f"checkpoint:={checkpoint}"), stdout=file, stderr=subprocess.STDOUT
+        )
+    try:
+        end = time.monotonic() + 60
+        while "waiting for pairs" not in log.read_text():
+            assert node.poll() is None and time.monotonic() < end, log.read_text()
+            time.sleep(0.05)
+        node.send_signal(number)
+        end = time.monotonic() + 1.5  # after 2 s another signal means: at once
+        while repeated and node.poll() is None and time.monotonic() < end:
+            node.send_signal(number)
+            time.sleep(0.002)
+        assert node.wait(20) == 0
+    finally:
+        node.kill()
+    lines = log.read_text().splitlines()
+    assert "received 0 rgb and 0 depth images" in lines[-1]
+    assert not any("Traceback" in line or "ERROR" in line for line in lines)
+
+
+def test_a_bad_checkpoint_is_one_line_and_exit_code_1(tmp_path):
+    missing = tmp_path / "nowhere.safetensors"
+    result = run("--ros-args", "-p", f"checkpoint:={missing}")
+    assert result.returncode == 1
+    (line,) = (result.stdout + result.stderr).strip().splitlines()
+    assert "[ERROR]" in line and f"checkpoint {missing} does not exist" in line
+
+
+def test_wrong_ros_arguments_are_one_line_and_exit_code_1(tmp_path):
+    result = run("--ros-args", "--params-file", str(tmp_path / "nowhere.yaml"))
+    assert result.returncode == 1
+    (line,) = (result.stdout + result.stderr).strip().splitlines()
+    assert line.startswith("segmentation_node: error: wrong ROS arguments") and "nowhere.yaml" in line
+
+
+def test_help_lists_the_parameters_without_starting_a_node():
+    result = run("--help")
+    assert result.returncode == 0
+    assert "missing_after (default 0.0)" in result.stdout

@@ -1,0 +1,38 @@
+"""A program for test_distributed.py: the gradients of one step on this process's part of a batch.
+
+Run by torchrun, or alone for the whole batch: distributed_gradients.py OUTPUT.
+"""
+
+import sys
+
+import torch
+from helpers import tiny_config
+
+from asymfusion_ros.network import build_network
+from asymfusion_training.loop.devices import make_fabric
+from asymfusion_training.recipe import Recipe
+from asymfusion_training.tasks.segmentation.model import TrainingModel
+
+
+def main(output: str) -> None:
+    torch.manual_seed(0)
+    network = build_network(tiny_config())
+    torch.nn.init.normal_(network.decoder.classifier.weight, std=0.3)
+    inputs = [torch.randn(4, 3, 64, 64) * (3 * s + 1) + s for s in range(2)]
+    label = torch.randint(3, (4, 64, 64), dtype=torch.uint8)
+    label[:2, :40] = 255  # the parts differ in how many pixels are known
+    fabric = make_fabric("cpu")
+    fabric.launch()
+    weights = torch.tensor([0.5, 1.0, 2.0])
+    model = TrainingModel(network, Recipe(temperature=2.0), weights, synced=fabric.world_size > 1)
+    model = fabric.setup(model)
+    part = slice(fabric.global_rank, None, fabric.world_size)
+    for given in (inputs, [None, inputs[1]]):  # together, then one alone: gradients add up
+        fabric.backward(model([None if x is None else x[part] for x in given], label[part]))
+    if fabric.is_global_zero:
+        grads = {name: p.grad for name, p in network.named_parameters()}
+        torch.save({"grads": grads, "buffers": dict(network.named_buffers())}, output)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,58 @@
+"""Which frames make up which batch."""
+
+import pytest
+
+from asymfusion_ros.errors import ConfigError
+from asymfusion_training.data.frames import BatchOrder
+from asymfusion_training.recipe import Recipe
+
+RECIPE = Recipe(epochs=3, batch=4, seed=5)
+
+
+def test_every_epoch_sees_each_frame_once_in_another_order():
+    batches = list(BatchOrder(12, RECIPE))
+    assert len(batches) == len(BatchOrder(12, RECIPE)) == 9
+    orders = []
+    for epoch in range(3):
+        keys = [key for batch in batches[3 * epoch : 3 * epoch + 3] for key in batch]
+        assert {key[0] for key in keys} == {epoch}
+        orders.append([key[1] for key in keys])
+        assert sorted(orders[-1]) == list(range(12))
+    assert orders[0] != orders[1] != orders[2]
+
+
+def test_what_does_not_fill_a_batch_is_left_out():
+    batches = list(BatchOrder(14, RECIPE))
+    assert [len(batch) for batch in batches] == [4] * 9
+    left_out = [
+        set(range(14)) - {index for batch in batches[3 * e : 3 * e + 3] for _, index in batch}
+        for e in range(3)
+    ]
+    assert all(len(names) == 2 for names in left_out)
+
+
+@pytest.mark.parametrize("first", [0, 1, 4, 8, 9])
+def test_a_resumed_run_sees_the_rest(first):
+    assert list(BatchOrder(14, RECIPE, first)) == list(BatchOrder(14, RECIPE))[first:]
+    assert len(BatchOrder(14, RECIPE, first)) == 9 - first
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_processes_share_a_batch(accumulate):
+    recipe = Recipe(epochs=3, batch=4, seed=5, accumulate=accumulate)
+    whole = list(BatchOrder(12, RECIPE))
+    parts = [list(BatchOrder(12, recipe, rank=rank, processes=2)) for rank in range(2)]
+    assert len(parts[0]) == len(parts[1]) == 9 * accumulate
+    for step, batch in enumerate(whole):
+        own = [
+            key
+            for part in parts
+            for forward in part[step * accumulate : (step + 1) * accumulate]
+            for key in forward
+        ]
+        assert sorted(own) == sorted(batch)
+
+
+def test_a_batch_that_cannot_be_shared_is_refused():
+    with pytest.raises(ConfigError, match="batch of 4 cannot be shared by 3 processes"):
+        BatchOrder(12, RECIPE, processes=3)

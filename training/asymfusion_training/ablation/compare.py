@@ -1,0 +1,133 @@
+"""What the rows' outcomes say about the orderings that the paper claims."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import numpy.typing as npt
+
+from asymfusion_training.ablation.outcome import Outcome
+from asymfusion_training.ablation.tables import Claim, Table
+from asymfusion_training.evaluation.bootstrap import all_resamples, interval, mean_ious
+
+Outcomes = Mapping[str, Mapping[int, Outcome]]  # by row and seed
+BRANCH = "ensemble"
+
+
+@dataclass(frozen=True)
+class Ordering:
+    """Mean IoU of one row minus that of another, in points, mean over the seeds that both have.
+
+    low, high: the interval of a paired bootstrap over the frames, seeds as they are. by_seed: of each seed.
+    printed: the paper's difference, None where it prints none.
+    """
+
+    claim: Claim
+    difference: float
+    low: float
+    high: float
+    by_seed: tuple[float, ...]
+    printed: float | None
+
+    @property
+    def verdict(self) -> str:
+        """An ordering is told only where the interval leaves zero out and every seed agrees."""
+        if self.low > 0 and min(self.by_seed) > 0:
+            return "holds"
+        if self.high < 0 and max(self.by_seed) < 0:
+            return "reversed"
+        return "not settled"
+
+    @property
+    def told(self) -> str:
+        """The verdict, with what weakens it."""
+        alone = len(self.by_seed) == 1 and self.verdict != "not settled"
+        return self.verdict + (" (one seed)" if alone else "")
+
+
+class Bootstrap:
+    """Mean IoUs of rows over the same draws of frames, which makes their differences paired."""
+
+    def __init__(self, outcomes: Outcomes, seed: int = 0) -> None:
+        self.outcomes = outcomes
+        frames = {len(found.margins[BRANCH]) for by_seed in outcomes.values() for found in by_seed.values()}
+        assert len(frames) <= 1  # made_from holds them together
+        self.draws = list(all_resamples(frames.pop() if frames else 1, seed))
+        self.found: dict[tuple[str, int], npt.NDArray[np.float64]] = {}
+
+    def ious(self, row: str, seed: int) -> npt.NDArray[np.float64]:
+        """RESAMPLES mean IoUs, as fractions."""
+        if (row, seed) not in self.found:
+            margins = list(self.outcomes[row][seed].margins[BRANCH])
+            self.found[row, seed] = np.concatenate([mean_ious(draws, margins) for draws in self.draws])
+        return self.found[row, seed]
+
+    def difference(self, one: str, other: str) -> tuple[float, float, float, tuple[float, ...]] | None:
+        """(mean, low, high, by seed) in points; None where no seed has both rows."""
+        seeds = sorted(self.outcomes.get(one, {}).keys() & self.outcomes.get(other, {}).keys())
+        if not seeds:
+            return None
+        by_seed = tuple(
+            100 * (mean_iou(self.outcomes[one][seed]) - mean_iou(self.outcomes[other][seed]))
+            for seed in seeds
+        )
+        drawn = np.mean([self.ious(one, seed) - self.ious(other, seed) for seed in seeds], axis=0)
+        low, high = interval(100 * drawn)
+        return float(np.mean(by_seed)), low, high, by_seed
+
+
+def mean_iou(outcome: Outcome) -> float:
+    return outcome.scores[BRANCH]["mean_iou"]
+
+
+def orderings(table: Table, outcomes: Outcomes, bootstrap: Bootstrap) -> list[Ordering]:
+    """The table's claims whose two rows are both done."""
+    found = []
+    for claim in table.claims:
+        difference = bootstrap.difference(claim.better, claim.worse)
+        if difference is not None:
+            printed = printed_difference(table, claim.better, claim.worse)
+            found.append(Ordering(claim, *difference, printed))
+    return found
+
+
+def printed_difference(table: Table, one: str, other: str) -> float | None:
+    ours, theirs = (table.rows[key].printed.mean_iou for key in (one, other))
+    return None if ours is None or theirs is None else ours - theirs
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Of all pairs of rows that the paper's mean IoUs order: how many come in the same order here, and of
+    these and the others, how many are settled."""
+
+    pairs: int
+    same: int
+    same_settled: int
+    reversed_settled: int
+
+
+def agreement(table: Table, outcomes: Outcomes, bootstrap: Bootstrap) -> Agreement:
+    pairs = same = same_settled = reversed_settled = 0
+    for one, other in combinations(table.rows, 2):
+        printed = printed_difference(table, one, other)
+        if not printed or (found := bootstrap.difference(one, other)) is None:
+            continue
+        if printed < 0:
+            one, other = other, one
+            found = bootstrap.difference(one, other)
+            assert found is not None
+        ordering = Ordering(Claim(one, other, ""), *found, abs(printed))
+        pairs += 1
+        same += ordering.difference > 0
+        same_settled += ordering.verdict == "holds"
+        reversed_settled += ordering.verdict == "reversed"
+    return Agreement(pairs, same, same_settled, reversed_settled)
+
+
+def spread(values: Sequence[float]) -> float | None:
+    """Standard deviation over the seeds (N - 1); None of a single one."""
+    return float(np.std(values, ddof=1)) if len(values) > 1 else None

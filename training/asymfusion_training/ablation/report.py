@@ -1,0 +1,241 @@
+"""A table as Markdown for people and as CSV for programs: our rows beside the paper's numbers."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from asymfusion_training.ablation.compare import BRANCH, Agreement, Ordering, Outcomes, spread
+from asymfusion_training.ablation.outcome import Outcome
+from asymfusion_training.ablation.rows import Bench
+from asymfusion_training.ablation.tables import Row, Table
+from asymfusion_training.evaluation.bootstrap import CONFIDENCE, RESAMPLES
+
+METRICS = {"pixel_accuracy": "pixel acc.", "mean_accuracy": "mean acc.", "mean_iou": "mean IoU"}
+COLUMNS = (*METRICS, "parameters")
+
+
+@dataclass(frozen=True)
+class Report:
+    """conditions: what the rows were made with, a line each."""
+
+    table: Table
+    outcomes: Outcomes
+    orderings: Sequence[Ordering]
+    agreement: Agreement
+    conditions: Sequence[str]
+
+    @property
+    def branches(self) -> list[str]:
+        """The modalities that any row scored, in the order in which they came."""
+        done = [found for by_seed in self.outcomes.values() for found in by_seed.values()]
+        return list(dict.fromkeys(name for found in done for name in found.scores if name != BRANCH))
+
+    def parameters(self, key: str) -> int | None:
+        """Of a row's network; None where it is not done."""
+        return next((found.parameters for found in self.outcomes.get(key, {}).values()), None)
+
+
+def as_markdown(report: Report) -> str:
+    table = report.table
+    number = table.name.removeprefix("table")
+    lines = [f"# Table {number}: {table.title}", ""]
+    lines += [f"- {condition}" for condition in report.conditions]
+    lines += [
+        "",
+        f"Paper: {table.source}. In percent; parameters in millions; ± is the spread over seeds. "
+        "Scores are the ensemble's; a branch's is its mean IoU with all modalities given.",
+        "",
+    ]
+    titles = [*METRICS.values(), "parameters"]
+    own = [f"{branch} branch" for branch in report.branches]
+    lines.append(_line(["row", "seeds", *titles, *(f"paper: {title}" for title in titles), *own]))
+    lines.append(_line(["---"] * (2 + 2 * len(titles) + len(own))))
+    for key, row in table.rows.items():
+        done = report.outcomes.get(key, {})
+        cells = [row.title + (f" ({row.note})" if row.note else ""), str(len(done) or "-")]
+        cells += [_scored(done, metric) for metric in METRICS]
+        cells.append(_millions(report.parameters(key)))
+        cells += [_number(getattr(row.printed, column)) for column in COLUMNS]
+        cells += [_scored(done, "mean_iou", branch) for branch in report.branches]
+        lines.append(_line(cells))
+    lines += ["", "## Which orderings hold", ""]
+    if not report.orderings:
+        return "\n".join([*lines, "No two rows that the paper compares are done.", ""])
+    lines += [
+        f"Differences in mean IoU, in points, with the {100 * CONFIDENCE:.0f} % interval of a paired "
+        f"bootstrap over the frames ({RESAMPLES} resamples). An ordering is told only where the interval "
+        "leaves out zero and every seed agrees. Training noise is not in it: "
+        "with one or two seeds, one ordering in four to six would be told by chance.",
+        "",
+        _line(["the paper says", "here", "interval", "each seed", "paper", "verdict"]),
+        _line(["---"] * 6),
+    ]
+    for found in report.orderings:
+        lines.append(
+            _line(
+                [
+                    found.claim.text,
+                    f"{found.difference:+.2f}",
+                    f"{found.low:+.2f} to {found.high:+.2f}",
+                    " ".join(f"{value:+.2f}" for value in found.by_seed),
+                    "-" if found.printed is None else f"{found.printed:+.1f}",
+                    found.told,
+                ]
+            )
+        )
+    lines += ["", agreement_line(report.agreement), ""]
+    return "\n".join(lines)
+
+
+def conditions(bench: Bench, outcomes: Outcomes) -> list[str]:
+    """What all rows have in common, and how long they took."""
+    recipe, spec = bench.recipe, bench.recipe.input_spec()
+    config = recipe.network_config(len(bench.data.labels))
+    crop = recipe.crop or (spec.height, spec.width)
+    done = [found for by_seed in outcomes.values() for found in by_seed.values()]
+    machines = sorted({found.machine for found in done})
+    minutes = sum(found.minutes for found in done)
+    lines = [
+        f"network: {config.architecture} with {config.encoder}, input {spec.width}x{spec.height}",
+        f"training: recipe {bench.recipe_name}, {recipe.total_epochs} epochs of "
+        f"{len(bench.data.names('train'))} frames, windows of {crop[1]}x{crop[0]}, batch {recipe.batch}, "
+        f"{recipe.precision}",
+        f"scored: the last weights on {bench.data.name} {bench.split}, {len(bench.data.names(bench.split))} "
+        f"frames at the labels' resolution, {str(bench.scoring) or 'one scale'}; the ensemble",
+    ]
+    if done:
+        lines.append(f"runs: {len(done)}, {minutes:.0f} minutes of training on {', '.join(machines)}")
+    return lines
+
+
+def agreement_line(found: Agreement) -> str:
+    return (
+        f"Of the {found.pairs} pairs of rows that the paper's mean IoU orders, {found.same} come in the same "
+        f"order here ({found.same_settled} of them settled), {found.pairs - found.same} do not "
+        f"({found.reversed_settled} settled)."
+    )
+
+
+def as_csv(report: Report) -> str:
+    """A line for each row, done or not."""
+    names = [
+        "row",
+        "title",
+        "modalities",
+        "fusion",
+        "direction",
+        "shared_convs",
+        "private_norms",
+        "distilled",
+    ]
+    names += ["larger", "seeds"]
+    for metric in METRICS:
+        names += [metric, f"{metric}_spread"]
+    names += ["parameters", "minutes", *(f"paper_{column}" for column in COLUMNS)]
+    names += [f"{branch}_mean_iou" for branch in report.branches]
+    return _csv(names, [_csv_row(report, key, row) for key, row in report.table.rows.items()])
+
+
+def _csv_row(report: Report, key: str, row: Row) -> list[Any]:
+    done, setting, printed = report.outcomes.get(key, {}), row.setting, row.printed
+    cells: list[Any] = [key, row.title, "+".join(setting.modalities)]
+    varied = (setting.fusion, setting.direction, setting.shared_convs, setting.private_norms)
+    # Nothing of it means anything to one modality.
+    cells += [*varied, setting.distilled] if len(setting.modalities) > 1 else [None] * 5
+    cells.append(setting.larger)
+    cells.append(" ".join(str(seed) for seed in done))
+    for metric in METRICS:
+        values = percentages(done, metric)
+        cells += [_mean(values), _rounded(spread(values))]
+    cells.append(report.parameters(key))
+    cells.append(_mean([found.minutes for found in done.values()]))
+    cells += [getattr(printed, column) for column in COLUMNS]
+    return [*cells, *(_mean(percentages(done, "mean_iou", branch)) for branch in report.branches)]
+
+
+def orderings_csv(report: Report) -> str:
+    names = [
+        "better",
+        "worse",
+        "claim",
+        "difference",
+        "low",
+        "high",
+        "by_seed",
+        "paper_difference",
+        "verdict",
+    ]
+    return _csv(
+        names,
+        [
+            [
+                found.claim.better,
+                found.claim.worse,
+                found.claim.text,
+                *(_rounded(value) for value in (found.difference, found.low, found.high)),
+                " ".join(f"{value:.3f}" for value in found.by_seed),
+                _rounded(found.printed),
+                found.verdict,
+            ]
+            for found in report.orderings
+        ],
+    )
+
+
+def percentages(done: Mapping[int, Outcome], metric: str, branch: str = BRANCH) -> list[float]:
+    """Of each seed; empty for a branch that the row does not have."""
+    return [100 * found.scores[branch][metric] for found in done.values() if branch in found.scores]
+
+
+def plain_table(rows: Mapping[str, Row], parameters: Mapping[str, int]) -> str:
+    """The rows of a table without anything trained, for `--list`."""
+    width = max(len(key) for key in rows) + 2
+    titles = max(len(row.title) for row in rows.values()) + 2
+    lines = ["row".ljust(width) + "title".ljust(titles) + "parameters".rjust(12) + "paper's IoU".rjust(13)]
+    for key, row in rows.items():
+        count = f"{parameters[key]:,}" if key in parameters else "-"
+        iou = _number(row.printed.mean_iou)
+        lines.append(key.ljust(width) + row.title.ljust(titles) + count.rjust(12) + iou.rjust(13))
+    return "\n".join(lines)
+
+
+def _scored(done: Mapping[int, Outcome], metric: str, branch: str = BRANCH) -> str:
+    values = percentages(done, metric, branch)
+    if not values:
+        return "-"
+    deviation = spread(values)
+    return f"{np.mean(values):.2f}" + ("" if deviation is None else f" ± {deviation:.2f}")
+
+
+def _millions(count: int | None) -> str:
+    return "-" if count is None else f"{count / 1e6:.2f}"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:g}"
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return _rounded(float(np.mean(values))) if values else None
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _csv(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(names)
+    writer.writerows([["" if cell is None else cell for cell in row] for row in rows])
+    return text.getvalue()

@@ -1,0 +1,1 @@
+"""The training subcommands of ``asymfusion``: prepare, train, evaluate, ablate."""

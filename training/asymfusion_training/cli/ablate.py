@@ -1,0 +1,177 @@
+"""`asymfusion ablate`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Mapping, Sequence
+
+from asymfusion_ros.atomic_write import make_folder, write_whole
+from asymfusion_ros.data.folder import Folder
+from asymfusion_ros.data.labels import BUILT_IN
+from asymfusion_ros.errors import ConfigError
+from asymfusion_training.ablation.claim import claimed
+from asymfusion_training.ablation.compare import Bootstrap, agreement, orderings
+from asymfusion_training.ablation.picture import save_picture
+from asymfusion_training.ablation.report import (
+    Report,
+    as_csv,
+    as_markdown,
+    conditions,
+    orderings_csv,
+    plain_table,
+)
+from asymfusion_training.ablation.rows import Bench, make_row, parameters, pending
+from asymfusion_training.ablation.setting import LARGER
+from asymfusion_training.ablation.tables import Row, Table, table_of
+from asymfusion_training.cli.ablate_options import EXAMPLES, add_arguments
+from asymfusion_training.cli.run_options import check_run_options
+from asymfusion_training.evaluation.settings import Settings
+from asymfusion_training.loop.allocator import keep_freed_memory
+from asymfusion_training.loop.devices import make_fabric
+from asymfusion_training.recipe import Recipe, load_recipe
+from asymfusion_training.tasks.segmentation.model import leaves_some_out
+
+__all__ = ["EXAMPLES", "add_arguments", "run"]
+
+
+def run(args: argparse.Namespace) -> int:
+    _check(args)
+    recipe = load_recipe(args.recipe, args.set)
+    if args.list:
+        return _list(args, recipe)
+    if args.data is None:
+        raise ConfigError("--data is missing: name a folder in the folder format, with splits train and val")
+    data = Folder(args.data)
+    table = table_of(args.table, data.labels.name)
+    settings = Settings(tuple(args.scales), args.flip)
+    bench = Bench(recipe, args.recipe, data, args.split, settings, args.output, args.hold_frames)
+    rows = chosen_rows(table, recipe, args.rows)
+    # Whatever a row could be refused for comes before hours of work: its network, what is there already.
+    for row in table.rows.values():  # the table shows them all
+        bench.outcomes(row.setting)
+    todo = list(pending(bench, {key: row.setting for key, row in rows.items()}, args.seeds))
+    if not args.report:
+        make_folder(args.output)
+        if not _train(args, bench, table, rows, todo):
+            return 0
+    report = _write(args, bench, table)
+    print(as_markdown(report))
+    print(f"written: {args.output / table.name}.md, .csv, .png, and {table.name}_orderings.csv")
+    return 0
+
+
+DECIDED = ("seed", *(f"network.{name}" for name in ("modalities", "fusion", "direction")))
+DECIDED += ("network.shared_convs", "network.private_norms")
+
+
+def _check(args: argparse.Namespace) -> None:
+    if min(args.seeds) < 0 or max(args.seeds) >= 2**32 or len(set(args.seeds)) < len(args.seeds):
+        raise ConfigError(f"--seeds {' '.join(map(str, args.seeds))}: give different numbers of 0 or more")
+    decided = [change for change in args.set if change.partition("=")[0] in DECIDED]
+    if decided:
+        raise ConfigError(f"--set {decided[0]}: the table's rows (or --seeds) decide that; leave it out")
+    check_run_options(args)
+
+
+def chosen_rows(table: Table, recipe: Recipe, names: Sequence[str] | None) -> dict[str, Row]:
+    """Those called ``names``, or all but those with a second backbone where the encoder has none.
+
+    Raises ConfigError for a row that the table does not have, or that the recipe makes impossible."""
+    unknown = [name for name in names or () if name not in table.rows]
+    if unknown:
+        raise ConfigError(f"--rows: {table.name} has no row {unknown[0]!r}; it has {', '.join(table.rows)}")
+    if names is None:
+        alone = recipe.network_config(2).encoder not in LARGER
+        names = [key for key, row in table.rows.items() if not (row.setting.larger and alone)]
+    found = {key: row for key, row in table.rows.items() if key in names}
+    for key, row in found.items():
+        try:
+            row.setting.recipe(recipe, 0).network_config(2)
+        except ConfigError as error:
+            raise ConfigError(f"row {key}: {error}; --rows without it does the others") from error
+    varied = len({row.setting.distilled for row in table.rows.values()}) > 1
+    if varied and not recipe.distillation and any(row.setting.distilled for row in found.values()):
+        raise ConfigError(
+            f"recipe: distillation is 0, and rows of {table.name} differ in it: add --set distillation=1"
+        )
+    return found
+
+
+def _list(args: argparse.Namespace, recipe: Recipe) -> int:
+    published = BUILT_IN["cityscapes19" if args.table == "table2" else "nyu40"]
+    labels = published if args.data is None else Folder(args.data).labels
+    table = table_of(args.table, labels.name)
+    rows = chosen_rows(table, recipe, args.rows)
+    counts = {
+        key: parameters(row.setting.recipe(recipe, 0).network_config(len(labels)))
+        for key, row in rows.items()
+    }
+    print(f"{table.name}: {table.title} ({table.source}); recipe {args.recipe}, {len(labels)} classes")
+    print(plain_table(rows, counts))
+    return 0
+
+
+def _train(
+    args: argparse.Namespace,
+    bench: Bench,
+    table: Table,
+    rows: Mapping[str, Row],
+    todo: Sequence[tuple[str, int]],
+) -> bool:
+    """False in the processes that have nothing to write."""
+    some_out = any(leaves_some_out(row.setting.recipe(bench.recipe, 0)) for row in rows.values())
+    fabric = make_fabric(args.device, args.devices, bench.recipe.precision, some_out)
+    fabric.launch()
+    if fabric.device.type == "cpu":
+        keep_freed_memory()
+    todo = fabric.broadcast(todo)  # another call may have finished a row since: all processes go by the first
+    options = {"workers": args.workers, "save_every": args.save_every}
+    began = time.monotonic()
+    for done, (key, seed) in enumerate(todo):
+        if fabric.is_global_zero:
+            left = ""
+            if done:
+                minutes = (time.monotonic() - began) / 60 * (len(todo) - done) / done
+                left = f", about {minutes:.0f} min left"
+            print(f"run {done + 1}/{len(todo)}: {rows[key].title}, seed {seed}{left}", flush=True)
+        try:
+            outcome = make_row(bench, rows[key].setting, seed, fabric, options)
+        except KeyboardInterrupt:
+            print("stopped: the same line goes on in this row", file=sys.stderr)
+            raise
+        if not fabric.is_global_zero:
+            continue
+        if outcome is None:
+            print(f"  {rows[key].title}, seed {seed}: another call is at it", flush=True)
+        else:
+            score = 100 * outcome.scores["ensemble"]["mean_iou"]
+            print(
+                f"  {rows[key].title}, seed {seed}: mean IoU {score:.2f}, {outcome.minutes:.1f} min",
+                flush=True,
+            )
+            _write(args, bench, table)  # a call that is cut short leaves what it has
+    return bool(fabric.is_global_zero)
+
+
+def _write(args: argparse.Namespace, bench: Bench, table: Table) -> Report:
+    """The table of all that is done in the output folder, whatever this call was asked to train."""
+    with claimed(args.output, wait=True):  # other calls write there too
+        outcomes = {key: found for key, row in table.rows.items() if (found := bench.outcomes(row.setting))}
+        bootstrap = Bootstrap(outcomes)
+        report = Report(
+            table,
+            outcomes,
+            orderings(table, outcomes, bootstrap),
+            agreement(table, outcomes, bootstrap),
+            conditions(bench, outcomes),
+        )
+        for name, text in (
+            (f"{table.name}.md", as_markdown(report)),
+            (f"{table.name}.csv", as_csv(report)),
+            (f"{table.name}_orderings.csv", orderings_csv(report)),
+        ):
+            write_whole(args.output / name, text.encode())
+        save_picture(args.output / f"{table.name}.png", report)
+    return report

@@ -1,0 +1,69 @@
+"""The options of `asymfusion ablate`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from asymfusion_training.ablation.tables import TABLES
+from asymfusion_training.cli.evaluate_options import add_views
+from asymfusion_training.cli.run_options import add_run_options
+
+EXAMPLES = """\
+  asymfusion ablate table5 --list
+  asymfusion ablate table5 --data data/nyudv2 --output runs/ablation --seeds 0 1 2
+  asymfusion ablate table6 --data data/nyudv2 --output runs/ablation --device cuda --workers 12
+  asymfusion ablate table4 --data data/nyudv2 --output runs/refinenet --recipe nyudv2_refinenet101 \\
+      --scales 0.75 1.0 1.25 --flip
+  asymfusion ablate table2 --data data/cityscapes --output runs/city --devices 8 \\
+      --recipe cityscapes_deeplabv3plus
+  asymfusion ablate table1 --data data/nyudv2 --output runs/released --recipe released_refinenet101 \\
+      --rows rgb depth asymfusion
+  asymfusion ablate table5 --data data/nyudv2 --output runs/short --set epochs=12 --rows none both all
+  asymfusion ablate table5 --data data/nyudv2 --output runs/ablation --report
+
+Interrupted, the same line goes on in the row that it was in. Rows that two tables have in common are run once
+where both have the same --output. Several calls with one --output share its rows, each on a GPU of its own
+(--device cuda:1).
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("table", choices=sorted(TABLES), help="the paper's table to rerun")
+    add("--data", type=Path, help="a folder in the folder format, with splits train and val")
+    add(
+        "--output",
+        type=Path,
+        default=Path("runs/ablation"),
+        help="where the runs and the tables go (default: %(default)s)",
+    )
+    add(
+        "--recipe",
+        default="ablation_efficientnet_lite0",
+        help="a recipe of the package, or a YAML file: encoder, decoder, schedule (default: %(default)s)",
+    )
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="change a setting of the recipe, e.g. epochs=12 or input.height=160",
+    )
+    add(
+        "--seeds",
+        type=int,
+        nargs="+",
+        default=[0],
+        metavar="N",
+        help="one run of each row for each (default: 0)",
+    )
+    add("--rows", nargs="+", metavar="ROW", help="these alone (--list shows their names; default: all)")
+    add("--list", action="store_true", help="show the table's rows, train nothing")
+    add("--report", action="store_true", help="write the table of what is done, train nothing")
+
+    group = parser.add_argument_group("scoring")
+    group.add_argument("--split", default="val", help="the frames to score (default: %(default)s)")
+    add_views(group)
+
+    add_run_options(parser.add_argument_group("where it runs"))

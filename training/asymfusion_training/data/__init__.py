@@ -1,0 +1,1 @@
+"""Training frames: reading, augmentation, depth noise."""

@@ -1,0 +1,1 @@
+"""Scores: what `asymfusion evaluate` counts, compares and draws."""

@@ -1,0 +1,75 @@
+"""What a run leaves to look at: history.jsonl, TensorBoard's scalars, a plot of the curves."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+from torch.utils.tensorboard import SummaryWriter
+
+from asymfusion_ros.atomic_write import write_whole
+
+
+class History:
+    """A line an epoch in ``history.jsonl``, the same in ``tensorboard/``, and ``curves.png``.
+
+    epochs_done: of a run that is resumed; what was written later than that is dropped.
+    """
+
+    def __init__(self, output: Path, epochs_done: int = 0) -> None:
+        self.path = output / "history.jsonl"
+        self.lines: list[dict[str, Any]] = []
+        if epochs_done and self.path.is_file():
+            for text in self.path.read_text().splitlines():
+                try:
+                    line = json.loads(text)
+                except ValueError:
+                    break  # cut short when the run was killed
+                if line["epoch"] <= epochs_done:
+                    self.lines.append(line)
+        self._write()
+        self.board = SummaryWriter(str(output / "tensorboard"), purge_step=epochs_done + 1)
+
+    def add(self, line: dict[str, Any]) -> None:
+        """``epoch``, ``loss``, ``minutes`` and more numbers; ``val``: the branches' scores, or None."""
+        self.lines.append(line)
+        self._write()
+        for name, value in line.items():
+            if name not in ("epoch", "val"):
+                self.board.add_scalar(f"train/{name}", value, line["epoch"])
+        for branch, scores in (line["val"] or {}).items():
+            for name, value in scores.items():
+                self.board.add_scalar(f"val_{name}/{branch}", value, line["epoch"])
+        self.board.flush()
+
+    def _write(self) -> None:
+        write_whole(self.path, "".join(json.dumps(line) + "\n" for line in self.lines).encode())
+
+    def plot(self) -> None:
+        """The loss and each branch's mIoU over the epochs, as ``curves.png``."""
+        # pyplot would keep figures and ask for a display
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(9, 4), layout="constrained")
+        left, right = figure.subplots(1, 2)
+        left.plot(
+            [line["epoch"] for line in self.lines], [line["loss"] for line in self.lines], color="black"
+        )
+        left.set(xlabel="epoch", ylabel="training loss")
+        scored = [line for line in self.lines if line["val"]]
+        for branch in scored[-1]["val"] if scored else ():
+            ious = [100 * line["val"][branch]["mean_iou"] for line in scored]
+            right.plot([line["epoch"] for line in scored], ious, marker="o", markersize=3, label=branch)
+        right.set(xlabel="epoch", ylabel="mean IoU on val, %")
+        if scored:
+            right.legend()
+        for axes in (left, right):
+            axes.grid(alpha=0.3)
+        content = io.BytesIO()
+        figure.savefig(content, format="png", dpi=110)
+        write_whole(self.path.with_name("curves.png"), content.getvalue())
+
+    def close(self) -> None:
+        self.board.close()

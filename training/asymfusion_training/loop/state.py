@@ -1,0 +1,56 @@
+"""What an interrupted run goes on from, in one file that is whole or not there."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from asymfusion_ros.atomic_write import write_whole
+from asymfusion_ros.errors import ConfigError, UserError
+
+FILE = "state.pt"
+
+
+def save_state(output: Path, state: Mapping[str, Any]) -> None:
+    """``state``: tensors, numbers, text, and lists and dicts of them. Raises UserError on a full disk."""
+    content = io.BytesIO()
+    torch.save(dict(state), content)
+    try:
+        write_whole(output / FILE, content.getvalue())
+    except UserError as error:
+        if not (output / FILE).exists():
+            raise
+        raise UserError(f"{error}; the state before is still whole, and --resume goes on from it") from error
+
+
+def load_state(output: Path, recipe: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
+    """The state of the run in ``output``, on the CPU; nothing in the file is executed.
+
+    Raises UserError where there is none or it is broken, ConfigError where it is of another recipe or data.
+    """
+    path = output / FILE
+    if not path.is_file():
+        raise UserError(f"there is no run to resume in {output}: no {path}")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        raise UserError(
+            f"{path} cannot be read ({' '.join(str(error).split())[:200]}): remove it to begin that run again"
+        ) from error
+    if not (isinstance(state, dict) and {"recipe", "data", "step", "network", "optimiser"} <= state.keys()):
+        raise UserError(f"{path} is not the state of a run")
+    for what, now in (("recipe", recipe), ("data", data)):
+        before = state[what]
+        changed = [name for name in sorted({*now, *before}) if now.get(name) != before.get(name)]
+        if changed:
+            name = changed[0]
+            raise ConfigError(
+                f"{what}: {name} is {now.get(name)!r}, but the run in {output} began with "
+                f"{before.get(name)!r}: set it back, or start another run with another --output"
+            )
+    return state

@@ -1,0 +1,1 @@
+"""Semantic segmentation: loss, class weights, pictures."""

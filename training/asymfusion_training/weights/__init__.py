@@ -1,0 +1,1 @@
+"""Weights to start from: ImageNet's, or another checkpoint's."""

@@ -1,1 +1,0 @@
-"""What evaluation is made of: predictions, counts, boundaries, simulated holes, intervals, pictures."""
