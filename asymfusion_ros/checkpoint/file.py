@@ -24,7 +24,7 @@ from asymfusion_ros.data.input_spec import InputSpec
 from asymfusion_ros.data.labels import LabelSet
 from asymfusion_ros.errors import CheckpointError, ConfigError
 from asymfusion_ros.network import NetworkConfig, SegmentationNetwork, build_network
-from asymfusion_ros.network.layers.modality import may_be_missing
+from asymfusion_ros.network.layers.norms import may_be_missing
 
 FORMAT = "asymfusion/1"
 DEFAULT = "default"

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from asymfusion_ros.errors import CheckpointError, ConfigError
 from asymfusion_ros.network import NetworkConfig, build_network
-from asymfusion_ros.network.layers.modality import may_be_missing
+from asymfusion_ros.network.layers.norms import may_be_missing
 
 COARSEST = 4  # they number the decoder's levels from the coarsest, 1, to the finest, 4
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from asymfusion_ros.network.layers.modality import Present, PrivateBatchNorm2d
+from asymfusion_ros.network.layers.norms import Available, PrivateBatchNorm2d
 
 
 class FoldedNorm(nn.Module):
-    """What a PrivateBatchNorm2d computes in evaluation mode. It overwrites its input."""
+    """What a PrivateBatchNorm2d computes in evaluation mode. It overwrites its input, but not in an
+    exported graph."""
 
     scale: Tensor
     shift: Tensor
@@ -27,15 +28,17 @@ class FoldedNorm(nn.Module):
             for name, table in zip(("scale", "shift"), norm.affine(alone)):
                 self.register_buffer(prefix + name, table.detach())
 
-    def forward(self, x: Tensor, present: Present) -> Tensor:
-        """(P N) x C x H x W, changed in place and returned."""
-        rows = list(present) if self.private else [0]
-        everyone = len(rows) == self.scale.shape[0]  # then present is 0..S-1, and there is nothing to pick
+    def forward(self, x: Tensor, available: Available) -> Tensor:
+        """(P N) x C x H x W -> the same shape; by default the input itself, changed in place."""
+        rows = list(available) if self.private else [0]
+        everyone = len(rows) == self.scale.shape[0]  # then available is 0..S-1, and there is nothing to pick
         alone = self.private and len(rows) == 1
         tables = (self.alone_scale, self.alone_shift) if alone else (self.scale, self.shift)
         shape = (len(rows), 1, x.shape[1], 1, 1)
         scale, shift = ((table if everyone else table[rows]).view(shape).to(x.dtype) for table in tables)
         parts = x.unflatten(0, (len(rows), -1))
+        if torch.compiler.is_compiling():  # whoever compiles a graph decides itself where memory is reused
+            return torch.addcmul(shift, parts, scale).flatten(0, 1)
         torch.addcmul(shift, parts, scale, out=parts)
         return x
 

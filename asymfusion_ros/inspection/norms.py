@@ -18,7 +18,7 @@ from statistics import fmean
 from torch import Tensor, nn
 
 from asymfusion_ros.inspection.stages import Stage, block_of
-from asymfusion_ros.network.layers.modality import PrivateBatchNorm2d
+from asymfusion_ros.network.layers.norms import PrivateBatchNorm2d
 
 DEFINITIONS = {
     "scale": "<|scale_1 - scale_2|> / <|scale|>",

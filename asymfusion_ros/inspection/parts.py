@@ -11,7 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from asymfusion_ros.errors import ConfigError
 from asymfusion_ros.inspection.trace import Visit, is_fusion, kind
 from asymfusion_ros.network import NetworkConfig
-from asymfusion_ros.network.layers.modality import PrivateBatchNorm2d
+from asymfusion_ros.network.layers.norms import PrivateBatchNorm2d
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from asymfusion_ros.inspection.trace import Visit, is_fusion
-from asymfusion_ros.network.layers.modality import PrivateBatchNorm2d
+from asymfusion_ros.network.layers.norms import PrivateBatchNorm2d
 
 
 @dataclass(frozen=True)

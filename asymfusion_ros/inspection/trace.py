@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,9 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from asymfusion_ros.errors import UserError
 from asymfusion_ros.network import NetworkConfig, SegmentationNetwork, build_network
-from asymfusion_ros.network.layers.modality import PrivateBatchNorm2d
-
-FUSION_CALLS = ("enter", "leave")  # a block calls these by name, past the module's hooks
+from asymfusion_ros.network.layers.norms import PrivateBatchNorm2d
 
 
 @dataclass
@@ -50,11 +46,6 @@ def trace(network: SegmentationNetwork, size: tuple[int, int]) -> dict[str, Visi
             after = module.register_forward_hook(lambda _, __, output: recorder.end(output))
             undo.callback(before.remove)
             undo.callback(after.remove)
-            if is_fusion(name):
-                for call in FUSION_CALLS:
-                    if hasattr(module, call):
-                        setattr(module, call, recorder.around(name, getattr(module, call)))
-                        undo.callback(delattr, module, call)
         try:
             network([torch.zeros(1, 3, *size, device="meta") for _ in network.config.modalities])
         except RuntimeError as error:
@@ -86,15 +77,6 @@ class _Recorder:
         visit.output = tuple(output.shape) if isinstance(output, Tensor) else None
         if self.running:
             self.running[-1][2].append(flops)
-
-    def around(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
-        def recorded(*arguments: Any, **options: Any) -> Any:
-            self.begin(name)
-            output = call(*arguments, **options)
-            self.end(output)
-            return output
-
-        return recorded
 
 
 def kind(module: nn.Module) -> str:

@@ -1,57 +1,48 @@
-"""What each setting of a network may be, and which settings go together."""
+"""What each setting of a network may be, and which settings go together: read from the registries."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from asymfusion_ros.errors import ConfigError
+from asymfusion_ros.network.decoders.registry import DECODERS
+from asymfusion_ros.network.encoders.registry import ENCODERS
+from asymfusion_ros.network.fusion.registry import FUSIONS
 
 if TYPE_CHECKING:
     from asymfusion_ros.network.config import NetworkConfig
 
-RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
-EFFICIENTNETS = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
-DEEPLAB, XCEPTION = "deeplabv3plus", "xception65"
-PARAMETER_FREE = ("none", "shuffle", "shift", "skip", "asymmetric", "average")
-PARAMETRIC = ("concat", "attention", "mmf")
-CHOICES: dict[str, tuple[Any, ...]] = {
-    "architecture": ("refinenet", "refinenet_lw", DEEPLAB),
-    "encoder": (*RESNETS, XCEPTION, *EFFICIENTNETS),
-    "fusion": (*PARAMETER_FREE, *PARAMETRIC),
-    "output_stride": (None, 8, 16),
-    "fusion_blocks": ("last", "all"),
-    "shared_convs": (True, False),
-    "private_norms": (True, False),
-    "variant": ("paper", "released"),
-}
+
+def choices() -> dict[str, tuple[Any, ...]]:
+    """Setting of NetworkConfig -> every value that is registered for it."""
+    strides = {stride for decoder in DECODERS.values() for stride in decoder.output_strides}
+    return {
+        "architecture": tuple(DECODERS),
+        "encoder": tuple(ENCODERS),
+        "fusion": tuple(FUSIONS),
+        "output_stride": (None, *sorted(strides)),
+    }
 
 
-def stage_count(encoder: str) -> int:
-    """In how many stages of an encoder fusion can happen."""
-    return 3 if encoder == XCEPTION else 4
+def go_together(architecture: str, encoder: str) -> bool:
+    """Whether a decoder can read an encoder's features."""
+    return _fine_enough(architecture, encoder) and _stops(architecture, encoder)
 
 
 def check_values(config: NetworkConfig) -> None:
-    """Raises ConfigError for a setting that is unknown or out of its range."""
-    for field, choices in CHOICES.items():
-        value = getattr(config, field)
-        if value not in choices:
-            raise ConfigError(f"{field}: {value!r} is not available; choose from {_listed(choices)}")
-    if not 2 <= config.classes <= 255:
-        raise ConfigError(f"classes: {config.classes} is not within 2 to 255 (masks are 8 bits, 255 is void)")
+    """Raises ConfigError for a setting that is not registered, or modalities that are no list of names."""
+    for name, known in choices().items():
+        value = getattr(config, name)
+        if value not in known:
+            raise ConfigError(f"{name} is {value!r}; choose one of {_listed(known)}")
     if not config.modalities or len(set(config.modalities)) < len(config.modalities):
         raise ConfigError(f"modalities: {list(config.modalities)} must be one or more different names")
-    if not 0 < config.keep < 1:
-        raise ConfigError(f"keep: {config.keep} is not between 0 and 1")
-    if not 0 <= config.dropout < 1:
-        raise ConfigError(f"dropout: {config.dropout} is not within 0 to 1 (1 excluded)")
-    if config.decoder_channels is not None and config.decoder_channels < 1:
-        raise ConfigError(f"decoder_channels: {config.decoder_channels} is not a positive number")
 
 
 def check_together(config: NetworkConfig) -> None:
     """Raises ConfigError, with the reason, for settings that cannot be built together."""
-    if config.fusion in PARAMETRIC and len(config.modalities) == 1:
+    if FUSIONS[config.fusion].parametric and len(config.modalities) == 1:
         raise ConfigError(
             f"fusion: {config.fusion!r} needs two or more modalities, and {config.modalities[0]} is the only "
             "one: name another, or set fusion to none"
@@ -64,9 +55,9 @@ def check_together(config: NetworkConfig) -> None:
     _check_architecture(config)
     _check_stages(config)
     if config.variant == "released" and not (
-        config.architecture == "refinenet"
-        and config.encoder in ("resnet50", "resnet101", "resnet152")
-        and config.fusion == "asymmetric"
+        DECODERS[config.architecture].released
+        and ENCODERS[config.encoder].released
+        and FUSIONS[config.fusion].released
         and config.direction == "bidirectional"
         and config.fusion_stages is None
         and config.fusion_blocks == "last"
@@ -81,27 +72,46 @@ def check_together(config: NetworkConfig) -> None:
         )
 
 
+def _fine_enough(architecture: str, encoder: str) -> bool:
+    return len(ENCODERS[encoder].strides) >= DECODERS[architecture].reads
+
+
+def _stops(architecture: str, encoder: str) -> bool:
+    wanted = set(DECODERS[architecture].output_strides)
+    return not wanted or bool(wanted & set(ENCODERS[encoder].output_strides))
+
+
 def _check_architecture(config: NetworkConfig) -> None:
     architecture, encoder = config.architecture, config.encoder
-    if architecture == DEEPLAB and encoder in EFFICIENTNETS:
+    decoder = DECODERS[architecture]
+    decoders = _listed(name for name in DECODERS if go_together(name, encoder))
+    if not _fine_enough(architecture, encoder):
         raise ConfigError(
-            f"encoder: {encoder} strides down to 1/32, and {DEEPLAB} needs one that can stop at 1/16 or 1/8: "
-            f"choose {XCEPTION} or a ResNet, or set architecture to refinenet_lw"
+            f"encoder: {encoder} goes with {decoders} alone; {architecture} reads {decoder.reads} "
+            f"resolutions: set architecture to {decoders}, or choose another encoder"
         )
-    if architecture != DEEPLAB and encoder == XCEPTION:
+    if not _stops(architecture, encoder):
+        encoders = _listed(name for name in ENCODERS if go_together(architecture, name))
         raise ConfigError(
-            f"encoder: {XCEPTION} goes with {DEEPLAB} alone; {architecture} reads four resolutions: set "
-            f"architecture to {DEEPLAB}, or choose another encoder"
+            f"encoder: {encoder} strides down to 1/{ENCODERS[encoder].strides[-1]}, and {architecture} needs "
+            f"one that can stop at 1/{' or 1/'.join(map(str, decoder.output_strides))}: choose one of "
+            f"{encoders}, or set architecture to one of {decoders}"
         )
-    if architecture != DEEPLAB and config.output_stride is not None:
+    if config.output_stride is not None and not decoder.output_strides:
+        dilating = _listed(name for name, entry in DECODERS.items() if entry.output_strides)
         raise ConfigError(
-            f"output_stride: {config.output_stride} is for {DEEPLAB}; {architecture} reads the encoder's own "
-            "strides: leave it out"
+            f"output_stride: {config.output_stride} is for {dilating}; {architecture} reads the encoder's "
+            "own strides: leave it out"
+        )
+    if config.stops_at is not None and config.stops_at not in ENCODERS[encoder].output_strides:
+        raise ConfigError(
+            f"output_stride: {encoder} cannot stop at 1/{config.stops_at}: choose one of "
+            f"{_listed(ENCODERS[encoder].output_strides)}"
         )
 
 
 def _check_stages(config: NetworkConfig) -> None:
-    stages, count = config.fusion_stages, stage_count(config.encoder)
+    stages, count = config.fusion_stages, ENCODERS[config.encoder].stages
     if stages is None:
         return
     if not stages:
@@ -115,5 +125,5 @@ def _check_stages(config: NetworkConfig) -> None:
         raise ConfigError(f"fusion_stages: {list(stages)} names a stage twice; name each once")
 
 
-def _listed(values: Any) -> str:
+def _listed(values: Iterable[Any]) -> str:
     return ", ".join(str(value) for value in values)

@@ -7,52 +7,73 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from asymfusion_ros.errors import ConfigError
-from asymfusion_ros.network.choices import CHOICES, EFFICIENTNETS, RESNETS, check_together, check_values
-from asymfusion_ros.settings import checked
-
-__all__ = ["CHOICES", "EFFICIENTNETS", "RESNETS", "NetworkConfig"]
+from asymfusion_ros.network.choices import check_together, check_values
+from asymfusion_ros.network.decoders.config import DecoderConfig
+from asymfusion_ros.network.decoders.registry import DECODERS
+from asymfusion_ros.network.encoders.registry import ENCODERS
+from asymfusion_ros.network.fusion.config import FusionConfig, Route
+from asymfusion_ros.network.layers.per_modality import Sharing
+from asymfusion_ros.settings import check_limits, checked, setting
 
 
 @dataclass(frozen=True)
 class NetworkConfig:
     """The network's layers. Raises ConfigError for a value that is unknown or cannot be built.
 
-    architecture: the decoder; ``refinenet_lw`` is Light-Weight RefineNet (1 x 1 convolutions).
-    ``deeplabv3plus`` takes ``xception65``, which goes with no other, and the ResNets.
-    modalities: a name for each input, in input order; each input has three channels.
-    fusion: the exchange inside the encoder; ``skip`` is ``asymmetric`` with the shift replaced by the
-    identity (Section 4.4 of the paper); ``average``, ``concat``, ``attention`` (SSMA) and ``mmf`` (RDFNet)
-    are the symmetric baselines.
-    direction: ``bidirectional`` or ``<source>_to_<target>`` in the modalities' names.
-    fusion_stages: the stages with fusion, from 1; None: every one. fusion_blocks: ``last`` block of such a
-    stage, as in the paper, or ``all`` (see placement.py).
-    shared_convs: one encoder and decoder for all modalities, or, False, an individual one for each.
-    private_norms: batch norms of the encoder private to a modality, or one set for all (Table 4).
-    keep: T / C of Eq. 2. variant: the paper's equations, or the authors' released code exactly, which
-    keeps 4 floor(C / 5) channels and shifts those alone.
-    decoder_channels: width of the decoder (None: 256); the coarsest level of RefineNet's over a ResNet has
-    twice that.
-    dropout: at RefineNet's inputs from 1/16 and 1/32 and before its classifier; after DeepLabv3+'s pyramid
-    (0.1 in the reference); inside ``mmf``.
-    output_stride: for ``deeplabv3plus``, the input's size over that of the encoder's coarsest features, 16
-    (None: 16) or 8; what would stride further is dilated.
+    What a part of the network needs of it is ``sharing``, ``fusion_config``, ``decoder_config`` and
+    ``stops_at``.
     """
 
-    architecture: str = "refinenet"
-    encoder: str = "resnet101"
-    classes: int = 40
-    modalities: tuple[str, ...] = ("rgb", "depth")
-    fusion: str = "asymmetric"
-    direction: str = "bidirectional"
-    shared_convs: bool = True
-    private_norms: bool = True
-    keep: float = 0.7
-    variant: str = "paper"
-    decoder_channels: int | None = None
-    dropout: float = 0.5
-    fusion_stages: tuple[int, ...] | None = None
-    fusion_blocks: str = "last"
-    output_stride: int | None = None
+    architecture: str = setting(
+        "refinenet", "the decoder, a name in DECODERS; `refinenet_lw` is Light-Weight RefineNet (1 x 1)"
+    )
+    encoder: str = setting("resnet101", "a name in ENCODERS; `xception65` goes with `deeplabv3plus` alone")
+    classes: int = setting(40, "classes of the masks, which are 8 bits; 255 is void", minimum=2, maximum=255)
+    modalities: tuple[str, ...] = setting(
+        ("rgb", "depth"), "a name for each input, in input order; each input has three channels"
+    )
+    fusion: str = setting(
+        "asymmetric",
+        "the exchange in the encoder, a name in FUSIONS; `skip` is `asymmetric` without the shift (Section "
+        "4.4 of the paper); `average`, `concat`, `attention` (SSMA) and `mmf` (RDFNet) are the baselines",
+    )
+    direction: str = setting(
+        "bidirectional", "`bidirectional`, or `<source>_to_<target>` in the modalities' names"
+    )
+    shared_convs: bool = setting(True, "one encoder and decoder for all modalities, or one for each")
+    private_norms: bool = setting(True, "an encoder's batch norms for each modality, or one set (Table 4)")
+    keep: float = setting(
+        0.7, "T / C of Eq. 2: the share of channels that is not exchanged", above=0, below=1
+    )
+    variant: str = setting(
+        "paper",
+        "the paper's equations, or the authors' released code exactly, which keeps 4 floor(C / 5) channels "
+        "and shifts those alone",
+        choices=("paper", "released"),
+    )
+    decoder_channels: int | None = setting(
+        None,
+        "the decoder's width, null for 256; the coarsest level of RefineNet's over a ResNet has twice that",
+        minimum=1,
+    )
+    dropout: float = setting(
+        0.5,
+        "of channels: at RefineNet's inputs from 1/16 and 1/32 and before its classifier, or after "
+        "DeepLabv3+'s pyramid (0.1 in the reference); of elements: inside `mmf`, and in the released variant",
+        minimum=0,
+        below=1,
+    )
+    fusion_stages: tuple[int, ...] | None = setting(None, "the stages that fuse, from 1; null for all")
+    fusion_blocks: str = setting(
+        "last",
+        "the blocks of such a stage that fuse: the last, as in the paper, or all that can",
+        choices=("last", "all"),
+    )
+    output_stride: int | None = setting(
+        None,
+        "for `deeplabv3plus`: the input's size over that of the coarsest features, null for 16; what would "
+        "stride further is dilated",
+    )
 
     def __post_init__(self) -> None:
         if isinstance(self.modalities, str):
@@ -62,12 +83,13 @@ class NetworkConfig:
             if not isinstance(self.fusion_stages, list | tuple):
                 raise ConfigError(f"fusion_stages: {self.fusion_stages!r} is no list; give one of stages")
             object.__setattr__(self, "fusion_stages", tuple(self.fusion_stages))
+        check_limits(self, "")
         check_values(self)
         check_together(self)
         self.route  # noqa: B018  (refuses an unknown direction)
 
     @property
-    def route(self) -> tuple[int, int] | None:
+    def route(self) -> Route | None:
         """(source, target) as indices into ``modalities``; None when fusion goes every way."""
         if self.direction == "bidirectional":
             return None
@@ -80,7 +102,52 @@ class NetworkConfig:
             f"of the modalities {', '.join(self.modalities)}"
         )
 
+    @property
+    def sharing(self) -> Sharing:
+        """What the modalities share."""
+        return Sharing(len(self.modalities), self.shared_convs, self.private_norms)
+
+    @property
+    def fusion_config(self) -> FusionConfig:
+        """What the encoder needs for its fusions."""
+        encoder, skips = ENCODERS[self.encoder], DECODERS[self.architecture].skips
+        read = encoder.stages - 1 if skips is None else skips
+        if len(encoder.strides) != encoder.stages:  # the features are no outputs of stages
+            read = 0
+        return FusionConfig(
+            method=self.fusion,
+            modalities=len(self.modalities),
+            route=self.route,
+            keep=self.keep,
+            variant=self.variant,
+            dropout=self.dropout,
+            stages=self.fusion_stages,
+            blocks=self.fusion_blocks,
+            skips=tuple(range(1, read + 1)),
+            coarsest=encoder.stages,
+        )
+
+    @property
+    def stops_at(self) -> int | None:
+        """The stride that the encoder stops at; None for its own."""
+        possible = ENCODERS[self.encoder].output_strides
+        strides = (stride for stride in DECODERS[self.architecture].output_strides if stride in possible)
+        return self.output_stride or next(strides, None)
+
+    @property
+    def decoder_config(self) -> DecoderConfig:
+        """What the decoder needs."""
+        return DecoderConfig(
+            classes=self.classes,
+            width=self.decoder_channels or 256,
+            coarsest=ENCODERS[self.encoder].coarsest_width,
+            dropout=self.dropout,
+            drops_channels=self.variant == "paper",
+            output_stride=self.stops_at,
+        )
+
     def to_dict(self) -> dict[str, Any]:
+        """As JSON can hold it."""
         stages = None if self.fusion_stages is None else list(self.fusion_stages)
         return {**asdict(self), "modalities": list(self.modalities), "fusion_stages": stages}
 

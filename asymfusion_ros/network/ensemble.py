@@ -9,19 +9,19 @@ from torch import Tensor, nn
 
 
 class Ensemble(nn.Module):
-    """One importance score a modality; softmax over those present weighs their logits."""
+    """One importance score a modality; softmax over those available weighs their logits."""
 
     def __init__(self, modalities: int) -> None:
         super().__init__()
         self.alpha = nn.Parameter(torch.ones(modalities))
 
-    def weights(self, present: Sequence[bool]) -> Tensor:
-        """Shape (S,): softmax of alpha over the modalities present, zero for an absent one."""
-        absent = torch.tensor([not here for here in present], device=self.alpha.device)
-        return self.alpha.masked_fill(absent, float("-inf")).softmax(0)
+    def weights(self, available: Sequence[bool]) -> Tensor:
+        """Shape (S,): softmax of alpha over the modalities available, zero for a missing one."""
+        missing = torch.tensor([not here for here in available], device=self.alpha.device)
+        return self.alpha.masked_fill(missing, float("-inf")).softmax(0)
 
     def forward(self, logits: Sequence[Tensor | None]) -> tuple[Tensor, Tensor]:
-        """S logits of N x K x h x w, None where absent -> (weighted sum, weights).
+        """S logits of N x K x h x w, None where missing -> (weighted sum, weights).
 
         Training passes detached logits to let the ensemble's cross entropy reach alpha alone.
         """

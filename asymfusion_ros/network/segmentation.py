@@ -1,4 +1,4 @@
-"""The whole network: encoder, decoder and ensemble over whichever modalities are present."""
+"""The whole network: encoder, decoder and ensemble over whichever modalities are available."""
 
 from __future__ import annotations
 
@@ -8,23 +8,20 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from asymfusion_ros.errors import ConfigError
-from asymfusion_ros.network.choices import DEEPLAB, RESNETS, XCEPTION
 from asymfusion_ros.network.config import NetworkConfig
-from asymfusion_ros.network.decoders.deeplab import DeepLabV3Plus
-from asymfusion_ros.network.decoders.refinenet import RefineNet
-from asymfusion_ros.network.encoders.efficientnet import EfficientNetLite
-from asymfusion_ros.network.encoders.resnet import ResNet
-from asymfusion_ros.network.encoders.xception import Xception65
+from asymfusion_ros.network.decoders.registry import DECODERS
+from asymfusion_ros.network.encoders.registry import ENCODERS
 from asymfusion_ros.network.ensemble import Ensemble
-from asymfusion_ros.network.layers.modality import PerModality, Present, shared_or_own, stack
+from asymfusion_ros.network.layers.norms import Available
+from asymfusion_ros.network.layers.per_modality import PerModality, stack
 
 
 @dataclass(frozen=True)
 class NetworkOutput:
     """What a forward pass gives, at the decoder's own resolution (a quarter of the input's).
 
-    logits: N x K x h x w for each modality, None where it was absent. ensemble: their weighted sum.
-    weights: shape (S,), softmax of alpha over the modalities present, zero for an absent one.
+    logits: N x K x h x w for each modality, None where it was missing. ensemble: their weighted sum.
+    weights: shape (S,), softmax of alpha over the available modalities, zero for a missing one.
     """
 
     logits: tuple[Tensor | None, ...]
@@ -39,13 +36,14 @@ class SegmentationNetwork(nn.Module):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
-        self.encoder = _encoder(config)
-        decoder = DeepLabV3Plus if config.architecture == DEEPLAB else RefineNet
-        self.decoder = shared_or_own(config, lambda: decoder(config, self.encoder.channels))
+        sharing, decoder = config.sharing, DECODERS[config.architecture]
+        self.encoder = ENCODERS[config.encoder].make(sharing, config.fusion_config, config.stops_at)
+        channels = self.encoder.channels
+        self.decoder = sharing.shared_or_own(lambda: decoder.make(config.decoder_config, channels))
         self.ensemble = Ensemble(len(config.modalities))
 
     def forward(self, inputs: Sequence[Tensor | None]) -> NetworkOutput:
-        """One N x 3 x H x W tensor a modality (float, normalised), None for one that is absent."""
+        """One N x 3 x H x W tensor a modality (float, normalised), None for one that is missing."""
         names = self.config.modalities
         if len(inputs) != len(names):
             raise ConfigError(f"the network has {len(names)} inputs ({', '.join(names)}), not {len(inputs)}")
@@ -55,25 +53,19 @@ class SegmentationNetwork(nn.Module):
         if len({x.shape for x in given.values()}) > 1:
             shapes = ", ".join(f"{names[i]} {tuple(x.shape)}" for i, x in given.items())
             raise ConfigError(f"the inputs differ in shape: {shapes}")
-        present = tuple(given)
-        features = self.encoder(stack(list(given.values())), present)
-        parts = dict(zip(present, self._decode(features, present)))
-        logits = tuple(parts.get(i) for i in range(len(names)))
+        available = tuple(given)
+        features = self.encoder(stack(list(given.values())), available)
+        decoded = dict(zip(available, self._decode(features, available)))
+        logits = tuple(decoded.get(i) for i in range(len(names)))
         ensemble, weights = self.ensemble(logits)
         return NetworkOutput(logits, ensemble, weights)
 
-    def _decode(self, features: list[Tensor], present: Present) -> Sequence[Tensor]:
-        """Features of the modalities present, stacked -> their logits, N x K x h x w each."""
+    def _decode(self, features: list[Tensor], available: Available) -> Sequence[Tensor]:
+        """Features of the available modalities, stacked -> their logits, N x K x h x w each."""
         if not isinstance(self.decoder, PerModality):
-            return self.decoder(features).chunk(len(present))
-        own = zip(*(feature.chunk(len(present)) for feature in features))
-        return [self.decoder.of(modality)(list(parts)) for modality, parts in zip(present, own)]
-
-
-def _encoder(config: NetworkConfig) -> ResNet | Xception65 | EfficientNetLite:
-    if config.encoder in RESNETS:
-        return ResNet(config)
-    return Xception65(config) if config.encoder == XCEPTION else EfficientNetLite(config)
+            return self.decoder(features).chunk(len(available))
+        own = zip(*(feature.chunk(len(available)) for feature in features))
+        return [self.decoder.of(modality)(list(parts)) for modality, parts in zip(available, own)]
 
 
 def build_network(config: NetworkConfig) -> SegmentationNetwork:

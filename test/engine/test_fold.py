@@ -8,7 +8,7 @@ from torch import nn
 
 from asymfusion_ros.engine.fold import fold_norms
 from asymfusion_ros.network import NetworkConfig, build_network
-from asymfusion_ros.network.layers.modality import PrivateBatchNorm2d
+from asymfusion_ros.network.layers.norms import PrivateBatchNorm2d
 
 
 @pytest.mark.parametrize("private", [True, False])

@@ -8,16 +8,23 @@ from torch.nn import functional as F
 
 from asymfusion_ros.errors import ConfigError
 from asymfusion_ros.network import NetworkConfig, build_network
-from asymfusion_ros.network.fusion.symmetric import METHODS, Attention, Average, Concat, Mmf, SymmetricFusion
+from asymfusion_ros.network.fusion.registry import make_fusion
+from asymfusion_ros.network.fusion.symmetric import Attention, Average, Concat, Mmf, SymmetricFusion
 
-PARAMETRIC = METHODS[1:]
+PARAMETRIC = ("concat", "attention", "mmf")
+METHODS = ("average", *PARAMETRIC)
 NAMES = ("rgb", "depth", "thermal")
 
 
 def fusion(method, channels=6, stage=4, modalities=2, **settings):
     """A block's fusion with random parameters, in evaluation."""
     config = NetworkConfig(encoder="resnet18", modalities=NAMES[:modalities], fusion=method, **settings)
-    return randomised(SymmetricFusion(config, channels, stage)).eval()
+    return randomised(make_fusion(config.fusion_config, channels, stage)).eval()
+
+
+def unchanged(x):
+    """A spatial convolution that passes its input on."""
+    return x
 
 
 def randomised(module):
@@ -64,11 +71,11 @@ def test_two_modalities(method):
     torch.manual_seed(0)
     block, x = fusion(method), features()
     first, second = x.chunk(2)
-    out = block.leave(x, x, (0, 1)).chunk(2)
+    out = block(x, unchanged, (0, 1)).chunk(2)
     thetas = [block.blocks.of(modality).state_dict() for modality in (0, 1)]
     torch.testing.assert_close(out[0], by_hand(method, thetas[0], first, second))
     torch.testing.assert_close(out[1], by_hand(method, thetas[1], second, first))
-    assert torch.equal(block.enter(x, (0, 1)), x)
+    assert torch.equal(block(x, lambda entered: 0 * entered + x, (0, 1)), block(x, unchanged, (0, 1)))
 
 
 def test_mmf_narrower_than_the_features():
@@ -80,14 +87,14 @@ def test_mmf_narrower_than_the_features():
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(
-    ("present", "heard"), [((0, 1, 2), ((1, 2), (0, 2), (0, 1))), ((0, 2), ((1,), (0,))), ((1,), ((),))]
+    ("available", "heard"), [((0, 1, 2), ((1, 2), (0, 2), (0, 1))), ((0, 2), ((1,), (0,))), ((1,), ((),))]
 )
-def test_the_mean_of_the_others_is_received(method, present, heard):
+def test_the_mean_of_the_others_is_received(method, available, heard):
     """With three modalities, and with those that are left of them; alone, the features stay."""
     torch.manual_seed(2)
-    block, x = fusion(method, modalities=3), features(len(present))
-    parts, out = x.chunk(len(present)), block.leave(x, x, present).chunk(len(present))
-    for place, modality in enumerate(present):
+    block, x = fusion(method, modalities=3), features(len(available))
+    parts, out = x.chunk(len(available)), block(x, unchanged, available).chunk(len(available))
+    for place, modality in enumerate(available):
         theta = block.blocks.of(modality).state_dict()
         arriving = [parts[sender] for sender in heard[place]]
         expected = (
@@ -100,14 +107,14 @@ def test_the_mean_of_the_others_is_received(method, present, heard):
 def test_one_direction_changes_the_target_alone(method):
     torch.manual_seed(3)
     block, x = fusion(method, modalities=3, direction="depth_to_rgb"), features(3)
-    out, parts = block.leave(x, x, (0, 1, 2)).chunk(3), x.chunk(3)
+    out, parts = block(x, unchanged, (0, 1, 2)).chunk(3), x.chunk(3)
     expected = by_hand(method, block.blocks.of(0).state_dict(), parts[0], parts[1])
     torch.testing.assert_close(out[0], expected)
     assert torch.equal(out[1], parts[1]) and torch.equal(out[2], parts[2])
     assert list(block.blocks) == ["0"]  # the others have no parameters
-    for present in ((0, 2), (1, 2)):  # an end of the route is missing
+    for available in ((0, 2), (1, 2)):  # an end of the route is missing
         pair = x[:4]
-        assert torch.equal(block.leave(pair, pair, present), pair)
+        assert torch.equal(block(pair, unchanged, available), pair)
 
 
 @pytest.mark.parametrize("block", [Concat(6), Attention(6, 16), Mmf(6, 6, 0.0)])
@@ -204,5 +211,5 @@ def test_one_modality_alone_is_refused(method):
 
 def test_average_of_one_modality_is_the_identity():
     block, x = fusion("average", modalities=1), features(1)
-    assert torch.equal(block.leave(x, x, (0,)), x)
+    assert torch.equal(block(x, unchanged, (0,)), x)
     assert isinstance(block.blocks.of(0), Average)

@@ -7,7 +7,7 @@ from torch import nn
 from asymfusion_ros.network import NetworkConfig, build_network
 from asymfusion_ros.network.decoders.deeplab import ImagePooling
 from asymfusion_ros.network.fusion.symmetric import SymmetricFusion
-from asymfusion_ros.network.layers.modality import PrivateBatchNorm2d
+from asymfusion_ros.network.layers.norms import PrivateBatchNorm2d
 
 
 def config(encoder="resnet18", modalities=("rgb", "depth"), **settings):

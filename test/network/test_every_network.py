@@ -19,14 +19,21 @@ from torch.nn import functional as F
 
 from asymfusion_ros.errors import ConfigError
 from asymfusion_ros.network import NetworkConfig, build_network
-from asymfusion_ros.network.choices import CHOICES, EFFICIENTNETS, PARAMETRIC, RESNETS, XCEPTION
-from asymfusion_ros.network.fusion.symmetric import SymmetricFusion
+from asymfusion_ros.network.decoders.registry import DECODERS
+from asymfusion_ros.network.encoders.registry import ENCODERS
+from asymfusion_ros.network.fusion.base import Fusion
+from asymfusion_ros.network.fusion.registry import FUSIONS
 
 NAMES = ("rgb", "depth", "thermal")
 CLASSES = 5
 SIZE = (33, 47)  # neither is a multiple of 32, nor even
 
+FUSION_NAMES = tuple(FUSIONS)
+PARAMETRIC = tuple(name for name, entry in FUSIONS.items() if entry.parametric)
 REFINENETS = ("refinenet", "refinenet_lw")
+RESNETS = tuple(f"resnet{layers}" for layers in (18, 34, 50, 101, 152))
+EFFICIENTNETS = tuple(f"efficientnet_lite{scale}" for scale in (0, 1, 2))
+XCEPTION = "xception65"
 PAIRS = [
     *itertools.product(REFINENETS, (*RESNETS, *EFFICIENTNETS)),
     *itertools.product(["deeplabv3plus"], (*RESNETS, XCEPTION)),
@@ -73,7 +80,7 @@ def runs(made, device):
         assert all(p.grad.isfinite().all() for p in network.parameters() if p.grad is not None), made
 
 
-@pytest.mark.parametrize("fusion", CHOICES["fusion"])
+@pytest.mark.parametrize("fusion", FUSION_NAMES)
 @pytest.mark.parametrize(("modalities", "direction"), MODALITIES)
 def test_every_setting(fusion, modalities, direction):
     for sharing in SHARING:
@@ -107,7 +114,7 @@ def test_every_encoder_under_every_decoder(architecture, encoder):
 @pytest.mark.parametrize(
     ("fusion", "settings"),
     [
-        *((name, {}) for name in CHOICES["fusion"]),
+        *((name, {}) for name in FUSION_NAMES),
         *((name, {"direction": "depth_to_rgb", "shared_convs": False}) for name in PARAMETRIC),
     ],
 )
@@ -116,7 +123,7 @@ def test_every_parameter_learns(fusion, settings):
     torch.manual_seed(1)
     network = build_network(config("refinenet_lw", "resnet18", fusion=fusion, **settings))
     for module in network.modules():
-        if isinstance(module, SymmetricFusion):
+        if isinstance(module, Fusion):
             for parameter in module.parameters():
                 nn.init.normal_(parameter, std=0.02)
     out = network([torch.randn(2, 3, 64, 64) for _ in range(2)])
@@ -136,7 +143,7 @@ def test_ensemble_of_detached_logits_trains_alpha_alone(fusion, settings):
 
 
 def test_every_other_pair_is_refused():
-    every = itertools.product(CHOICES["architecture"], CHOICES["encoder"])
+    every = itertools.product(DECODERS, ENCODERS)
     for architecture, encoder in set(every) - set(PAIRS):
         with pytest.raises(ConfigError, match=f"encoder: {encoder} (strides down|goes with deeplabv3plus)"):
             NetworkConfig(architecture, encoder)

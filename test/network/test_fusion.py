@@ -4,16 +4,28 @@ import pytest
 import torch
 
 from asymfusion_ros.network import NetworkConfig, build_network
-from asymfusion_ros.network.fusion.asymmetric import (
-    Fusion,
-    channel_shuffle,
-    paper_groups,
-    pixel_shift,
-    split_point,
-)
+from asymfusion_ros.network.fusion.asymmetric import channel_shuffle, paper_groups, pixel_shift, split_point
+from asymfusion_ros.network.fusion.registry import make_fusion
 from asymfusion_ros.network.fusion.routing import everyone_else
 
 PAIR = everyone_else(2)
+
+
+def fusion_of(channels, **settings):
+    return make_fusion(NetworkConfig(**settings).fusion_config, channels, stage=1)
+
+
+def around(fusion, entering, leaving, available=(0, 1)):
+    """(what the spatial convolution gets, what the fusion makes of ``leaving``, which that gives)."""
+    entered = []
+
+    def spatial(x):
+        entered.append(x)
+        return leaving
+
+    out = fusion(entering, spatial, available)
+    (x,) = entered
+    return x, out
 
 
 def test_channel_shuffle_is_equation_2():
@@ -77,12 +89,10 @@ def test_split_point_rounds_and_stays_inside():
 def test_fused_block_is_figure_3c():
     """Shuffle, then (after the convolution) the shifted features of the other added, then shuffle."""
     torch.manual_seed(1)
-    fusion = Fusion(NetworkConfig(keep=0.5), channels=4)
     entering, leaving = torch.randn(2, 4, 3, 3), torch.randn(2, 4, 3, 3)
-    entered = fusion.enter(entering, (0, 1))
+    entered, out = around(fusion_of(4, keep=0.5), entering, leaving)
     assert torch.equal(entered[0], torch.cat([entering[0, :2], entering[1, 2:]]))
     assert torch.equal(entered[1], torch.cat([entering[1, :2], entering[0, 2:]]))
-    out = fusion.leave(leaving, entered, (0, 1))
     shifted = pixel_shift(entered, paper_groups(4))
     first, second = leaving[0] + shifted[1], leaving[1] + shifted[0]  # Eq. 4
     assert torch.equal(out[0], torch.cat([first[:2], second[2:]]))
@@ -100,42 +110,38 @@ def test_more_than_two_modalities_receive_the_mean_of_the_others():
 def test_one_direction_changes_the_target_alone(fusion):
     torch.manual_seed(4)
     entering, leaving = torch.randn(2, 8, 4, 4), torch.randn(2, 8, 4, 4)
-    one_way = Fusion(NetworkConfig(fusion=fusion, direction="depth_to_rgb"), 8)
-    both_ways = Fusion(NetworkConfig(fusion=fusion), 8)
-    entered, entered_both = one_way.enter(entering, (0, 1)), both_ways.enter(entering, (0, 1))
+    one_way = fusion_of(8, fusion=fusion, direction="depth_to_rgb")
+    entered, out = around(one_way, entering, leaving)
+    entered_both, _ = around(fusion_of(8, fusion=fusion), entering, leaving)
     assert torch.equal(entered[0], entered_both[0])
     assert torch.equal(entered[1], entering[1])
-    out = one_way.leave(leaving, entering, (0, 1))
     assert not torch.equal(out[0], leaving[0])
     assert torch.equal(out[1], leaving[1])
 
 
 def test_skip_is_asymmetric_without_the_shift():
     torch.manual_seed(5)
-    fusion = Fusion(NetworkConfig(fusion="skip", keep=0.5), 4)
-    entered, leaving = torch.randn(2, 4, 3, 3), torch.randn(2, 4, 3, 3)
-    out = fusion.leave(leaving, entered, (0, 1))
+    entering, leaving = torch.randn(2, 4, 3, 3), torch.randn(2, 4, 3, 3)
+    entered, out = around(fusion_of(4, fusion="skip", keep=0.5), entering, leaving)
     first, second = leaving[0] + entered[1], leaving[1] + entered[0]
     assert torch.equal(out[0], torch.cat([first[:2], second[2:]]))
 
 
-@pytest.mark.parametrize("fusion", ["none", "shuffle", "shift", "skip", "asymmetric"])
-@pytest.mark.parametrize("present", [(0,), (1,)])
-def test_identity_where_one_modality_is_present(fusion, present):
-    x, entered = torch.randn(1, 8, 4, 4), torch.randn(1, 8, 4, 4)
-    block = Fusion(NetworkConfig(fusion=fusion), 8)
-    assert torch.equal(block.enter(x, present), x)
-    assert torch.equal(block.leave(x, entered, present), x)
+@pytest.mark.parametrize("fusion", ["average", "shuffle", "shift", "skip", "asymmetric"])
+@pytest.mark.parametrize("available", [(0,), (1,)])
+def test_identity_where_one_modality_is_available(fusion, available):
+    entering, leaving = torch.randn(1, 8, 4, 4), torch.randn(1, 8, 4, 4)
+    entered, out = around(fusion_of(8, fusion=fusion), entering, leaving, available)
+    assert torch.equal(entered, entering)
+    assert torch.equal(out, leaving)
 
 
 def test_released_variant_keeps_four_fifths_and_shifts_those_alone():
     # C = 11: g = 2, so channels 0 to 7 stay and are shifted in pairs; 8 to 10 are exchanged, never shifted.
-    fusion = Fusion(NetworkConfig(variant="released"), 11)
     plane = torch.arange(9.0).view(3, 3) + 1
     stacked = torch.stack([plane.expand(11, 3, 3), 10 * plane.expand(11, 3, 3)])
-    entered = fusion.enter(stacked, (0, 1))
+    entered, out = around(fusion_of(11, variant="released"), stacked, torch.zeros_like(stacked))
     assert entered[0, :, 1, 1].tolist() == [5.0] * 8 + [50.0] * 3
-    out = fusion.leave(torch.zeros_like(stacked), entered, (0, 1))
     # Before the second shuffle, modality 0 holds the shifted features of modality 1: 10 x the plane.
     above, left, right, below = 20.0, 40.0, 60.0, 80.0
     assert out[0, :8, 1, 1].tolist() == [above] * 2 + [left] * 2 + [right] * 2 + [below] * 2

@@ -9,7 +9,8 @@ from asymfusion_ros.checkpoint import load_checkpoint, save_checkpoint
 from asymfusion_ros.data.labels import LabelSet
 from asymfusion_ros.errors import ConfigError, UserError
 from asymfusion_ros.network import NetworkConfig, build_network
-from asymfusion_ros.network.layers.modality import PerModality, PrivateBatchNorm2d, may_be_missing, owned
+from asymfusion_ros.network.layers.norms import PrivateBatchNorm2d, may_be_missing
+from asymfusion_ros.network.layers.per_modality import PerModality, owned
 from asymfusion_training.weights.pretrained import load_imagenet
 from asymfusion_training.weights.warm_start import start_from
 

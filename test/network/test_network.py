@@ -10,7 +10,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from asymfusion_ros.errors import ConfigError
 from asymfusion_ros.network import NetworkConfig, build_network
-from asymfusion_ros.network.layers.modality import PrivateBatchNorm2d, may_be_missing
+from asymfusion_ros.network.layers.norms import PrivateBatchNorm2d, may_be_missing
 
 NAMES = ("rgb", "depth", "thermal")
 

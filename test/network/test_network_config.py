@@ -26,16 +26,19 @@ from asymfusion_ros.network import NetworkConfig
         ({"shared_convs": "yes"}, "shared_convs"),
         ({"shared_convs": False, "private_norms": False}, "layers of its own"),
         ({"fusion": "mmf", "modalities": ("depth",)}, "two or more modalities, and depth is the only one"),
-        ({"encoder": "xception65"}, "xception65 goes with deeplabv3plus alone; refinenet reads four"),
-        ({"architecture": "refinenet_lw", "encoder": "xception65"}, "refinenet_lw reads four resolutions"),
+        ({"encoder": "xception65"}, "xception65 goes with deeplabv3plus alone; refinenet reads 4"),
+        ({"architecture": "refinenet_lw", "encoder": "xception65"}, "refinenet_lw reads 4 resolutions"),
         ({"architecture": "deeplabv3plus", "encoder": "efficientnet_lite0"}, "strides down to 1/32"),
-        ({"architecture": "deeplabv3plus", "output_stride": 32}, "output_stride: 32"),
+        (
+            {"architecture": "deeplabv3plus", "output_stride": 32},
+            "output_stride is 32; choose one of None, 8, 16",
+        ),
         ({"output_stride": 16}, "output_stride: 16 is for deeplabv3plus; refinenet reads"),
         (
             {"architecture": "deeplabv3plus", "encoder": "xception65", "fusion_stages": (4,)},
             "4 is no stage of xception65, which has 1 to 3",
         ),
-        ({"fusion_blocks": "first"}, "fusion_blocks: 'first'"),
+        ({"fusion_blocks": "first"}, "fusion_blocks is 'first'; choose one of last, all"),
         ({"fusion_stages": ()}, "set fusion to none"),
         ({"fusion_stages": (0, 1)}, "0 is no stage of resnet101, which has 1 to 4"),
         ({"fusion_stages": (5,), "encoder": "efficientnet_lite0"}, "5 is no stage of efficientnet_lite0"),
@@ -73,7 +76,7 @@ def test_config_names_what_it_does_not_know():
     with pytest.raises(ConfigError, match="fusoin"):
         NetworkConfig.from_dict({"fusoin": "none"})
     with pytest.raises(
-        ConfigError, match="fusion_stages is '3'; it must be a list, each a whole number or null"
+        ConfigError, match="fusion_stages is '3'; it must be null or a list, each a whole number"
     ):
         NetworkConfig.from_dict({"fusion_stages": "3"})
 

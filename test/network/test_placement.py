@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from asymfusion_ros.network import NetworkConfig, build_network
-from asymfusion_ros.network.fusion.asymmetric import Fusion
-from asymfusion_ros.network.fusion.symmetric import SymmetricFusion
+from asymfusion_ros.network.fusion.base import Fusion
 
 
 def architecture(encoder):
@@ -19,7 +18,7 @@ def fused_blocks(encoder, **settings):
     return [
         name.removesuffix(".fusion")
         for name, module in network.encoder.named_modules()
-        if isinstance(module, Fusion | SymmetricFusion)
+        if isinstance(module, Fusion)
     ]
 
 

@@ -12,7 +12,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from asymfusion_ros.network import NetworkConfig
-from asymfusion_ros.network.fusion.asymmetric import Fusion, channel_shuffle, paper_groups, pixel_shift
+from asymfusion_ros.network.fusion.asymmetric import channel_shuffle, paper_groups, pixel_shift
+from asymfusion_ros.network.fusion.registry import make_fusion
 from asymfusion_ros.network.fusion.routing import everyone_else
 from asymfusion_ros.network.fusion.symmetric import Attention, Average, Concat, Mmf
 
@@ -44,9 +45,8 @@ def add_shifted(x):
 
 def shuffle_and_shift(x):
     """A fused block whose spatial convolution passes its input on."""
-    fusion = Fusion(NetworkConfig(keep=0.75), CHANNELS)
-    entered = fusion.enter(x, (0, 1))
-    return fusion.leave(entered, entered, (0, 1))
+    fusion = make_fusion(NetworkConfig(keep=0.75).fusion_config, CHANNELS, stage=1)
+    return fusion(x, lambda entered: entered, (0, 1))
 
 
 def average(x):

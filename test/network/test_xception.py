@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from asymfusion_ros.network import NetworkConfig, build_network
 from asymfusion_ros.network.fusion.asymmetric import channel_shuffle, paper_groups, pixel_shift
 from asymfusion_ros.network.fusion.routing import everyone_else
-from asymfusion_ros.network.layers.modality import PrivateBatchNorm2d
+from asymfusion_ros.network.layers.norms import PrivateBatchNorm2d
 
 NAMES = ("rgb", "depth")
 

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from asymfusion_ros.network.config import NetworkConfig
-from asymfusion_ros.network.layers.modality import Present, PrivateBatchNorm2d
+from asymfusion_ros.network.decoders.config import DecoderConfig
+from asymfusion_ros.network.layers.norms import Available, PrivateBatchNorm2d
 from asymfusion_ros.network.layers.separable import SeparableConv, plain_conv
 
 LOW_LEVEL_WIDTH = 48
 RATES = {16: (6, 12, 18), 8: (12, 24, 36)}  # of the three atrous branches, by output stride
-TOGETHER: Present = (0,)  # to a norm with one set for all modalities the stack is one
+TOGETHER: Available = (0,)  # to a norm with one set for all modalities the stack is one
 
 
 def _norm(channels: int) -> PrivateBatchNorm2d:
@@ -37,39 +37,54 @@ class Pointwise(nn.Module):
         self.norm = _norm(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
+        """N x C x H x W -> N x outputs x H x W."""
         return F.relu(self.norm(self.conv(x), TOGETHER), inplace=True)
+
+
+def _norm_of_any_batch(
+    x: Tensor,
+    mean: Tensor,
+    variance: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    training: bool,
+    momentum: float,
+    eps: float,
+) -> Tensor:
+    """F.batch_norm, but that one value a channel, which has no variance, takes the running statistics and
+    leaves them as they are."""
+    training = training and x.numel() > x.shape[1]
+    return F.batch_norm(x, mean, variance, weight, bias, training, momentum, eps)
 
 
 class ImagePooling(Pointwise):
     """The mean over the image through ``Pointwise``, the same at every pixel.
 
-    In training its norm sees one value a channel for each sample of each modality. A batch of a single one
-    has no variance: then, and only then, the running statistics serve, and stay as they are.
+    In training its norm sees one value a channel for each sample of each modality, so that a batch may be
+    of a single one.
     """
 
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs)
+        self.norm.batch_norm = _norm_of_any_batch
+
     def forward(self, x: Tensor) -> Tensor:
-        pooled = self.conv(x.mean((2, 3), keepdim=True))
-        if self.training and len(pooled) == 1 and not self.norm.synced:
-            scale, shift = (row.view(1, -1, 1, 1).to(pooled.dtype) for row in self.norm.affine())
-            pooled = pooled * scale + shift
-        else:
-            pooled = self.norm(pooled, TOGETHER)
-        return F.relu(pooled).expand(-1, -1, *x.shape[-2:])
+        return super().forward(x.mean((2, 3), keepdim=True)).expand(-1, -1, *x.shape[-2:])
 
 
 class DeepLabV3Plus(nn.Module):
     """The encoder's finest and coarsest features -> logits at the finest one's size."""
 
-    def __init__(self, config: NetworkConfig, channels: tuple[int, ...]) -> None:
+    def __init__(self, config: DecoderConfig, channels: tuple[int, ...]) -> None:
         super().__init__()
-        width = config.decoder_channels or 256
+        width = config.width
         low, high = channels[0], channels[-1]
         self.pooling = ImagePooling(high, width)
         self.pointwise = Pointwise(high, width)
-        rates = RATES[config.output_stride or 16]
+        rates = RATES[config.output_stride or max(RATES)]
         self.atrous = nn.ModuleList(_separable(high, width, rate) for rate in rates)
         self.project = Pointwise((2 + len(rates)) * width, width)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = config.dropout_layer()
         self.low_level = Pointwise(low, LOW_LEVEL_WIDTH)
         self.refine1 = _separable(width + LOW_LEVEL_WIDTH, width)
         self.refine2 = _separable(width, width)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from asymfusion_ros.network.config import RESNETS, NetworkConfig
+from asymfusion_ros.network.decoders.config import DecoderConfig
 
 
 class ResidualUnit(nn.Module):
@@ -72,17 +72,14 @@ class Level(nn.Module):
 
 
 class RefineNet(nn.Module):
-    """Four encoder features -> logits at the finest one's size; ``refinenet_lw`` has 1 x 1 convolutions
+    """Four encoder features -> logits at the finest one's size; the light-weight one has 1 x 1 convolutions
     in place of the 3 x 3 and no residual units."""
 
-    def __init__(self, config: NetworkConfig, channels: tuple[int, ...]) -> None:
+    def __init__(self, config: DecoderConfig, channels: tuple[int, ...], light: bool = False) -> None:
         super().__init__()
-        light = config.architecture == "refinenet_lw"
-        width = config.decoder_channels or 256
-        # The published networks double the coarsest level over a ResNet, and not over a mobile encoder.
-        coarsest = 2 * width if config.encoder in RESNETS else width
-        widths = (*(width,) * (len(channels) - 1), coarsest)
-        self.dropout = nn.Dropout(config.dropout)
+        width = config.width
+        widths = (*(width,) * (len(channels) - 1), config.coarsest * width)
+        self.dropout = config.dropout_layer()
         self.levels = nn.ModuleList(  # finest first, like the encoder's features
             Level(
                 inputs,

@@ -14,18 +14,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from asymfusion_ros.network.config import NetworkConfig
-from asymfusion_ros.network.fusion.asymmetric import make_fusion
-from asymfusion_ros.network.fusion.placement import fuses
+from asymfusion_ros.network.encoders.base import Encoder
+from asymfusion_ros.network.fusion.config import FusionConfig
+from asymfusion_ros.network.fusion.registry import make_fusion
 from asymfusion_ros.network.layers.initial import initialise
-from asymfusion_ros.network.layers.modality import Present, PrivateBatchNorm2d, convolve, shared_or_own
+from asymfusion_ros.network.layers.norms import Available, PrivateBatchNorm2d
+from asymfusion_ros.network.layers.per_modality import Sharing, convolve
 
-# (width, depth) multipliers
-SCALES = {
-    "efficientnet_lite0": (1.0, 1.0),
-    "efficientnet_lite1": (1.0, 1.1),
-    "efficientnet_lite2": (1.1, 1.2),
-}
 # (expansion, kernel, stride, channels, blocks) of each stage
 STAGES = (
     (1, 3, 1, 16, 1),
@@ -35,6 +30,17 @@ STAGES = (
     (6, 5, 1, 112, 3),
     (6, 5, 2, 192, 4),
     (6, 3, 1, 320, 1),
+)
+# What the files with ImageNet weights call a layer -> what we call it; the classifier's layers are left out.
+PUBLISHED_NAMES = (
+    (r"^_conv_stem\.", "stem."),
+    (r"^_bn0\.", "stem_norm."),
+    (r"^_blocks\.(\d+)\._expand_conv\.", r"blocks.\1.expand."),
+    (r"^_blocks\.(\d+)\._bn0\.", r"blocks.\1.expand_norm."),
+    (r"^_blocks\.(\d+)\._depthwise_conv\.", r"blocks.\1.depthwise."),
+    (r"^_blocks\.(\d+)\._bn1\.", r"blocks.\1.depthwise_norm."),
+    (r"^_blocks\.(\d+)\._project_conv\.", r"blocks.\1.project."),
+    (r"^_blocks\.(\d+)\._bn2\.", r"blocks.\1.project_norm."),
 )
 READ_BY_DECODER = (1, 2, 4, 6)  # the last stages at 1/4, 1/8, 1/16 and 1/32
 RESOLUTIONS = (0, 1, 2, 3, 3, 4, 4)  # which of these four a stage works towards; 0: none, it is finer
@@ -81,14 +87,14 @@ class SameConv2d(nn.Conv2d):
         )
 
 
-def _norm(config: NetworkConfig, channels: int) -> PrivateBatchNorm2d:
-    return PrivateBatchNorm2d(channels, len(config.modalities), config.private_norms, eps=1e-3)
+def _norm(sharing: Sharing, channels: int) -> PrivateBatchNorm2d:
+    return sharing.norm(channels, eps=1e-3)
 
 
 def _conv(
-    config: NetworkConfig, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1
+    sharing: Sharing, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1
 ) -> nn.Module:
-    return shared_or_own(config, lambda: SameConv2d(inputs, outputs, kernel, stride, groups))
+    return sharing.shared_or_own(lambda: SameConv2d(inputs, outputs, kernel, stride, groups))
 
 
 class InvertedResidual(nn.Module):
@@ -99,7 +105,8 @@ class InvertedResidual(nn.Module):
 
     def __init__(
         self,
-        config: NetworkConfig,
+        sharing: Sharing,
+        fusion: FusionConfig,
         inputs: int,
         outputs: int,
         expansion: int,
@@ -110,50 +117,61 @@ class InvertedResidual(nn.Module):
         super().__init__()
         width = inputs * expansion
         self.residual = stride == 1 and inputs == outputs
-        self.expand = _conv(config, inputs, width, 1) if expansion > 1 else None
-        self.expand_norm = _norm(config, width) if expansion > 1 else None
-        self.depthwise = _conv(config, width, width, kernel, stride, groups=width)
-        self.depthwise_norm = _norm(config, width)
-        self.project = _conv(config, width, outputs, 1)
-        self.project_norm = _norm(config, outputs)
-        self.fusion = None if fused_in is None else make_fusion(config, width, fused_in)
+        self.expand = _conv(sharing, inputs, width, 1) if expansion > 1 else None
+        self.expand_norm = _norm(sharing, width) if expansion > 1 else None
+        self.depthwise = _conv(sharing, width, width, kernel, stride, groups=width)
+        self.depthwise_norm = _norm(sharing, width)
+        self.project = _conv(sharing, width, outputs, 1)
+        self.project_norm = _norm(sharing, outputs)
+        self.fusion = make_fusion(fusion, width, fused_in)
 
-    def forward(self, x: Tensor, present: Present) -> Tensor:
+    def forward(self, x: Tensor, available: Available) -> Tensor:
         shortcut = x
         if self.expand is not None and self.expand_norm is not None:
-            x = F.relu6(self.expand_norm(convolve(self.expand, x, present), present), inplace=True)
-        if self.fusion is not None:
-            x = self.fusion.enter(x, present)
-        entered = x
-        x = F.relu6(self.depthwise_norm(convolve(self.depthwise, x, present), present), inplace=True)
-        if self.fusion is not None:
-            x = self.fusion.leave(x, entered, present)
-        x = self.project_norm(convolve(self.project, x, present), present)
+            x = F.relu6(self.expand_norm(convolve(self.expand, x, available), available), inplace=True)
+
+        def spatial(x: Tensor) -> Tensor:
+            x = convolve(self.depthwise, x, available)
+            return F.relu6(self.depthwise_norm(x, available), inplace=True)
+
+        x = spatial(x) if self.fusion is None else self.fusion(x, spatial, available)
+        x = self.project_norm(convolve(self.project, x, available), available)
         return x + shortcut if self.residual else x
 
 
-class EfficientNetLite(nn.Module):
-    """Features at 1/4, 1/8, 1/16 and 1/32 of the input's size (rounded up)."""
+class EfficientNetLite(Encoder):
+    """Features at 1/4, 1/8, 1/16 and 1/32 of the input's size (rounded up).
 
-    def __init__(self, config: NetworkConfig) -> None:
+    width, depth: what the channels and the blocks of Lite0 are multiplied by.
+    """
+
+    def __init__(
+        self,
+        sharing: Sharing,
+        fusion: FusionConfig,
+        output_stride: int | None = None,
+        *,
+        width: float,
+        depth: float,
+    ) -> None:
         super().__init__()
-        width_scale, depth_scale = SCALES[config.encoder]
-        self.stem = _conv(config, 3, STEM, 3, 2)
-        self.stem_norm = _norm(config, STEM)
+        self.stem = _conv(sharing, 3, STEM, 3, 2)
+        self.stem_norm = _norm(sharing, STEM)
         self.blocks = nn.ModuleList()
         self.taps: list[int] = []  # the blocks whose output the decoder reads
         inputs = STEM
         channels = []
         for stage, (expansion, kernel, stride, base, repeats) in enumerate(STAGES):
-            outputs = rounded_width(base, width_scale)
-            count = repeats if stage in (0, len(STAGES) - 1) else math.ceil(repeats * depth_scale)
+            outputs = rounded_width(base, width)
+            count = repeats if stage in (0, len(STAGES) - 1) else math.ceil(repeats * depth)
             for i in range(count):
                 first_stride = stride if i == 0 else 1
-                last, place = stage in READ_BY_DECODER and i == count - 1, RESOLUTIONS[stage]
-                fused = place > 0 and fuses(config, place, last, fits=first_stride == 1)
-                fused_in = place if fused else None
+                last, resolution = stage in READ_BY_DECODER and i == count - 1, RESOLUTIONS[stage]
+                fused_in = fusion.place(resolution, last, fits=first_stride == 1) if resolution else None
                 self.blocks.append(
-                    InvertedResidual(config, inputs, outputs, expansion, kernel, first_stride, fused_in)
+                    InvertedResidual(
+                        sharing, fusion, inputs, outputs, expansion, kernel, first_stride, fused_in
+                    )
                 )
                 inputs = outputs
             if stage in READ_BY_DECODER:
@@ -162,12 +180,12 @@ class EfficientNetLite(nn.Module):
         self.channels = tuple(channels)
         initialise(self)
 
-    def forward(self, x: Tensor, present: Present) -> list[Tensor]:
+    def forward(self, x: Tensor, available: Available) -> list[Tensor]:
         """(P N) x 3 x H x W -> four tensors, finest first."""
-        x = F.relu6(self.stem_norm(convolve(self.stem, x, present), present), inplace=True)
+        x = F.relu6(self.stem_norm(convolve(self.stem, x, available), available), inplace=True)
         features = []
         for i, block in enumerate(self.blocks):
-            x = block(x, present)
+            x = block(x, available)
             if i in self.taps:
                 features.append(x)
         return features

@@ -9,42 +9,30 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from asymfusion_ros.network.choices import DEEPLAB
-from asymfusion_ros.network.config import NetworkConfig
-from asymfusion_ros.network.fusion.asymmetric import make_fusion
-from asymfusion_ros.network.fusion.placement import fuses
+from asymfusion_ros.network.encoders.base import Encoder
+from asymfusion_ros.network.fusion.config import FusionConfig
+from asymfusion_ros.network.fusion.registry import make_fusion
 from asymfusion_ros.network.layers.initial import initialise
-from asymfusion_ros.network.layers.modality import Present, PrivateBatchNorm2d, convolve, shared_or_own
+from asymfusion_ros.network.layers.norms import Available
+from asymfusion_ros.network.layers.per_modality import Sharing, convolve
 from asymfusion_ros.network.layers.separable import plain_conv
-
-BLOCKS = {
-    "resnet18": (2, 2, 2, 2),
-    "resnet34": (3, 4, 6, 3),
-    "resnet50": (3, 4, 6, 3),
-    "resnet101": (3, 4, 23, 3),
-    "resnet152": (3, 8, 36, 3),
-}
-
-
-def _norm(config: NetworkConfig, channels: int) -> PrivateBatchNorm2d:
-    return PrivateBatchNorm2d(channels, len(config.modalities), config.private_norms)
 
 
 def _conv(
-    config: NetworkConfig, inputs: int, outputs: int, kernel: int, stride: int = 1, dilation: int = 1
+    sharing: Sharing, inputs: int, outputs: int, kernel: int, stride: int = 1, dilation: int = 1
 ) -> nn.Module:
-    return shared_or_own(config, lambda: plain_conv(inputs, outputs, kernel, stride, dilation))
+    return sharing.shared_or_own(lambda: plain_conv(inputs, outputs, kernel, stride, dilation))
 
 
 class Downsample(nn.ModuleList):
     """The projection on a block's shortcut: 1 x 1 convolution and norm."""
 
-    def __init__(self, config: NetworkConfig, inputs: int, outputs: int, stride: int) -> None:
-        super().__init__([_conv(config, inputs, outputs, 1, stride), _norm(config, outputs)])
+    def __init__(self, sharing: Sharing, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__([_conv(sharing, inputs, outputs, 1, stride), sharing.norm(outputs)])
 
-    def forward(self, x: Tensor, present: Present) -> Tensor:
+    def forward(self, x: Tensor, available: Available) -> Tensor:
         layer, norm = self
-        return norm(convolve(layer, x, present), present)
+        return norm(convolve(layer, x, available), available)
 
 
 class BasicBlock(nn.Module):
@@ -61,7 +49,8 @@ class BasicBlock(nn.Module):
 
     def __init__(
         self,
-        config: NetworkConfig,
+        sharing: Sharing,
+        fusion: FusionConfig,
         inputs: int,
         width: int,
         stride: int,
@@ -70,22 +59,22 @@ class BasicBlock(nn.Module):
     ) -> None:
         super().__init__()
         before, after = dilations
-        self.conv1 = _conv(config, inputs, width, 3, stride, before)
-        self.bn1 = _norm(config, width)
-        self.conv2 = _conv(config, width, width, 3, 1, after)
-        self.bn2 = _norm(config, width)
+        self.conv1 = _conv(sharing, inputs, width, 3, stride, before)
+        self.bn1 = sharing.norm(width)
+        self.conv2 = _conv(sharing, width, width, 3, 1, after)
+        self.bn2 = sharing.norm(width)
         projects = stride > 1 or inputs != width
-        self.downsample = Downsample(config, inputs, width, stride) if projects else None
-        self.fusion = None if fused_in is None else make_fusion(config, width, fused_in)
+        self.downsample = Downsample(sharing, inputs, width, stride) if projects else None
+        self.fusion = make_fusion(fusion, width, fused_in)
 
-    def forward(self, x: Tensor, present: Present) -> Tensor:
-        shortcut = x if self.downsample is None else self.downsample(x, present)
-        entered = F.relu(self.bn1(convolve(self.conv1, x, present), present), inplace=True)
-        if self.fusion is not None:
-            entered = self.fusion.enter(entered, present)
-        x = self.bn2(convolve(self.conv2, entered, present), present)
-        if self.fusion is not None:
-            x = self.fusion.leave(x, entered, present)
+    def forward(self, x: Tensor, available: Available) -> Tensor:
+        shortcut = x if self.downsample is None else self.downsample(x, available)
+        x = F.relu(self.bn1(convolve(self.conv1, x, available), available), inplace=True)
+
+        def spatial(x: Tensor) -> Tensor:
+            return self.bn2(convolve(self.conv2, x, available), available)
+
+        x = spatial(x) if self.fusion is None else self.fusion(x, spatial, available)
         return F.relu(x + shortcut, inplace=True)
 
 
@@ -96,7 +85,8 @@ class Bottleneck(nn.Module):
 
     def __init__(
         self,
-        config: NetworkConfig,
+        sharing: Sharing,
+        fusion: FusionConfig,
         inputs: int,
         width: int,
         stride: int,
@@ -105,33 +95,34 @@ class Bottleneck(nn.Module):
     ) -> None:
         super().__init__()
         outputs = width * self.expansion
-        self.conv1 = _conv(config, inputs, width, 1)
-        self.bn1 = _norm(config, width)
-        self.conv2 = _conv(config, width, width, 3, stride, dilations[0])
-        self.bn2 = _norm(config, width)
-        self.conv3 = _conv(config, width, outputs, 1)
-        self.bn3 = _norm(config, outputs)
+        self.conv1 = _conv(sharing, inputs, width, 1)
+        self.bn1 = sharing.norm(width)
+        self.conv2 = _conv(sharing, width, width, 3, stride, dilations[0])
+        self.bn2 = sharing.norm(width)
+        self.conv3 = _conv(sharing, width, outputs, 1)
+        self.bn3 = sharing.norm(outputs)
         projects = stride > 1 or inputs != outputs
-        self.downsample = Downsample(config, inputs, outputs, stride) if projects else None
-        self.fusion = None if fused_in is None else make_fusion(config, width, fused_in)
+        self.downsample = Downsample(sharing, inputs, outputs, stride) if projects else None
+        self.fusion = make_fusion(fusion, width, fused_in)
 
-    def forward(self, x: Tensor, present: Present) -> Tensor:
-        shortcut = x if self.downsample is None else self.downsample(x, present)
-        entered = F.relu(self.bn1(convolve(self.conv1, x, present), present), inplace=True)
-        if self.fusion is not None:
-            entered = self.fusion.enter(entered, present)
-        x = F.relu(self.bn2(convolve(self.conv2, entered, present), present), inplace=True)
-        if self.fusion is not None:
-            x = self.fusion.leave(x, entered, present)
-        x = self.bn3(convolve(self.conv3, x, present), present)
+    def forward(self, x: Tensor, available: Available) -> Tensor:
+        shortcut = x if self.downsample is None else self.downsample(x, available)
+        x = F.relu(self.bn1(convolve(self.conv1, x, available), available), inplace=True)
+
+        def spatial(x: Tensor) -> Tensor:
+            return F.relu(self.bn2(convolve(self.conv2, x, available), available), inplace=True)
+
+        x = spatial(x) if self.fusion is None else self.fusion(x, spatial, available)
+        x = self.bn3(convolve(self.conv3, x, available), available)
         return F.relu(x + shortcut, inplace=True)
 
 
-class ResNet(nn.Module):
+class ResNet(Encoder):
     """Features at 1/4, 1/8, 1/16 and 1/32 of the input's size.
 
-    For DeepLabv3+ none is coarser than the output stride: instead of striding further, what comes after the
-    place of the stride is dilated (in a bottleneck that is the next block, as in torchvision).
+    With an output stride none is coarser than that: instead of striding further, what comes after the place
+    of the stride is dilated (in a bottleneck that is the next block, as in torchvision).
+    block: the class of all blocks. counts: of blocks in each stage.
     """
 
     layer1: nn.ModuleList
@@ -139,40 +130,45 @@ class ResNet(nn.Module):
     layer3: nn.ModuleList
     layer4: nn.ModuleList
 
-    def __init__(self, config: NetworkConfig) -> None:
+    def __init__(
+        self,
+        sharing: Sharing,
+        fusion: FusionConfig,
+        output_stride: int | None = None,
+        *,
+        block: type[BasicBlock] | type[Bottleneck],
+        counts: tuple[int, int, int, int],
+    ) -> None:
         super().__init__()
-        block = BasicBlock if config.encoder in ("resnet18", "resnet34") else Bottleneck
         self.channels = tuple(width * block.expansion for width in (64, 128, 256, 512))
-        self.conv1 = _conv(config, 3, 64, 7, 2)
-        self.bn1 = _norm(config, 64)
+        self.conv1 = _conv(sharing, 3, 64, 7, 2)
+        self.bn1 = sharing.norm(64)
         inputs, size, dilation = 64, 4, 1
-        coarsest = (config.output_stride or 16) if config.architecture == DEEPLAB else 32
-        for stage, count in enumerate(BLOCKS[config.encoder], start=1):
+        for stage, count in enumerate(counts, start=1):
             width = 32 << stage
             blocks = nn.ModuleList()
             for i in range(count):
                 stride, before = 1, dilation
-                if stage > 1 and i == 0 and size < coarsest:
+                if stage > 1 and i == 0 and size < (output_stride or 32):
                     stride, size = 2, 2 * size
                 elif stage > 1 and i == 0:
                     dilation *= 2
                 # A bottleneck's stride lies between its two places of fusion, a basic block's before both.
                 fits = stride == 1 or block is BasicBlock
-                fused = fuses(config, stage, last=i == count - 1, fits=fits)
-                blocks.append(
-                    block(config, inputs, width, stride, (before, dilation), stage if fused else None)
-                )
+                fused_in = fusion.place(stage, last=i == count - 1, fits=fits)
+                dilations = before, dilation
+                blocks.append(block(sharing, fusion, inputs, width, stride, dilations, fused_in))
                 inputs = width * block.expansion
             self.add_module(f"layer{stage}", blocks)
         initialise(self)
 
-    def forward(self, x: Tensor, present: Present) -> list[Tensor]:
+    def forward(self, x: Tensor, available: Available) -> list[Tensor]:
         """(P N) x 3 x H x W -> four tensors, finest first."""
-        x = F.relu(self.bn1(convolve(self.conv1, x, present), present), inplace=True)
+        x = F.relu(self.bn1(convolve(self.conv1, x, available), available), inplace=True)
         x = F.max_pool2d(x, 3, 2, 1)
         features = []
         for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
             for block in stage:
-                x = block(x, present)
+                x = block(x, available)
             features.append(x)
         return features

@@ -1,7 +1,6 @@
 """Feature exchange between the modalities inside the encoder (Section 3.2 of the paper).
 
-Channel shuffle and pixel shift, which have no parameters, and the choice of a method by its name; the
-symmetric baselines are in symmetric.py. Tensors hold P modalities stacked along the batch,
+Channel shuffle and pixel shift, which have no parameters. Tensors hold P modalities stacked along the batch,
 (P N) x C x H x W.
 """
 
@@ -10,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from asymfusion_ros.network.config import NetworkConfig
+from asymfusion_ros.network.fusion.base import Fusion, Spatial
+from asymfusion_ros.network.fusion.config import FusionConfig
 from asymfusion_ros.network.fusion.routing import Senders, received, senders_along
-from asymfusion_ros.network.fusion.symmetric import METHODS, SymmetricFusion
-from asymfusion_ros.network.layers.modality import Present
+from asymfusion_ros.network.layers.norms import Available
 
 Offset = tuple[int, int]
 
@@ -54,54 +53,60 @@ def paper_groups(channels: int) -> tuple[int, ...]:
     return tuple(i * channels // 4 for i in range(5))
 
 
-class Fusion(nn.Module):
-    """Shuffle and shift inside one residual block (Fig. 3c); the identity where one modality is present.
+class AsymmetricFusion(Fusion):
+    """Shuffle and shift inside one residual block (Fig. 3c); the identity where one modality is available.
 
-    A block calls ``enter`` after its first convolution (with norm and activation) and ``leave`` after its
-    spatial one, before the last 1 x 1.
+    The ablations leave out the shuffles, or what is added; without the shift it is added as it is.
     """
 
-    def __init__(self, config: NetworkConfig, channels: int) -> None:
+    def __init__(
+        self,
+        config: FusionConfig,
+        channels: int,
+        stage: int = 1,
+        shuffles: bool = True,
+        adds: bool = True,
+        shifts: bool = True,
+    ) -> None:
         super().__init__()
         self.route = config.route
-        self.shuffles = config.fusion in ("shuffle", "asymmetric", "skip")
-        self.adds = config.fusion in ("shift", "asymmetric", "skip")
+        self.adds = adds
         if config.variant == "released":
             group = channels // 5
-            self.kept = 4 * group
+            kept = 4 * group
             self.bounds: tuple[int, ...] = tuple(i * group for i in range(5))
             self.offsets = RELEASED_OFFSETS
         else:
-            self.kept = split_point(channels, config.keep)
+            kept = split_point(channels, config.keep)
             self.bounds = paper_groups(channels)
             self.offsets = PAPER_OFFSETS
-        if config.fusion == "skip":
+        self.kept = kept if shuffles else None
+        if not shifts:
             self.offsets = ((0, 0),) * 4
 
-    def enter(self, x: Tensor, present: Present) -> Tensor:
-        """The first shuffle."""
-        if not self.shuffles or len(present) == 1:
-            return x
-        return channel_shuffle(x, senders_along(self.route, present), self.kept)
+    def forward(self, x: Tensor, spatial: Spatial, available: Available) -> Tensor:
+        """Shuffle; the spatial convolution; add what the others had before it, shifted (Eq. 4); shuffle."""
+        if len(available) == 1:
+            return spatial(x)
+        senders = senders_along(self.route, available)
+        x = self._shuffle(x, senders)
+        return self._shuffle(self._add_shifted(spatial(x), x, senders), senders)
 
-    def leave(self, x: Tensor, entered: Tensor, present: Present) -> Tensor:
-        """Adds what the others had after ``enter``, shifted (Eq. 4), then shuffles once more."""
-        if len(present) == 1:
+    def _shuffle(self, x: Tensor, senders: Senders) -> Tensor:
+        return x if self.kept is None else channel_shuffle(x, senders, self.kept)
+
+    def _add_shifted(self, x: Tensor, before: Tensor, senders: Senders) -> Tensor:
+        if not self.adds:
             return x
-        senders = senders_along(self.route, present)
-        if self.adds:
-            x = x + received(pixel_shift(entered, self.bounds, self.offsets), senders, otherwise_zero=True)
-        if self.shuffles:
-            x = channel_shuffle(x, senders, self.kept)
-        return x
+        return x + received(pixel_shift(before, self.bounds, self.offsets), senders, otherwise_zero=True)
+
+    def additions(self, channels: int, senders: int) -> int:
+        """One for each element that is shifted; exchanging channels copies and costs none. Where n > 1
+        modalities send, their mean costs n an element more (n - 1 additions and the division), for shifted
+        and exchanged channels alike."""
+        mean = senders if senders > 1 else 0
+        exchanged = 0 if self.kept is None else 2 * mean * (channels - self.kept)
+        return exchanged + ((1 + mean) * (self.bounds[-1] - self.bounds[0]) if self.adds else 0)
 
     def extra_repr(self) -> str:
-        return f"shuffles={self.shuffles}, adds={self.adds}, kept={self.kept}, offsets={self.offsets}"
-
-
-def make_fusion(config: NetworkConfig, channels: int, stage: int) -> Fusion | SymmetricFusion:
-    """What ``config.fusion`` names, for a block of a stage (from 1) with so many channels between its
-    convolutions."""
-    if config.fusion in METHODS:
-        return SymmetricFusion(config, channels, stage)
-    return Fusion(config, channels)
+        return f"adds={self.adds}, kept={self.kept}, offsets={self.offsets}"

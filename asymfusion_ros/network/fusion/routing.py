@@ -12,10 +12,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from asymfusion_ros.network.layers.modality import Present
+from asymfusion_ros.network.fusion.config import Route
+from asymfusion_ros.network.layers.norms import Available
 
 Senders = Sequence[Sequence[int]]
-Route = tuple[int, int]
 
 
 def everyone_else(modalities: int) -> Senders:
@@ -23,17 +23,17 @@ def everyone_else(modalities: int) -> Senders:
     return tuple(tuple(j for j in range(modalities) if j != i) for i in range(modalities))
 
 
-def senders_along(route: Route | None, present: Present) -> Senders:
-    """Places in a stack of the modalities present; a route with one end missing leads nowhere.
+def senders_along(route: Route | None, available: Available) -> Senders:
+    """Places in a stack of the available modalities; a route with one end missing leads nowhere.
 
     route: (source, target) as indices of modalities, None where fusion goes every way.
     """
     if route is None:
-        return everyone_else(len(present))
+        return everyone_else(len(available))
     source, target = route
-    if source not in present or target not in present:
-        return ((),) * len(present)
-    return tuple((present.index(source),) if modality == target else () for modality in present)
+    if source not in available or target not in available:
+        return ((),) * len(available)
+    return tuple((available.index(source),) if modality == target else () for modality in available)
 
 
 def mean_of(parts: Sequence[Tensor], places: Sequence[int]) -> Tensor:

@@ -10,14 +10,17 @@ two inputs, from which it learns.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from asymfusion_ros.network.config import NetworkConfig
-from asymfusion_ros.network.fusion.placement import is_coarsest, is_skip
+from asymfusion_ros.network.fusion.base import Fusion, Spatial
+from asymfusion_ros.network.fusion.config import FusionConfig
 from asymfusion_ros.network.fusion.routing import mean_of, senders_along
-from asymfusion_ros.network.layers.modality import PerModality, Present
+from asymfusion_ros.network.layers.norms import Available
+from asymfusion_ros.network.layers.per_modality import PerModality
 
 
 class Average(nn.Module):
@@ -139,56 +142,56 @@ def _grouping(width: int, channels: int) -> Tensor:
     return member / member.sum(1, keepdim=True).sqrt()
 
 
-METHODS = ("average", "concat", "attention", "mmf")
+# One F for a block of a stage, in the dimensions that SSMA and RDFNet give it there.
+MakeBlock = Callable[[FusionConfig, int, int], nn.Module]
 
 
-def _block(config: NetworkConfig, channels: int, stage: int) -> nn.Module:
-    """One F for a block of a stage, in the dimensions that SSMA and RDFNet give it there."""
-    if config.fusion == "average":
-        return Average()
-    if config.fusion == "concat":
-        return Concat(channels)
-    if config.fusion == "attention":
-        return Attention(channels, eta=6 if is_skip(config, stage) else 16)
-    width = min(channels, 512 if is_coarsest(config, stage) else 256)
-    return Mmf(channels, width, config.dropout)
+def average(config: FusionConfig, channels: int, stage: int) -> Average:
+    """(x1 + x2) / 2, everywhere."""
+    return Average()
 
 
-class SymmetricFusion(nn.Module):
+def concat(config: FusionConfig, channels: int, stage: int) -> Concat:
+    """Concatenation, everywhere."""
+    return Concat(channels)
+
+
+def attention(config: FusionConfig, channels: int, stage: int) -> Attention:
+    """SSMA: narrowed by 6 where the decoder reads the stage as a skip, else by 16."""
+    return Attention(channels, eta=6 if stage in config.skips else 16)
+
+
+def mmf(config: FusionConfig, channels: int, stage: int) -> Mmf:
+    """RDFNet works at 256 channels, 512 at the coarsest stage, and never at more than there are."""
+    return Mmf(channels, min(channels, 512 if stage == config.coarsest else 256), config.dropout)
+
+
+class SymmetricFusion(Fusion):
     """One baseline inside one residual block: every receiving modality i becomes F(x_i, mean of its senders).
 
     A modality without senders keeps its features; one that never receives has no parameters.
     """
 
-    def __init__(self, config: NetworkConfig, channels: int, stage: int) -> None:
+    def __init__(self, config: FusionConfig, channels: int, stage: int, block: MakeBlock) -> None:
         super().__init__()
         self.route = config.route
-        targets = range(len(config.modalities)) if self.route is None else self.route[1:]
-        self.blocks = PerModality(targets, lambda: _block(config, channels, stage))
+        targets = range(config.modalities) if self.route is None else self.route[1:]
+        self.blocks = PerModality(targets, lambda: block(config, channels, stage))
 
-    def enter(self, x: Tensor, present: Present) -> Tensor:
-        """Nothing: the baselines fuse once."""
-        return x
-
-    def leave(self, x: Tensor, entered: Tensor, present: Present) -> Tensor:
-        """(P N) x C x H x W -> the same shape, fused."""
-        senders = senders_along(self.route, present)
+    def forward(self, x: Tensor, spatial: Spatial, available: Available) -> Tensor:
+        """The baselines fuse once, after the spatial convolution."""
+        x, senders = spatial(x), senders_along(self.route, available)
         if not any(senders):
             return x
-        parts = x.chunk(len(present))
+        parts = x.chunk(len(available))
         return torch.cat(
             [
                 self.blocks.of(modality)(own, mean_of(parts, places)) if places else own
-                for modality, own, places in zip(present, parts, senders)
+                for modality, own, places in zip(available, parts, senders)
             ]
         )
 
-
-def fusion_tensors(encoder: nn.Module) -> set[str]:
-    """Names of the tensors in an encoder's state dict that belong to its symmetric fusions."""
-    return {
-        f"{place}.{name}"
-        for place, module in encoder.named_modules()
-        if isinstance(module, SymmetricFusion)
-        for name in module.state_dict()
-    }
+    def additions(self, channels: int, senders: int) -> int | None:
+        """``average`` adds and halves: two an element, and n more for a mean of n > 1 senders."""
+        block = next(iter(self.blocks.values()))
+        return (2 + (senders if senders > 1 else 0)) * channels if isinstance(block, Average) else None

@@ -7,7 +7,8 @@ from typing import Protocol
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from asymfusion_ros.network.layers.modality import Present, PrivateBatchNorm2d, convolve
+from asymfusion_ros.network.layers.norms import Available, PrivateBatchNorm2d
+from asymfusion_ros.network.layers.per_modality import convolve
 
 
 class MakeConv(Protocol):
@@ -49,10 +50,10 @@ class SeparableConv(nn.Module):
         self.pointwise = conv(inputs, outputs, 1)
         self.pointwise_norm = norm(outputs)
 
-    def forward(self, x: Tensor, present: Present) -> Tensor:
+    def forward(self, x: Tensor, available: Available) -> Tensor:
         """(P N) x C x H x W -> (P N) x outputs x ceil(H / stride) x ceil(W / stride)."""
-        x = self.depthwise_norm(convolve(self.depthwise, x, present), present)
+        x = self.depthwise_norm(convolve(self.depthwise, x, available), available)
         if self.rectified:
             x = F.relu(x, inplace=True)
-        x = self.pointwise_norm(convolve(self.pointwise, x, present), present)
+        x = self.pointwise_norm(convolve(self.pointwise, x, available), available)
         return F.relu(x, inplace=True) if self.rectified else x

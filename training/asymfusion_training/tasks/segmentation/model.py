@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from asymfusion_ros.network import SegmentationNetwork
-from asymfusion_ros.network.choices import PARAMETRIC
-from asymfusion_ros.network.layers.modality import PrivateBatchNorm2d
+from asymfusion_ros.network.fusion.registry import FUSIONS
+from asymfusion_ros.network.layers.norms import PrivateBatchNorm2d
+from asymfusion_training.loop.synced_norm import synced_batch_norm
 from asymfusion_training.recipe import Recipe
 from asymfusion_training.tasks.segmentation.losses import segmentation_loss
 
@@ -31,7 +32,8 @@ class TrainingModel(nn.Module):
         self.register_buffer("class_weights", class_weights, persistent=False)
         for norm in self.norms():
             norm.momentum = recipe.norm_momentum
-            norm.synced = synced
+            if synced:
+                norm.batch_norm = synced_batch_norm
 
     def norms(self) -> list[PrivateBatchNorm2d]:
         return [module for module in self.network.modules() if isinstance(module, PrivateBatchNorm2d)]
@@ -68,7 +70,7 @@ def leaves_some_out(recipe: Recipe) -> bool:
     """Whether a step can leave parameters without a gradient: the layers that are one modality's alone, where
     that is left out of the step."""
     config = recipe.network_config(2)
-    own = not config.shared_convs or config.fusion in PARAMETRIC
+    own = not config.shared_convs or FUSIONS[config.fusion].parametric
     return own and len(config.modalities) > 1 and recipe.modality_dropout > 0
 
 
