@@ -28,7 +28,7 @@ def test_a_file_as_the_authors_save_it(tmp_path, capsys):
     assert checkpoint.provenance["converted_from"] == "model-best.pth.tar"
     assert torch.equal(checkpoint.state_dict["decoder.classifier.weight"], weights["clf_conv.module.weight"])
     # their network sees stored depth / 5000: 2.5 m, stored as 2500 mm, becomes 0.5
-    depth = checkpoint.input_spec.depth(torch.full((1, 1, 8, 8), 2.5), (8, 8))
+    depth = checkpoint.input_spec.network_input("depth", torch.full((1, 1, 8, 8), 2.5), (8, 8))
     assert depth.unique().tolist() == [0.5]
 
 
@@ -39,13 +39,13 @@ def saved(path, content, **options):
 FILES = {
     "missing": (lambda p: None, "does not exist"),
     "directory": (lambda p: p.mkdir(), "does not exist"),
-    "empty": (lambda p: p.write_bytes(b""), "is damaged or no torch file"),
-    "text": (lambda p: p.write_text("hello"), "no torch file"),
+    "empty": (lambda p: p.write_bytes(b""), "is damaged or not a torch file"),
+    "text": (lambda p: p.write_text("hello"), "not a torch file"),
     "safetensors": (lambda p: p.write_bytes(b"\x02\0\0\0\0\0\0\0{}"), "torch file"),
     "a list": (lambda p: saved(p, [1, 2]), "holds no state dict"),
     "numbers": (lambda p: saved(p, {"a": 1}), "holds no state dict"),
-    "no tensors": (lambda p: saved(p, {}), "no weights of the authors' RefineNet"),
-    "another network": (lambda p: saved(p, {"fc.weight": torch.zeros(2)}), "no weights of the authors'"),
+    "no tensors": (lambda p: saved(p, {}), "not weights of the authors' RefineNet"),
+    "another network": (lambda p: saved(p, {"fc.weight": torch.zeros(2)}), "not weights of the authors'"),
     "a whole module": (lambda p: saved(p, torch.nn.Linear(2, 2)), "could run code"),
 }
 
