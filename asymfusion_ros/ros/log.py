@@ -24,28 +24,33 @@ class ThrottledLog:
         self._logger = logger
         self._throttle = Throttle(PERIOD, LONGEST_PERIOD, clock)
 
+    def info(self, key: Hashable, text: str) -> None:
+        """Something that a person may want to know."""
+        self._write(self._logger.info, key, text)
+
     def warning(self, key: Hashable, text: str) -> None:
-        held_back = self._throttle.admit(key)
-        if held_back is not None:
-            self._logger.warning(text + _more(held_back))
+        """A fault that the node goes on with."""
+        self._write(self._logger.warning, key, text)
 
     def error(self, key: Hashable, text: str) -> None:
-        held_back = self._throttle.admit(key)
-        if held_back is not None:
-            self._logger.error(text + _more(held_back))
+        """A fault that nobody foresaw, with its traceback."""
+        self._write(self._logger.error, key, text)
 
     def info_once(self, key: Hashable, text: str) -> None:
+        """Never again until ``forget``."""
         if self._throttle.first(key):
             self._logger.info(text)
 
     def warning_once(self, key: Hashable, text: str) -> None:
+        """Never again until ``forget``."""
         if self._throttle.first(key):
             self._logger.warning(text)
 
     def forget(self) -> None:
-        """Says everything afresh: for a node that is activated again."""
+        """Starts afresh: for a node that is activated again."""
         self._throttle.forget()
 
-
-def _more(held_back: int) -> str:
-    return f" ({held_back} more like it)" if held_back else ""
+    def _write(self, write: Callable[[str], Any], key: Hashable, text: str) -> None:
+        held_back = self._throttle.admit(key)
+        if held_back is not None:
+            write(text + (f" ({held_back} more like it)" if held_back else ""))
