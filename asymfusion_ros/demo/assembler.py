@@ -56,7 +56,9 @@ class ViewAssembler:
             for topic in ("rgb", "overlay")
         )
         # Grey in the message, but class numbers: one channel, as it came.
-        mask: npt.NDArray[np.uint8] = np.ascontiguousarray(self._image("mask", stamp, "rgb").pixels(), np.uint8)
+        mask: npt.NDArray[np.uint8] = np.ascontiguousarray(
+            self._image("mask", stamp, "rgb").pixels(), np.uint8
+        )
         height, width = rgb.shape[:2]
         if width > largest_width:
             height, width = max(1, round(height * largest_width / width)), largest_width
@@ -67,7 +69,9 @@ class ViewAssembler:
             # The node may have segmented RGB alone because the depth is of no use; so is its picture then.
             with suppress(ImageError):
                 metres = measurements(self._image("depth", nearest, "depth"), KNOWN["depth"])
-                depth = cv2.resize(metres, size, interpolation=cv2.INTER_NEAREST).astype(np.float32, copy=False)
+                depth = cv2.resize(metres, size, interpolation=cv2.INTER_NEAREST).astype(
+                    np.float32, copy=False
+                )
         return View(
             stamp,
             _resized(rgb, size, cv2.INTER_AREA),

@@ -24,7 +24,7 @@ PARTICIPANTS = 3
 def shared_memory_note() -> str | None:
     """A line for the user where /dev/shm is too small for the profile; None where it is not.
 
-    Fast DDS then does without shared memory, and says so in red in every process's log.
+    Fast DDS then does without shared memory, and logs an error in every process.
     """
     needed = PARTICIPANTS * SEGMENT_BYTES
     free = shutil.disk_usage(SHARED_MEMORY).free if SHARED_MEMORY.is_dir() else 0

@@ -28,7 +28,7 @@ from asymfusion_ros.data.topics import TOPICS
 from asymfusion_ros.errors import UserError
 from asymfusion_ros.recordings.recording import NANOSECONDS, Calibration, Recording, Sample
 from asymfusion_ros.recordings.sources import add_arguments, open_recording
-from asymfusion_ros.ros.messages import ImageMessage, message_data
+from asymfusion_ros.ros.messages import message_data
 
 CAMERA_INFO_TOPIC = "rgb/camera_info"
 
@@ -195,7 +195,7 @@ def main(arguments: list[str] | None = None) -> int:
         write_event("playing")
 
         def published(sample: Sample, stamp: int, at: int) -> None:
-            write_event("published", kind=sample.kind, stamp=stamp, at=at)
+            write_event("published", modality=sample.kind, stamp=stamp, at=at)
 
         player.play(recording, published)
         player.finish(timeout=2.0)

@@ -1,4 +1,4 @@
-"""A camera's images in, frames out: everything that happens in the executor's thread while the node is active.
+"""A camera's images in, frames out: what happens in the executor's thread while the node is active.
 
 Each image is checked when it arrives, so that one that can't be used takes no place in a queue; good ones are
 paired by stamp. A timer looks at who is silent and at what the publishers offer.

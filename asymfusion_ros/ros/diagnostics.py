@@ -20,7 +20,7 @@ TASK = "segmentation"
 
 @dataclass(frozen=True)
 class Status:
-    """What one message says. faults: what is wrong, a line each; none is OK. values: name -> number or text."""
+    """One message. faults: what is wrong, a line each; none is OK. values: name -> number or text."""
 
     message: str
     faults: tuple[str, ...] = ()
@@ -28,7 +28,7 @@ class Status:
 
 
 class Diagnostics:
-    """Publishes ``status()`` on TOPIC every PERIOD seconds, in every state of the node, until it is destroyed.
+    """Publishes ``status()`` on TOPIC every PERIOD seconds, in every state of the node.
 
     ``log`` gets a line where diagnostic_msgs is not installed.
     """

@@ -64,7 +64,7 @@ class FrameSegmenter:
     def _segment(self, frame: Frame, needs: frozenset[str]) -> Scene:
         images = self._usable(frame)
         self._compare(frame, images)
-        result = self._network(confidence="confidence" in needs, **images).numpy()
+        result = self._network.segment(images, confidence="confidence" in needs).numpy()
         header = frame[reference_name(images)].header
         return Scene(header, images, self._modalities, result, self._palette)
 
@@ -103,8 +103,8 @@ class FrameSegmenter:
             if frame_id != wanted:
                 self._log.warning_once(
                     (name, "frame"),
-                    f"{name} is in frame {frame_id!r}, {base} in {wanted!r}: use {name} that is registered to "
-                    f"{base} (for depth, the register node of depth_image_proc makes it)",
+                    f"{name} is in frame {frame_id!r}, {base} in {wanted!r}: use {name} that is registered "
+                    f"to {base} (for depth, the register node of depth_image_proc makes it)",
                 )
 
 

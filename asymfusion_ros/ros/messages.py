@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from sensor_msgs.msg import Image
 
+from asymfusion_ros.engine.raw_image import RawImage
+
 
 class Stamp(Protocol):
     """builtin_interfaces/Time."""
@@ -54,10 +56,18 @@ def image_message(header: Header, image: npt.NDArray[np.uint8], encoding: str) -
     return message
 
 
+def raw_image_message(header: Header, image: RawImage) -> ImageMessage:
+    """A message with the image's bytes, unchanged."""
+    message: ImageMessage = Image(header=header, height=image.height, width=image.width, step=image.step)
+    message.encoding, message.is_bigendian = image.encoding, int(image.bigendian)
+    message.data = message_data(image.data)
+    return message
+
+
 def message_data(image: npt.NDArray[np.uint8]) -> array.array[int]:
     """A copy of contiguous bytes for a message's ``data``. rclpy takes an array.array as it is; a list or
     bytes would be checked number by number.
     """
     data = array.array("B")
-    data.frombytes(memoryview(image))
+    data.frombytes(image)  # type: ignore[arg-type]  # an array is a buffer, which its type does not say
     return data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 import asymfusion_ros
@@ -25,7 +26,7 @@ class Network(Protocol):
 
     @property
     def checkpoint(self) -> Checkpoint: ...
-    def __call__(self, *, confidence: bool, **images: RawImage) -> HostCopy: ...
+    def segment(self, given: Mapping[str, RawImage], confidence: bool = True) -> HostCopy: ...
 
 
 def load_network(settings: NodeSettings) -> Network:

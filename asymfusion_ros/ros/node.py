@@ -62,8 +62,8 @@ class SegmentationNode(LifecycleNode):
     """See the module's description. ``options`` are the keyword arguments of rclpy.node.Node; ``load`` makes
     the network from the settings, in the thread that will run it.
 
-    Attributes: ``counters``, what became of the images since the node was made; ``log``; ``cameras``, while
-    the node is active; ``publishers``, while it is configured.
+    Attributes: ``counters``, what became of the images since the node was made; ``throttled_log``;
+    ``cameras``, while the node is active; ``outputs``, while it is configured.
     """
 
     def __init__(
@@ -75,9 +75,9 @@ class SegmentationNode(LifecycleNode):
         # Declared from what the user gave, so that a misspelt name can be found (parameters.py).
         super().__init__(node_name, automatically_declare_parameters_from_overrides=True, **options)
         self.counters = Counters()
-        self.log = ThrottledLog(self.get_logger())
+        self.throttled_log = ThrottledLog(self.get_logger())
         self.cameras: list[Camera] = []
-        self.publishers: Publishers | None = None
+        self.outputs: Publishers | None = None
         self._settings: NodeSettings | None = None
         self._network: Network | None = None
         self._label_info: LabelInfoPublisher | None = None
@@ -124,7 +124,7 @@ class SegmentationNode(LifecycleNode):
         settings = parameters.read(self)
         began = time.monotonic()
         network = self._inference_thread.submit(self._load, settings).result()
-        self.publishers = Publishers(self, [make(settings) for make in OUTPUTS])
+        self.outputs = Publishers(self, [make(settings) for make in OUTPUTS])
         if self._label_info is None:
             self._label_info = LabelInfoPublisher(self, self.get_logger().info)
         self._settings, self._network = settings, network
@@ -138,19 +138,19 @@ class SegmentationNode(LifecycleNode):
     @logged
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribes, and starts the inference thread."""
-        assert self._settings and self._network and self.publishers and self._label_info
+        assert self._settings and self._network and self.outputs and self._label_info
         result = super().on_activate(state)
         self._was_active = True
-        self.log.forget()
+        self.throttled_log.forget()
         checkpoint = self._network.checkpoint
         modalities = [checkpoint.input_spec.modality(name) for name in checkpoint.config.modalities]
-        topics = {modality.name: self.resolve_topic_name(modality.topic) for modality in modalities}
-        segment = FrameSegmenter(
-            self._network, modalities, self.publishers, topics, self.counters, self.log
-        )
-        self._worker = InferenceWorker(segment, self._on_inference_error, self._inference_thread)
-        camera = Camera(self, modalities, self._settings, self.counters, self.log, self._on_frame)
+        log = self.throttled_log
+        camera = Camera(self, modalities, self._settings, self.counters, log, self._on_frame)
         self.cameras = [camera]
+        topics = {name: source.topic for name, source in camera.inputs.items()}
+        segment = FrameSegmenter(self._network, modalities, self.outputs, topics, self.counters, log)
+        # No frame comes before this method is done: it runs in the executor's thread.
+        self._worker = InferenceWorker(segment, self._on_inference_error, self._inference_thread)
         now = Header(stamp=self.get_clock().now().to_msg())
         self._label_info.publish(now, checkpoint.labels.names)
         self.get_logger().info(camera.description())
@@ -181,11 +181,11 @@ class SegmentationNode(LifecycleNode):
         return super().on_error(state)
 
     def _on_frame(self, frame: Frame) -> None:
-        assert self._worker is not None  # there is no camera without it
+        assert self._worker is not None  # see on_activate
         self.counters.dropped += self._worker.slot.put(frame)
 
     def _on_inference_error(self, trace: str) -> None:
-        self.log.error("inference", f"a frame was not segmented:\n{trace}")
+        self.throttled_log.error("inference", f"a frame was not segmented:\n{trace}")
 
     def _status(self) -> Status:
         now = time.monotonic()
@@ -202,6 +202,6 @@ class SegmentationNode(LifecycleNode):
 
     def _release(self) -> None:
         self._stop_streams()
-        if self.publishers is not None:
-            self.publishers.close()
-        self.publishers = self._network = self._settings = None
+        if self.outputs is not None:
+            self.outputs.close()
+        self.outputs = self._network = self._settings = None

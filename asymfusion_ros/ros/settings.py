@@ -16,7 +16,9 @@ class NodeSettings:
         True, "configure and activate at start; false leaves both to a lifecycle manager"
     )
     checkpoint: str = setting("default", "path of a .safetensors checkpoint; default is the one installed")
-    device: str = setting("auto", "where the network runs: auto (a GPU where there is one), cpu, cuda, cuda:1")
+    device: str = setting(
+        "auto", "where the network runs: auto (a GPU where there is one), cpu, cuda or cuda:N"
+    )
     precision: str = setting(
         "auto", "number format of the network: auto (the device's fastest safe one), fp32, fp16, bf16"
     )
@@ -27,9 +29,7 @@ class NodeSettings:
         minimum=0.0,
         maximum=10.0,
     )
-    queue_size: int = setting(
-        10, "images of each topic that wait for a partner", minimum=1, maximum=1000
-    )
+    queue_size: int = setting(10, "images of each topic that wait for a partner", minimum=1, maximum=1000)
     missing_after: float = setting(
         0.0,
         "seconds without a usable image of a topic after which the others are segmented without it; 0: never",

@@ -87,9 +87,7 @@ class StreamHealth:
         """The modalities to wait for: all but those that brought nothing usable for ``missing_after``."""
         if self.missing_after == 0:
             return tuple(self.topics)
-        return tuple(
-            name for name, health in self.topics.items() if health.drought(now) < self.missing_after
-        )
+        return tuple(name for name, health in self.topics.items() if health.drought(now) < self.missing_after)
 
     def unpaired_offset(self, now: float) -> int | None:
         """Nanoseconds between the newest stamps, where every available modality has brought something since

@@ -1,7 +1,7 @@
 """Bayer, YUV and 16-bit colour images to rgb8, by cv_bridge where it works, else by rosbags-image.
 
-A cv_bridge built against NumPy 1 imports under NumPy 2 and fails later, encoding by encoding. So each encoding is
-tried on an image whose answer is known before a converter is trusted with it.
+A cv_bridge built against NumPy 1 imports under NumPy 2 and fails later, for some encodings. So each encoding
+is tried on an image whose answer is known before a converter is trusted with it.
 """
 
 from __future__ import annotations

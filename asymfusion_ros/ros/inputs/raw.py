@@ -1,4 +1,4 @@
-"""sensor_msgs/Image: encodings that the engine reads are passed on without a copy, others converted to rgb8."""
+"""sensor_msgs/Image: what the engine reads is passed on without a copy, other colour converted to rgb8."""
 
 from __future__ import annotations
 
@@ -43,9 +43,8 @@ class RawTransport:
             encoding = OPENCV_ENCODINGS.get(encoding, encoding)
         if encoding not in modality.encodings:
             raise ImageError(_wrong_encoding(encoding, modality))
-        image = RawImage.from_buffer(
-            message.data, message.height, message.width, encoding, message.step, bool(message.is_bigendian)
-        )
+        data, bigendian = memoryview(message.data), bool(message.is_bigendian)
+        image = RawImage.from_buffer(data, message.height, message.width, encoding, message.step, bigendian)
         return StampedImage(message.header, lambda: image)
 
     def _converted(self, message: ImageMessage) -> RawImage:
@@ -54,8 +53,9 @@ class RawTransport:
 
 def _check_size(message: ImageMessage, pixel_bytes: int) -> None:
     # A mono8 image of as many bytes has the same layout, and RawImage checks itself.
+    data, row = memoryview(message.data), message.width * pixel_bytes
     try:
-        RawImage.from_buffer(message.data, message.height, message.width * pixel_bytes, "mono8", message.step)
+        RawImage.from_buffer(data, message.height, row, "mono8", message.step)
     except ImageError as error:
         raise ImageError(f"{message.encoding} image, counted as bytes: {error}") from error
 

@@ -16,7 +16,8 @@ def implementation() -> ModuleType:
         import message_filters
     except ImportError:
         return pairing
-    return message_filters  # type: ignore[no-any-return]
+    found: ModuleType = message_filters
+    return found
 
 
 def implementation_name() -> str:
