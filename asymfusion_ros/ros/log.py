@@ -26,15 +26,18 @@ class ThrottledLog:
 
     def info(self, key: Hashable, text: str) -> None:
         """Something that a person may want to know."""
-        self._write(self._logger.info, key, text)
+        if (line := self._admitted(key, text)) is not None:
+            self._logger.info(line)
 
     def warning(self, key: Hashable, text: str) -> None:
         """A fault that the node goes on with."""
-        self._write(self._logger.warning, key, text)
+        if (line := self._admitted(key, text)) is not None:
+            self._logger.warning(line)
 
     def error(self, key: Hashable, text: str) -> None:
         """A fault that nobody foresaw, with its traceback."""
-        self._write(self._logger.error, key, text)
+        if (line := self._admitted(key, text)) is not None:
+            self._logger.error(line)
 
     def info_once(self, key: Hashable, text: str) -> None:
         """Never again until ``forget``."""
@@ -50,7 +53,9 @@ class ThrottledLog:
         """Starts afresh: for a node that is activated again."""
         self._throttle.forget()
 
-    def _write(self, write: Callable[[str], Any], key: Hashable, text: str) -> None:
+    # Not the writing itself: rclpy takes one line of code for one severity.
+    def _admitted(self, key: Hashable, text: str) -> str | None:
         held_back = self._throttle.admit(key)
-        if held_back is not None:
-            write(text + (f" ({held_back} more like it)" if held_back else ""))
+        if held_back is None:
+            return None
+        return text + (f" ({held_back} more like it)" if held_back else "")

@@ -13,7 +13,7 @@ pytest.importorskip("sensor_msgs.msg", reason="needs sensor_msgs")
 from node_harness import checkpoint  # noqa: F401
 
 
-def command(*arguments, module="asymfusion_ros.ros.node"):
+def command(*arguments, module="asymfusion_ros.ros.main"):
     return [sys.executable, "-m", module, *arguments]
 
 
@@ -69,4 +69,4 @@ def test_wrong_ros_arguments_are_one_line_and_exit_code_1(tmp_path):
 def test_help_lists_the_parameters_without_starting_a_node():
     result = run("--help")
     assert result.returncode == 0
-    assert "missing_after (default 0.0)" in result.stdout
+    assert "missing_after (default 0.0; 0 to 3600): seconds" in result.stdout
