@@ -50,10 +50,10 @@ def grey(values: npt.NDArray[np.float32], near_bright: bool) -> Picture:
     known = np.isfinite(values)
     shown = np.zeros(values.shape, np.uint8)
     if known.any():
-        high = values[known].max()
         low = 0.0 if near_bright else values[known].min()
-        share = (values[known] - low) * (200 / max(high - low, np.finfo(np.float32).tiny))
-        shown[known] = 255 - share.astype(np.uint8) if near_bright else 55 + share.astype(np.uint8)
+        span = values[known].max() - low
+        step = ((values[known] - low) * (200 / span if span > 0 else 0)).astype(np.uint8)
+        shown[known] = 255 - step if near_bright else 55 + step
     return np.broadcast_to(shown[..., None], (*shown.shape, 3))
 
 

@@ -257,7 +257,9 @@ def test_a_recording_that_starts_over_is_segmented_again(rig, stamp):
         rig.until(lambda: sum(rig.counters.received.values()) == before + 2 * k + 2)  # noqa: B023
     rig.good_frame_is_segmented(stamp)
     rig.good_frame_is_segmented(stamp + SECOND // 30)
-    rig.until(lambda: rig.logged(RGB_NAME, "went back in time") and rig.logged(DEPTH_NAME, "went back in time"))
+    rig.until(
+        lambda: rig.logged(RGB_NAME, "went back in time") and rig.logged(DEPTH_NAME, "went back in time")
+    )
 
 
 def test_an_engine_that_fails_costs_one_frame_and_logs_the_traceback(rig, stamp):

@@ -12,10 +12,8 @@ import rclpy
 from builtin_interfaces.msg import Time
 from node_harness import (
     BEST_EFFORT,
-    HEIGHT,
     RELIABLE,
     SECOND,
-    WIDTH,
     Rig,
     checkpoint,  # noqa: F401
     distances,
@@ -118,7 +116,9 @@ def test_a_silent_publisher_and_one_of_another_type_get_other_advice(make_rig, m
         rig.until(lambda: rig.logged("/rgb/image_rect_color: silent", "a publisher, but nothing arrives"))
         rig.until(lambda: rig.node.count_publishers("depth_registered/image_rect"))
         rig.node.throttled_log.forget()  # that nobody is there may have been logged already
-        rig.until(lambda: rig.logged("/depth_registered/image_rect: silent", "sensor_msgs/msg/CompressedImage"))
+        rig.until(
+            lambda: rig.logged("/depth_registered/image_rect: silent", "sensor_msgs/msg/CompressedImage")
+        )
     finally:
         compressing.destroy_node()
         rclpy.try_shutdown(context=other)
@@ -254,7 +254,9 @@ def test_reliability_follows_publishers_that_come_and_go_without_losing_or_doubl
     sent = (stamp - 10 * SECOND) // SECOND
     assert rig.counters.paired == rig.counters.received["rgb"] == sent
     assert stamps_of(rig.received["mask"]) == [10 * SECOND + k * SECOND for k in range(1, sent + 1)]
-    rig.until(lambda: rig.logged(topic, "subscribed reliable") and rig.logged(topic, "subscribed best effort"))
+    rig.until(
+        lambda: rig.logged(topic, "subscribed reliable") and rig.logged(topic, "subscribed best effort")
+    )
 
 
 def test_outputs_are_reliable(make_rig):
@@ -290,7 +292,9 @@ def test_an_image_that_has_arrived_when_the_reliability_changes_is_not_lost(make
     rig.start()
     source = rig.node.cameras[0].inputs["rgb"]
     rig.plug_in("rgb")
-    rig.until(lambda: rig.cameras["rgb"].get_subscription_count() == 1 and rig.node.count_publishers(source.topic))
+    rig.until(
+        lambda: rig.cameras["rgb"].get_subscription_count() == 1 and rig.node.count_publishers(source.topic)
+    )
     rig.send_frame(10 * SECOND)
     for name in ("rgb", "depth"):
         rig.wait_unread(name)
