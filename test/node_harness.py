@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 import rclpy
 import torch
 from builtin_interfaces.msg import Time
@@ -48,13 +47,8 @@ HEIGHT, WIDTH = 48, 64
 SECOND = 1_000_000_000
 
 
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small network with random weights, whose masks differ from input to input."""
-    return make_checkpoint(tmp_path_factory.mktemp("checkpoint") / "tiny.safetensors")
-
-
 def make_checkpoint(path: Path, modalities: tuple[str, ...] = ("rgb", "depth")) -> Path:
+    """A small network with random weights, whose masks differ from input to input."""
     torch.manual_seed(3)
     config = NetworkConfig("refinenet_lw", "resnet18", 6, modalities, decoder_channels=16)
     labels = LabelSet("six", ("wall", "floor", "door", "chair", "table", "robot"))
@@ -195,18 +189,21 @@ class Rig:
         kept = self.received.setdefault(topic, [])
         self.client.create_subscription(Image, f"segmentation/{topic}", kept.append, 20)
 
-    def start(self) -> Rig:
-        """Configures, activates, and waits until every connection stands."""
+    def start(self, listening: Iterable[str] = ()) -> Rig:
+        """Configures, activates, and waits until every connection stands, those to the outputs ``listening``
+        too, which a test has subscribed to itself."""
         assert self.node.start()
-        self.until(self.connected)
+        self.until(lambda: self.connected({*self.received, *listening}))
         return self
 
-    def connected(self) -> bool:
+    def connected(self, topics: Iterable[str] | None = None) -> bool:
+        """Whether the cameras, the node and the listeners on ``topics`` (those of the rig) see each other."""
+        topics = self.received if topics is None else topics
         inputs = all(publisher.get_subscription_count() == 1 for publisher in self.cameras.values())
-        listening = all(self.client.count_publishers(f"segmentation/{topic}") for topic in self.received)
-        heard = all(self.node.count_subscribers(f"segmentation/{topic}") for topic in self.received)
+        listening = all(self.client.count_publishers(f"segmentation/{topic}") for topic in topics)
+        heard = all(self.node.count_subscribers(f"segmentation/{topic}") for topic in topics)
         outputs = self.node.outputs
-        subscribed = outputs is not None and outputs.subscribed() == {f"~/{topic}" for topic in self.received}
+        subscribed = outputs is not None and outputs.subscribed() == {f"~/{topic}" for topic in topics}
         return inputs and listening and heard and subscribed
 
     def spin(self, seconds: float) -> None:

@@ -136,7 +136,8 @@ def measure_node(
 
     overrides = [Parameter(name, value=value) for name, value in parameters.items()]
     node = SegmentationNode(namespace="bench", load=load, parameter_overrides=overrides)
-    thread = threading.Thread(target=_spin, args=(spinner,), daemon=True)
+    stop = threading.Event()
+    thread = threading.Thread(target=_spin, args=(spinner, stop), daemon=True)
     try:
         if not node.start():
             raise UserError("the node was refused its start: see its log above")
@@ -161,11 +162,14 @@ def measure_node(
         times["engine"] = networks[0].milliseconds
         return {name: values[warm_up:] for name, values in times.items()}
     finally:
+        stop.set()
+        if thread.is_alive():
+            thread.join()
         spinner.shutdown()
         node.close()
         rclpy.try_shutdown()
 
 
-def _spin(executor: SingleThreadedExecutor) -> None:
-    while executor.context.ok():
+def _spin(executor: SingleThreadedExecutor, stop: threading.Event) -> None:
+    while not stop.is_set():
         executor.spin_once(timeout_sec=0.2)

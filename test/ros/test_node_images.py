@@ -11,7 +11,6 @@ from node_harness import (
     SECOND,
     WIDTH,
     Rig,
-    checkpoint,  # noqa: F401
     distances,
     expected_labels,
     header,
@@ -24,7 +23,7 @@ OUTPUTS = ("mask", "confidence", "color_mask", "overlay")
 
 
 @pytest.fixture(scope="module")
-def shared_rig(checkpoint):  # noqa: F811
+def shared_rig(checkpoint):
     """One node for all tests that only send images; each uses stamps of its own."""
     rig = Rig(checkpoint, listen=OUTPUTS).start()
     yield rig
@@ -49,7 +48,7 @@ def stamp():
 def test_all_outputs_carry_the_mask_of_the_pair_and_the_rgb_images_stamp_and_frame(
     rig,
     stamp,
-    checkpoint,  # noqa: F811
+    checkpoint,
 ):
     rgb, depth = picture(7), distances(7)
     rig.send(
@@ -90,7 +89,7 @@ COLOURS = {
 def test_every_colour_encoding_gives_the_mask_of_the_same_rgb_picture(
     rig,
     stamp,
-    checkpoint,  # noqa: F811
+    checkpoint,
     encoding,
     pad,
 ):
@@ -119,7 +118,7 @@ METRES = np.where(distances() == 0, np.nan, distances() / 1000)
 def test_every_depth_encoding_gives_the_mask_of_the_same_distances(
     rig,
     stamp,
-    checkpoint,  # noqa: F811
+    checkpoint,
     encoding,
     pixels,
     pad,
@@ -211,7 +210,7 @@ def test_a_stream_of_bad_images_is_one_line_not_many(rig, stamp):
 def test_depth_without_a_valid_pixel_leaves_rgb_alone(
     rig,
     stamp,
-    checkpoint,  # noqa: F811
+    checkpoint,
     depth,
     encoding,
 ):

@@ -12,7 +12,7 @@ pytest.importorskip("lifecycle_msgs.srv", reason="needs lifecycle_msgs")
 import yaml
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
-from node_harness import HEIGHT, SECOND, WIDTH, Rig, checkpoint, make_checkpoint  # noqa: F401
+from node_harness import HEIGHT, SECOND, WIDTH, Rig, make_checkpoint
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
 
@@ -25,7 +25,7 @@ from asymfusion_ros.ros.settings import configuration_file
 
 
 @pytest.fixture
-def make_rig(checkpoint, monkeypatch):  # noqa: F811
+def make_rig(checkpoint, monkeypatch):
     monkeypatch.setattr(network, "WARM_UP_SIZE", (HEIGHT, WIDTH))
     rigs = []
 

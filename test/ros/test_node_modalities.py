@@ -28,7 +28,11 @@ from node_harness import (
 
 NAMES = ("rgb", "depth", "thermal")
 MISSING_AFTER = 0.4
-TOPICS = {"rgb": "/rgb/image_rect_color", "depth": "/depth_registered/image_rect", "thermal": "/thermal/image_rect"}
+TOPICS = {
+    "rgb": "/rgb/image_rect_color",
+    "depth": "/depth_registered/image_rect",
+    "thermal": "/thermal/image_rect",
+}
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +92,9 @@ def frames(rig, names, count, until):
 
 
 @pytest.mark.parametrize("lost", NAMES)
-def test_a_modality_that_is_lost_is_gone_on_without_and_used_again_when_it_is_back(make_rig, checkpoint, lost):
+def test_a_modality_that_is_lost_is_gone_on_without_and_used_again_when_it_is_back(
+    make_rig, checkpoint, lost
+):
     rig = make_rig(missing_after=MISSING_AFTER).start()
     rest = tuple(name for name in NAMES if name != lost)
     rig.good_frame_is_segmented(10 * SECOND)
@@ -97,7 +103,9 @@ def test_a_modality_that_is_lost_is_gone_on_without_and_used_again_when_it_is_ba
     frames(rig, rest, 100, lambda stamp: rig.counters.incomplete >= 3)
     newest = rig.received["mask"][-1]
     np.testing.assert_array_equal(pixels_of(newest), labels_of(checkpoint, rest))
-    rig.until(lambda: rig.logged(TOPICS[lost], "nothing usable for 0.4 s (missing_after)", " and ".join(rest)))
+    rig.until(
+        lambda: rig.logged(TOPICS[lost], "nothing usable for 0.4 s (missing_after)", " and ".join(rest))
+    )
 
     stamp = frames(rig, NAMES, 200, lambda stamp: rig.counters.paired >= 4)
     rig.until(lambda: rig.received["mask"][-1].header.stamp == header(stamp).stamp)
@@ -119,7 +127,9 @@ def test_a_third_topic_that_is_silent_from_the_start_costs_one_clear_line(make_r
     monkeypatch.setattr("asymfusion_ros.ros.camera.SILENT_AFTER", 0.5)
     rig = make_rig(missing_after=MISSING_AFTER, modalities=("rgb", "depth")).start()
     frames(rig, ("rgb", "depth"), 10, lambda stamp: rig.counters.incomplete >= 15)
-    np.testing.assert_array_equal(pixels_of(rig.received["mask"][-1]), labels_of(checkpoint, ("rgb", "depth")))
+    np.testing.assert_array_equal(
+        pixels_of(rig.received["mask"][-1]), labels_of(checkpoint, ("rgb", "depth"))
+    )
     rig.until(lambda: rig.logged("thermal"))
     (line,) = (line for line in rig.log if "thermal" in line and "waiting for" not in line)
     assert line.endswith(

@@ -15,7 +15,6 @@ from node_harness import (
     RELIABLE,
     SECOND,
     Rig,
-    checkpoint,  # noqa: F401
     distances,
     engine,
     expected_labels,
@@ -37,7 +36,7 @@ RGB, DEPTH = picture(5), distances(5)
 
 
 @pytest.fixture
-def make_rig(checkpoint):  # noqa: F811
+def make_rig(checkpoint):
     """Nodes that are closed at the end. Loading is not what is tested here: they share one engine."""
     rigs = []
 
@@ -143,7 +142,7 @@ def test_streams_that_never_pair_are_reported_with_the_offset_of_their_stamps(ma
 @pytest.mark.parametrize("silent", ["depth", "rgb"])
 def test_after_missing_after_the_other_modality_is_segmented_alone(
     make_rig,
-    checkpoint,  # noqa: F811
+    checkpoint,
     silent,
 ):
     rig = make_rig(missing_after=0.2).start()
