@@ -25,6 +25,7 @@ packages = find_packages(include=[NAME, f"{NAME}.*"]) + find_packages("training"
 ROS_WHEELS = [
     "ros-rclpy[fastrtps]",
     "ros-sensor-msgs",
+    "ros-diagnostic-msgs",
     "ros-lifecycle-msgs",
 ]
 CHECK = ["hypothesis", "mypy", "pytest", "pytest-timeout", "ruff", "torchmetrics", "types-PyYAML"]
@@ -76,7 +77,7 @@ setup(
     entry_points={
         "console_scripts": [
             "asymfusion = asymfusion_ros.cli.main:main",
-            "segmentation_node = asymfusion_ros.ros.node:main",
+            "segmentation_node = asymfusion_ros.ros.main:main",
         ],
     },
 )

@@ -30,6 +30,7 @@ SEGMENTATION = Path(__file__).resolve().parent / "segmentation.launch.py"
 
 
 def arguments() -> list[DeclareLaunchArgument]:
+    """What `--show-args` lists besides the arguments of segmentation.launch.py."""
     return [
         DeclareLaunchArgument("bag", description="the recording: the folder that `ros2 bag record` wrote"),
         DeclareLaunchArgument(
@@ -45,6 +46,8 @@ def arguments() -> list[DeclareLaunchArgument]:
 
 
 def play(context: LaunchContext) -> list[LaunchDescriptionEntity]:
+    """The player, started once the node is active, and the end of everything with its end."""
+
     def given(name: str) -> str:
         return LaunchConfiguration(name).perform(context)
 
@@ -73,6 +76,7 @@ def play(context: LaunchContext) -> list[LaunchDescriptionEntity]:
 
 
 def generate_launch_description() -> LaunchDescription:
+    """What launch calls."""
     segmentation = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(str(SEGMENTATION)),
         launch_arguments={"rviz": LaunchConfiguration("rviz"), "use_sim_time": "true"}.items(),

@@ -3,56 +3,85 @@
     ros2 launch asymfusion_ros segmentation.launch.py rgb_topic:=/camera/color/image_raw \
         depth_topic:=/camera/aligned_depth_to_color/image_raw rviz:=true
 
-`--show-args` lists every argument. One left empty is not passed on, so that a parameter's default stands in
-one place alone: the node.
+`--show-args` lists every argument, with the node's own defaults: an argument that is not given is not passed
+on, so that a value in params_file holds.
+
+A checkpoint with more than rgb and depth has a topic for each further modality, named <modality>/image_rect:
+
+    ros2 launch asymfusion_ros segmentation.launch.py checkpoint:=mine.safetensors \
+        topics:="thermal:=/flir/image infrared:=/camera/infra1/image_rect_raw"
 """
 
 from pathlib import Path
 
-from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
+from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity, Substitution
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode, Node
 from launch_ros.parameter_descriptions import ParameterValue
+
+from asymfusion_ros.data.topics import image_topic
+from asymfusion_ros.ros.fast_dds import profile_variables
+from asymfusion_ros.ros.settings import NodeSettings
+from asymfusion_ros.settings import declared
 
 # Beside this folder in the source tree as in the installed package.
 CONFIG = Path(__file__).resolve().parent.parent / "config"
 
 # argument -> (the node's topic that it replaces, description)
 TOPICS = {
-    "rgb_topic": ("rgb/image_rect_color", "rectified colour images (sensor_msgs/Image)"),
-    "depth_topic": ("depth_registered/image_rect", "depth images registered to the colour camera"),
+    "rgb_topic": (image_topic("rgb"), "rectified colour images (sensor_msgs/Image)"),
+    "depth_topic": (image_topic("depth"), "depth images registered to the colour camera"),
 }
 
-# argument, named as the node's parameter -> (type, description)
-PARAMETERS = {
-    "checkpoint": (str, "checkpoint file (.safetensors), or 'default' for the one that is installed"),
-    "device": (str, "where the network runs: auto, cpu, cuda or cuda:N"),
-    "precision": (str, "number format of the network: auto, fp32, fp16 or bf16"),
-    "slop": (float, "most seconds between the stamps of a pair; 0 pairs equal stamps only"),
-    "queue_size": (int, "messages kept of each topic while they wait for their partner"),
-    "missing_after": (float, "seconds without one camera after which the other is segmented alone; 0: never"),
-    "overlay_opacity": (float, "how much of the class colour covers the picture in the overlay: 0 to 1"),
-    "autostart": (bool, "false: wait for a lifecycle manager to configure and activate the node"),
-    "use_sim_time": (bool, "true: take the time from /clock, as a simulation or a recording publishes it"),
-}
+# argument, named as the node's parameter -> its type
+PARAMETERS = {one.name: one.type for one in declared(NodeSettings)} | {"use_sim_time": bool}
 
-# Fast DDS 3 reads the first, Fast DDS 2 the second; ROS warns about the second where it has Fast DDS 3.
-PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
-FAST_DDS_2 = ("humble", "iron", "jazzy")
+
+class NodeDefault(Substitution):
+    """Nothing, so that nothing is passed on; `--show-args` shows the value that the node then has."""
+
+    def __init__(self, value: object) -> None:
+        super().__init__()
+        self._value = str(value).lower() if isinstance(value, bool) else str(value)
+
+    def describe(self) -> str:
+        """As `--show-args` prints it."""
+        return repr(self._value)
+
+    def perform(self, context: LaunchContext) -> str:
+        """What the argument is where nobody gives it."""
+        return ""
 
 
 def arguments() -> list[DeclareLaunchArgument]:
-    declared = [
-        DeclareLaunchArgument(name, default_value="", description=f"{text} [node's name for it: {topic}]")
+    """What `--show-args` lists."""
+    declarations = [
+        DeclareLaunchArgument(name, default_value=NodeDefault(topic), description=text)
         for name, (topic, text) in TOPICS.items()
     ]
-    declared += [
-        DeclareLaunchArgument(name, default_value="", description=f"{text} [empty: as the node has it]")
-        for name, (_, text) in PARAMETERS.items()
-    ]
+    declarations.append(
+        DeclareLaunchArgument(
+            "topics",
+            default_value="",
+            description="topics of further modalities, separated by spaces: thermal:=/flir/image "
+            "[each is <modality>/image_rect otherwise]",
+        )
+    )
+    for one in declared(NodeSettings):
+        limits = f" [{one.limits.text}]" if one.limits.text else ""
+        declarations.append(
+            DeclareLaunchArgument(
+                one.name, default_value=NodeDefault(one.default), description=one.help + limits
+            )
+        )
     return [
-        *declared,
+        *declarations,
+        DeclareLaunchArgument(
+            "use_sim_time",
+            default_value=NodeDefault(False),
+            description="true: take the time from /clock, as a simulation or a recording publishes it",
+        ),
         DeclareLaunchArgument(
             "params_file",
             default_value="",
@@ -63,7 +92,7 @@ def arguments() -> list[DeclareLaunchArgument]:
             "namespace", default_value="", description="namespace of the node and of its relative topics"
         ),
         DeclareLaunchArgument(
-            "log_level", default_value="", description="debug, info, warn, error or fatal [empty: info]"
+            "log_level", default_value=NodeDefault("info"), description="debug, info, warn, error or fatal"
         ),
         DeclareLaunchArgument(
             "rviz", default_value="false", choices=["true", "false"], description="open RViz as well"
@@ -77,26 +106,34 @@ def arguments() -> list[DeclareLaunchArgument]:
 def choose_dds_profile(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     """Make Fast DDS pass whole images, in everything that is launched from here on; where the user has chosen
     a profile, leave it alone.
-
-    Out of the box it loses most images of a 640x480 RGB-D camera between two processes.
     """
-    if any(context.environment.get(name) for name in PROFILE_VARIABLES):
-        return []
-    names = list(PROFILE_VARIABLES)
-    if distribution := context.environment.get("ROS_DISTRO"):
-        names = names[1:] if distribution in FAST_DDS_2 else names[:1]
-    profile = str(CONFIG / "fastdds_large_images.xml")
-    return [SetEnvironmentVariable(name, profile) for name in names]
+    profile = CONFIG / "fastdds_large_images.xml"
+    variables = profile_variables(context.environment, profile)
+    return [SetEnvironmentVariable(name, value) for name, value in variables.items()]
+
+
+def topic_remappings(context: LaunchContext) -> list[tuple[str, str]]:
+    """The node's topics and what they are called here, of the arguments that were given."""
+    given = {name: LaunchConfiguration(name).perform(context) for name in (*TOPICS, "topics")}
+    remappings = [(topic, given[name]) for name, (topic, _) in TOPICS.items() if given[name]]
+    for word in given["topics"].split():
+        modality, _, topic = word.partition(":=")
+        if not modality.isidentifier() or not topic:
+            raise ValueError(f"topics has {word!r}; write modality:=topic, as in thermal:=/flir/image")
+        remappings.append((image_topic(modality), topic))
+    return remappings
 
 
 def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
+    """The node, and RViz if wanted."""
+
     def given(name: str) -> str:
         return LaunchConfiguration(name).perform(context)
 
-    remappings = [(topic, given(name)) for name, (topic, _) in TOPICS.items() if given(name)]
+    remappings = topic_remappings(context)
     parameters = {
-        name: ParameterValue(LaunchConfiguration(name), value_type=kind)
-        for name, (kind, _) in PARAMETERS.items()
+        name: ParameterValue(LaunchConfiguration(name), value_type=value_type)
+        for name, value_type in PARAMETERS.items()
         if given(name)
     }
     node = LifecycleNode(
@@ -128,6 +165,7 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
 
 
 def generate_launch_description() -> LaunchDescription:
+    """What launch calls."""
     return LaunchDescription(
         [*arguments(), OpaqueFunction(function=choose_dds_profile), OpaqueFunction(function=start)]
     )

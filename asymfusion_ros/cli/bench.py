@@ -27,13 +27,14 @@ EXAMPLES = """\
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of the subcommand."""
     parser.add_argument(
         "--checkpoint", default="default", help="a .safetensors file (default: the package's)"
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
     parser.add_argument("--precision", default="auto", help="auto, fp32, fp16 or bf16 (default: %(default)s)")
     parser.add_argument("--size", default="640x480", help="WIDTHxHEIGHT of the images (default: %(default)s)")
-    parser.add_argument("--modalities", nargs="+", choices=("rgb", "depth"), default=["rgb", "depth"])
+    parser.add_argument("--modalities", nargs="+", metavar="NAME", help="(default: all of the checkpoint's)")
     parser.add_argument("--frames", type=int, default=60, help="frames to time (default: %(default)s)")
     parser.add_argument("--warm-up", type=int, default=10, help="frames before those (default: %(default)s)")
     parser.add_argument("--threads", type=int, help="CPU threads (default: torch's choice)")
@@ -46,11 +47,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Times and prints; the exit code."""
     width, height = _size(args.size)
     if args.frames < 1 or args.warm_up < 0:
         raise UserError(f"--frames {args.frames} must be 1 or more, --warm-up {args.warm_up} 0 or more")
-    if args.node and set(args.modalities) != {"rgb", "depth"}:
-        raise UserError("--node sends pairs: leave out --modalities")
+    if args.node and args.modalities is not None:
+        raise UserError(
+            f"--modalities {' '.join(args.modalities)} does not go with --node, which sends all: leave it out"
+        )
     if args.threads is not None:
         if args.threads < 1:
             raise UserError(f"--threads {args.threads} must be 1 or more")
@@ -58,7 +62,12 @@ def run(args: argparse.Namespace) -> int:
 
     def stages() -> tuple[Segmenter, dict[str, list[float]]]:
         segmenter = Segmenter.from_checkpoint(args.checkpoint, args.device, args.precision)
-        return segmenter, measure(segmenter, height, width, args.modalities, args.frames, args.warm_up)
+        names = args.modalities = args.modalities or list(segmenter.modalities)
+        unknown = [name for name in names if name not in segmenter.modalities]
+        if unknown:
+            known = ", ".join(segmenter.modalities)
+            raise UserError(f"--modalities {' '.join(unknown)}: the checkpoint has {known}")
+        return segmenter, measure(segmenter, height, width, names, args.frames, args.warm_up)
 
     # In a thread that ends, as the node runs it: see SegmentationNode.
     with ThreadPoolExecutor(1) as thread:
@@ -113,7 +122,7 @@ def _print(report: dict[str, Any]) -> None:
     if "node" in report:
         node = report["node"]
         print(
-            f"node: {node['loop']['p50']:.2f} ms from publishing a pair to having its mask = engine "
+            f"node: {node['loop']['p50']:.2f} ms from publishing a frame to having its mask = engine "
             f"{node['engine']['p50']:.2f} + transport {node['transport']['p50']:.2f} + the node's own "
             f"{node['own_ms']:.2f} ({100 * node['own_share']:.1f} % of the engine)"
         )

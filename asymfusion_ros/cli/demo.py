@@ -21,7 +21,7 @@ from asymfusion_ros import __version__
 from asymfusion_ros.checkpoint import load_checkpoint
 from asymfusion_ros.demo.environment import demo_environment
 from asymfusion_ros.demo.gallery import write_pictures
-from asymfusion_ros.demo.summary import Summary, node_counters
+from asymfusion_ros.demo.summary import Summary
 from asymfusion_ros.errors import ConfigError
 from asymfusion_ros.recordings.recording import Recording
 from asymfusion_ros.recordings.sources import add_arguments as add_source_arguments
@@ -41,12 +41,15 @@ EXAMPLES = """\
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of the subcommand."""
     add_source_arguments(parser)
     node = parser.add_argument_group("the node (its own defaults where left out)")
     node.add_argument("--checkpoint", default="default", metavar="FILE", help="a .safetensors checkpoint")
     node.add_argument("--device", metavar="NAME", help="auto, cpu, cuda, cuda:1")
     node.add_argument("--slop", type=float, metavar="S", help="largest distance of paired stamps in seconds")
-    node.add_argument("--missing-after", type=float, metavar="S", help="segment one image alone after this")
+    node.add_argument(
+        "--missing-after", type=float, metavar="S", help="go on without a silent camera after this"
+    )
     parser.add_argument(
         "--patience",
         type=positive,
@@ -58,18 +61,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output",
         type=Path,
         metavar="DIR",
-        help="where the pictures go (default: demo/output in a checkout, else asymfusion_ros.demo here)",
+        help="where the pictures go (default: demo/output in a checkout, else asymfusion_demo here)",
     )
 
 
 def run(args: argparse.Namespace) -> int:
+    """Plays, collects, draws; the exit code."""
     progress = Progress()
     recording = open_recording(args)
     frames = f"{recording.rgb_frames} RGB and {recording.depth_frames} depth images"
-    progress.say(f"recording: {recording.title}")
-    progress.say(f"           {frames}, {recording.seconds:.1f} s")
+    progress.log(f"recording: {recording.title}")
+    progress.log(f"           {frames}, {recording.seconds:.1f} s")
     checkpoint = load_checkpoint(args.checkpoint)
-    progress.say(
+    progress.log(
         f"checkpoint: {args.checkpoint} ({checkpoint.labels.name}, {len(checkpoint.labels)} classes)"
     )
     output = prepare_output(args.output)
@@ -82,11 +86,11 @@ def run(args: argparse.Namespace) -> int:
     os.environ.update(demo_environment(os.environ))
     from asymfusion_ros.demo.streaming import play_through_node
 
-    collected, log = play_through_node(
-        node_command(args), source_arguments(args), recording, output, args.patience, progress.say
+    collected = play_through_node(
+        node_command(args), source_arguments(args), recording, output, args.patience, progress.log
     )
-    progress.say("drawing the pictures")
-    summary = collected.statistics.summary(node_counters(log))
+    progress.log("drawing the pictures")
+    summary = collected.statistics.summary(collected.counters)
     files = write_pictures(collected, checkpoint.labels, summary, output)
     _write_summary(output / "summary.json", args, recording, summary, files)
     print("\n" + "\n".join(summary.lines()))
@@ -97,12 +101,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 class Progress:
-    """Says what happens, with the seconds since the beginning."""
+    """Prints what happens, with the seconds since the beginning."""
 
     def __init__(self) -> None:
         self._begin = time.monotonic()
 
-    def say(self, text: str) -> None:
+    def log(self, text: str) -> None:
+        """One line."""
         # tqdm.write keeps the progress bar, where there is one, in its own line.
         tqdm.write(f"[{time.monotonic() - self._begin:5.1f} s] {text}", file=sys.stdout)
         sys.stdout.flush()
@@ -111,8 +116,8 @@ class Progress:
 def prepare_output(folder: Path | None) -> Path:
     """The folder for the pictures, made, and emptied of an earlier run's files and no others."""
     if folder is None:
-        in_checkout = Path("demo/command.py").is_file() and Path("package.xml").is_file()
-        folder = Path("demo/output") if in_checkout else Path("asymfusion_ros.demo")
+        in_checkout = Path("asymfusion_ros/demo").is_dir() and Path("package.xml").is_file()
+        folder = Path("demo/output") if in_checkout else Path("asymfusion_demo")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for path in [path for pattern in OWN_FILES for path in folder.glob(pattern)]:
@@ -127,7 +132,7 @@ def node_command(args: argparse.Namespace) -> list[str]:
     parameters = {"device": args.device, "slop": args.slop, "missing_after": args.missing_after}
     if args.checkpoint != "default":
         parameters["checkpoint"] = str(Path(args.checkpoint).resolve())
-    command = [sys.executable, "-m", "asymfusion_ros.ros.node", "--ros-args"]
+    command = [sys.executable, "-m", "asymfusion_ros.ros.main", "--ros-args"]
     for name, value in parameters.items():
         if value is not None:
             command += ["-p", f"{name}:={value}"]

@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from asymfusion_ros.data.encodings import COLOUR, RANGE, SCALAR, Layout
+from asymfusion_ros.data.topics import image_topic
 from asymfusion_ros.errors import ConfigError, ImageError
 
 Size = tuple[int, int]  # height, width
@@ -268,10 +269,10 @@ KINDS: dict[str, Kind] = {cls.kind: cls for cls in (Colour, Range, Scalar)}
 KNOWN: dict[str, Modality] = {
     modality.name: modality
     for modality in (
-        Colour("rgb", "rgb/image_rect_color"),
-        Range("depth", "depth_registered/image_rect"),
-        Scalar("thermal", "thermal/image_rect", unit=0.01, stats=Stats((295.0,), (10.0,))),  # kelvin
-        Scalar("infrared", "infrared/image_rect"),
+        Colour("rgb", image_topic("rgb")),
+        Range("depth", image_topic("depth")),
+        Scalar("thermal", image_topic("thermal"), unit=0.01, stats=Stats((295.0,), (10.0,))),  # kelvin
+        Scalar("infrared", image_topic("infrared")),
     )
 }
 
@@ -291,4 +292,4 @@ def modality(name: str, kind: str | None = None) -> Modality:
     if kind not in KINDS:
         raise ConfigError(f"modality {name!r} has the unknown kind {kind!r}: use one of {', '.join(KINDS)}")
     known = KNOWN.get(name)
-    return known if known is not None and known.kind == kind else KINDS[kind](name, f"{name}/image_rect")
+    return known if known is not None and known.kind == kind else KINDS[kind](name, image_topic(name))

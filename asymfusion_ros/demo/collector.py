@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Any
 
 from rclpy.node import Node
 from sensor_msgs.msg import Image
 
+from asymfusion_ros.data.topics import image_topic
 from asymfusion_ros.demo.assembler import PANEL_WIDTH, ViewAssembler
 from asymfusion_ros.demo.player import QOS
 from asymfusion_ros.demo.summary import Statistics
 from asymfusion_ros.demo.views import View
 from asymfusion_ros.errors import ImageError
 from asymfusion_ros.recordings.recording import NANOSECONDS
-from asymfusion_ros.ros.intake import TOPICS
+from asymfusion_ros.ros.diagnostics import TASK, TOPIC
+from asymfusion_ros.ros.messages import ImageMessage
 
 LARGEST_SET = 60  # pictures and animation frames: a long recording is sampled more thinly
 ANIMATION_STEP = 0.25  # seconds
@@ -41,21 +46,33 @@ class Sampler:
 
 
 class Collector:
-    """Subscribes to the inputs and to ``node_name``'s mask and overlay. ``seconds``: of the recording.
+    """Subscribes to the inputs and to ``node_name``'s mask and overlay, and to its counters in /diagnostics.
 
-    ``say`` gets a line for each kind of image that has to be converted or cannot be drawn.
+    ``seconds``: of the recording. ``log`` gets a line for each kind of image that has to be converted or
+    cannot be drawn.
+
+    Attributes: ``statistics``; ``counters``, the newest of the node's own, by name; ``reports``, how often
+    they came.
     """
 
-    def __init__(self, node: Node, node_name: str, seconds: float, say: Callable[[str], None]) -> None:
+    def __init__(self, node: Node, node_name: str, seconds: float, log: Callable[[str], None]) -> None:
         self.statistics = Statistics()
+        self.counters: dict[str, int] = {}
+        self.reports = 0
         self.pictures = Sampler(max(1.0, seconds / LARGEST_SET), PANEL_WIDTH)
         self.animation = Sampler(max(ANIMATION_STEP, seconds / LARGEST_SET), ANIMATION_WIDTH)
-        self._assembler = ViewAssembler(say)
-        self._say = say
+        self._assembler = ViewAssembler(log)
+        self._log = log
         self._faults: set[str] = set()
-        topics = {**TOPICS, "mask": f"{node_name}/mask", "overlay": f"{node_name}/overlay"}
-        for kind, topic in topics.items():
-            node.create_subscription(Image, topic, self._receiver(kind), QOS)
+        topics = {name: image_topic(name) for name in ("rgb", "depth")}
+        topics |= {name: f"{node_name}/{name}" for name in ("mask", "overlay")}
+        for name, topic in topics.items():
+            node.create_subscription(Image, topic, self._receiver(name), QOS)
+        status_name = f"{node.resolve_topic_name(node_name).lstrip('/')}: {TASK}"
+        with suppress(ImportError):
+            from diagnostic_msgs.msg import DiagnosticArray
+
+            node.create_subscription(DiagnosticArray, TOPIC, partial(self._on_diagnostics, status_name), 10)
 
     @property
     def awaits_overlay(self) -> bool:
@@ -63,15 +80,21 @@ class Collector:
         masks = self.statistics.masks
         return bool(masks) and not self._assembler.complete(max(masks))
 
-    def _receiver(self, kind: str) -> Callable[[Image], None]:
-        def receive(message: Image) -> None:
+    def _on_diagnostics(self, status_name: str, message: Any) -> None:
+        for status in message.status:
+            if status.name == status_name:
+                self.counters = {one.key: int(one.value) for one in status.values if one.value.isdigit()}
+                self.reports += 1
+
+    def _receiver(self, name: str) -> Callable[[ImageMessage], None]:
+        def receive(message: ImageMessage) -> None:
             at = time.monotonic_ns()
             stamp = message.header.stamp.sec * NANOSECONDS + message.header.stamp.nanosec
-            if kind == "mask":
+            if name == "mask":
                 self.statistics.masks.setdefault(stamp, at)
-            self._assembler.add(kind, stamp, message)
+            self._assembler.add(name, stamp, message)
             # Topics are delivered side by side: any of the three may come last.
-            if kind != "depth" and self._assembler.complete(stamp):
+            if name != "depth" and self._assembler.complete(stamp):
                 self._sample(stamp)
 
         return receive
@@ -85,4 +108,4 @@ class Collector:
             # One picture less; the masks are counted all the same. A stream of such images is one line.
             if str(error) not in self._faults:
                 self._faults.add(str(error))
-                self._say(f"no picture of an image: {error}")
+                self._log(f"no picture of an image: {error}")

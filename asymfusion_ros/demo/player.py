@@ -1,6 +1,6 @@
 """Publishes a recording on the node's input topics at the recorded pace.
 
-As a process (``python -m asymfusion_ros.demo.player``, with the source options of the demo) it tells what it
+As a process (``python -m asymfusion_ros.demo.player``, with the source options of the demo) it writes what it
 does as JSON, a line an event, on its standard output.
 """
 
@@ -11,6 +11,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
 import rclpy
 from builtin_interfaces.msg import Time
@@ -23,11 +24,11 @@ from rclpy.qos import QoSHistoryPolicy, QoSProfile, QoSReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo, Image
 
+from asymfusion_ros.data.topics import TOPICS
 from asymfusion_ros.errors import UserError
 from asymfusion_ros.recordings.recording import NANOSECONDS, Calibration, Recording, Sample
 from asymfusion_ros.recordings.sources import add_arguments, open_recording
-from asymfusion_ros.ros.images import message_data
-from asymfusion_ros.ros.intake import TOPICS
+from asymfusion_ros.ros.messages import message_data
 
 CAMERA_INFO_TOPIC = "rgb/camera_info"
 
@@ -51,6 +52,7 @@ def sample_message(sample: Sample, stamp: Time) -> Image:
 
 
 def camera_info_message(calibration: Calibration, frame_id: str, stamp: Time) -> CameraInfo:
+    """The calibration as sensor_msgs/CameraInfo."""
     message = CameraInfo(height=calibration.height, width=calibration.width)
     message.header.stamp, message.header.frame_id = stamp, frame_id
     message.distortion_model = calibration.distortion_model
@@ -60,6 +62,7 @@ def camera_info_message(calibration: Calibration, frame_id: str, stamp: Time) ->
 
 
 def to_time(nanoseconds: int) -> Time:
+    """Nanoseconds since 1970 as a stamp."""
     return Time(sec=nanoseconds // NANOSECONDS, nanosec=nanoseconds % NANOSECONDS)
 
 
@@ -68,8 +71,8 @@ class Player:
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._images: dict[str, Publisher] = {
-            kind: node.create_publisher(Image, topic, QOS) for kind, topic in TOPICS.items()
+        self._images: dict[str, Publisher[Image]] = {
+            name: node.create_publisher(Image, topic, QOS) for name, topic in TOPICS.items()
         }
         self._camera_info = node.create_publisher(CameraInfo, CAMERA_INFO_TOPIC, QOS)
 
@@ -85,15 +88,17 @@ class Player:
             now, current = time.monotonic(), self._subscriptions()
             if current != seen:
                 seen, since = current, now
-            missing = {kind: names - {name for name, *_ in current[kind]} for kind in self._images}
+            missing = {
+                modality: names - {name for name, *_ in current[modality]} for modality in self._images
+            }
             matched = all(
-                publisher.get_subscription_count() >= len(current[kind])
-                for kind, publisher in self._images.items()
+                publisher.get_subscription_count() >= len(current[modality])
+                for modality, publisher in self._images.items()
             )
             if not any(missing.values()) and matched and now - since >= SETTLED:
                 return
             if now > deadline:
-                silent = [self._images[kind].topic_name for kind in self._images if missing[kind]]
+                silent = [publisher.topic_name for name, publisher in self._images.items() if missing[name]]
                 raise PlayerError(
                     f"after {timeout:g} s {', '.join(sorted(set().union(*missing.values()))) or 'somebody'} "
                     f"has not subscribed to {' and '.join(silent) or 'the image topics'} for good: "
@@ -105,8 +110,8 @@ class Player:
         """Publishes every sample when it is due, counted from now, and returns after the last.
 
         Header stamps keep their distances, moved so that the recording happens now.
-        ``on_published(sample, stamp, at)`` is told the header stamp (nanoseconds since 1970) and when the
-        image was handed over (``time.monotonic_ns()``).
+        ``on_published(sample, stamp, at)`` gets the header stamp (nanoseconds since 1970) and when the
+        image was published (``time.monotonic_ns()``).
         """
         beginning, wall = time.monotonic_ns(), time.time_ns()
         for sample in recording:
@@ -128,17 +133,17 @@ class Player:
 
     def _subscriptions(self) -> dict[str, set[tuple[str, bytes, str]]]:
         return {
-            kind: {
+            name: {
                 (info.node_name, bytes(info.endpoint_gid), str(info.qos_profile.reliability))
                 for info in self._node.get_subscriptions_info_by_topic(publisher.topic_name)
             }
-            for kind, publisher in self._images.items()
+            for name, publisher in self._images.items()
         }
 
 
 def wait_until_active(node: Node, name: str, timeout: float) -> None:
     """Blocks until the managed node ``name`` is active. Raises PlayerError after ``timeout`` seconds."""
-    client = node.create_client(GetState, f"{name}/get_state")
+    client: Any = node.create_client(GetState, f"{name}/get_state")
     deadline = time.monotonic() + timeout
     try:
         while time.monotonic() < deadline:
@@ -159,11 +164,13 @@ def wait_until_active(node: Node, name: str, timeout: float) -> None:
     raise PlayerError(f"the node {name} is not active after {timeout:g} s: its log says why")
 
 
-def tell(event: str, **values: int | float | str) -> None:
+def write_event(event: str, **values: int | float | str) -> None:
+    """One line of JSON for the process that started this one."""
     print(json.dumps({"event": event, **values}), flush=True)
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Plays the recording of the arguments; the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m asymfusion_ros.demo.player",
         description="Publish a recording on the node's input topics once the node is active.",
@@ -182,20 +189,20 @@ def main(arguments: list[str] | None = None) -> int:
         recording = open_recording(args)
         for name in args.managed:
             wait_until_active(node, name, args.timeout)
-            tell("active", node=name)
+            write_event("active", node=name)
         player = Player(node)
         player.wait_for_subscribers(set(args.wait_for), args.timeout)
-        tell("playing")
+        write_event("playing")
 
         def published(sample: Sample, stamp: int, at: int) -> None:
-            tell("published", kind=sample.kind, stamp=stamp, at=at)
+            write_event("published", modality=sample.kind, stamp=stamp, at=at)
 
         player.play(recording, published)
         player.finish(timeout=2.0)
-        tell("finished")
+        write_event("finished")
         return 0
     except UserError as error:
-        tell("failed", reason=str(error))
+        write_event("failed", reason=str(error))
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -55,7 +55,7 @@ class Child:
 
     @property
     def ended(self) -> bool:
-        """Whether the process has ended and ``events`` has all that it told: the reading lags behind."""
+        """Whether the process has ended and ``events`` has all of its events: the reading lags behind."""
         return not self.running and (self._reader is None or not self._reader.is_alive())
 
     def events(self) -> Iterator[dict[str, Any]]:

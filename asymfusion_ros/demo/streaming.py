@@ -18,17 +18,20 @@ from rclpy.signals import SignalHandlerOptions
 from tqdm import tqdm
 
 from asymfusion_ros.demo.collector import Collector
-from asymfusion_ros.demo.environment import PROFILE_VARIABLES, shared_memory_note
+from asymfusion_ros.demo.environment import shared_memory_note
 from asymfusion_ros.demo.processes import Child
 from asymfusion_ros.demo.summary import Statistics
 from asymfusion_ros.errors import UserError
 from asymfusion_ros.recordings.recording import NANOSECONDS, Recording
+from asymfusion_ros.ros.diagnostics import PERIOD
+from asymfusion_ros.ros.fast_dds import PROFILE_VARIABLES
 
 NODE = "segmentation"
 COLLECTOR = "collector"
 START_SECONDS = 180.0  # a large network on a slow disk, and its warm-up
 QUIET_SECONDS = 3.0  # after the last frame, so long without a mask is the end
 OVERLAY_SECONDS = 2.0  # the last overlay follows the last mask
+COUNTER_SECONDS = 3 * PERIOD  # the node's counters after the last mask come within one period
 
 
 class DemoError(UserError):
@@ -41,12 +44,12 @@ def play_through_node(
     recording: Recording,
     output: Path,
     patience: float,
-    say: Callable[[str], None],
-) -> tuple[Collector, str]:
-    """Starts ``node_command`` and a player of ``source`` (its options); returns what came and the node's log.
+    log: Callable[[str], None],
+) -> Collector:
+    """Starts ``node_command`` and a player of ``source`` (its options); returns what came.
 
     ``recording`` is what the player plays; logs go to ``output``; ``patience`` is how many seconds after the
-    last image the first mask may come; ``say`` tells a person what happens.
+    last image the first mask may come; ``log`` gets a line for a person about what happens.
     Raises DemoError where a process fails or no mask comes. However it ends, the processes have ended.
     """
     player_command = [
@@ -66,34 +69,41 @@ def play_through_node(
         where = "on this machine only"
         if os.environ.get("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST") != "LOCALHOST":
             where = f"discovery {os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE']}"
-        say(f"started the node and the player (ROS domain {os.environ.get('ROS_DOMAIN_ID', '0')}, {where})")
+        log(f"started the node and the player (ROS domain {os.environ.get('ROS_DOMAIN_ID', '0')}, {where})")
         if not any(os.environ.get(name) for name in PROFILE_VARIABLES):
-            say("config/fastdds_large_images.xml is not installed: images will get lost")
+            log("config/fastdds_large_images.xml is not installed: images will get lost")
         elif note := shared_memory_note():
-            say(note)
+            log(note)
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
         stack.callback(rclpy.try_shutdown)
         ros_node = rclpy.create_node(COLLECTOR)
         stack.callback(ros_node.destroy_node)
-        collector = Collector(ros_node, NODE, recording.seconds, say)
+        collector = Collector(ros_node, NODE, recording.seconds, log)
         executor = SingleThreadedExecutor()
         stack.callback(executor.shutdown)
         executor.add_node(ros_node)
-        run = _Run(collector.statistics, recording.rgb_frames, node, player, patience, say)
+        run = _Run(collector.statistics, recording.rgb_frames, node, player, patience, log)
         try:
             while not run.is_over():
                 executor.spin_once(timeout_sec=0.05)
                 run.look()
-            until = time.monotonic() + OVERLAY_SECONDS
-            while collector.awaits_overlay and time.monotonic() < until:
-                executor.spin_once(timeout_sec=0.05)
+            _spin_while(executor, lambda: collector.awaits_overlay, OVERLAY_SECONDS)
+            # The report under way may be from before the last mask; the one after it is not.
+            enough = collector.reports + 1
+            _spin_while(executor, lambda: collector.reports < enough, COUNTER_SECONDS)
         finally:
             run.close()
-        say("all frames are played; stopping the node")
+        log("all frames are played; stopping the node")
         node.stop()
         if not collector.statistics.masks:
             raise DemoError(_why_no_masks(collector.statistics, node))
-        return collector, node.log.read_text(errors="replace")
+        return collector
+
+
+def _spin_while(executor: SingleThreadedExecutor, condition: Callable[[], bool], seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while condition() and time.monotonic() < until:
+        executor.spin_once(timeout_sec=0.05)
 
 
 class _Run:
@@ -106,18 +116,18 @@ class _Run:
         node: Child,
         player: Child,
         patience: float,
-        say: Callable[[str], None],
+        log: Callable[[str], None],
     ) -> None:
         self._statistics = statistics
         self._rgb_frames = rgb_frames
         self._node, self._player = node, player
         self._patience = patience
-        self._say = say
+        self._log = log
         self._finished: float | None = None
-        self._bar: tqdm | None = None
+        self._bar: tqdm[Any] | None = None
 
     def look(self) -> None:
-        """Takes note of the player's events. Raises DemoError where a process has failed."""
+        """Follows the player's events. Raises DemoError where a process has failed."""
         # Asked before the events are taken: what came with the end is then among them.
         player_ended = self._player.ended
         for event in self._player.events():
@@ -152,12 +162,12 @@ class _Run:
     def _take(self, event: dict[str, Any]) -> None:
         match event["event"]:
             case "active":
-                self._say("the node has loaded its network and is active")
+                self._log("the node has loaded its network and is active")
             case "playing":
-                self._say("playing")
+                self._log("playing")
                 # None: no bar where nobody would see it move (a log file).
                 self._bar = tqdm(total=self._rgb_frames, unit=" frames", leave=False, disable=None)
-            case "published" if event["kind"] == "depth":
+            case "published" if event["modality"] == "depth":
                 self._statistics.depth_sent[event["stamp"]] = event["at"]
             case "published":
                 self._statistics.rgb_sent[event["stamp"]] = event["at"]

@@ -3,26 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
 from asymfusion_ros.recordings.recording import NANOSECONDS
-
-# The line that the node logs at its end (asymfusion_ros.stream.counters).
-COUNTERS = re.compile(
-    r"received (?P<received_rgb>\d+) rgb and (?P<received_depth>\d+) depth images, "
-    r"rejected (?P<rejected>\d+), paired (?P<paired>\d+),.* segmented (?P<segmented>\d+), "
-    r"dropped for a newer pair (?P<dropped>\d+)"
-)
-
-
-def node_counters(log: str) -> dict[str, int]:
-    """The node's own counters, out of its log; empty where it ended without logging them."""
-    found = [match.groupdict() for match in COUNTERS.finditer(log)]
-    return {name: int(value) for name, value in found[-1].items()} if found else {}
 
 
 @dataclass
@@ -34,7 +21,7 @@ class Statistics:
     masks: dict[int, int] = field(default_factory=dict)
 
     def latencies(self) -> list[float]:
-        """Milliseconds from handing an RGB image to DDS until its mask arrived, in order of arrival."""
+        """Milliseconds from publishing an RGB image until its mask arrived, in order of arrival."""
         arrived = sorted(self.masks.items(), key=lambda item: item[1])
         return [(at - self.rgb_sent[stamp]) / 1e6 for stamp, at in arrived if stamp in self.rgb_sent]
 
@@ -59,7 +46,8 @@ class Statistics:
         pairs = itertools.pairwise(merged)
         return min(late - early for (early, a), (late, b) in pairs if a != b) / NANOSECONDS
 
-    def summary(self, counters: dict[str, int]) -> Summary:
+    def summary(self, counters: Mapping[str, int]) -> Summary:
+        """The numbers of a run. ``counters``: the node's own (stream/counters.py); empty where none came."""
         latencies = self.latencies()
         median, p95 = np.percentile(latencies, (50, 95)) if latencies else (None, None)
         return Summary(
@@ -76,7 +64,7 @@ class Statistics:
 
 @dataclass(frozen=True)
 class Summary:
-    """What the demo prints. ``paired`` and ``dropped`` come from the node; None where it did not say."""
+    """What the demo prints. ``paired`` and ``dropped`` come from the node; None where they did not."""
 
     rgb_sent: int
     depth_sent: int
@@ -88,15 +76,16 @@ class Summary:
     latency_p95_ms: float | None
 
     def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
         return asdict(self)
 
     def lines(self) -> list[str]:
         """For the terminal, a number a line."""
-        paired = "the node did not say" if self.paired is None else str(self.paired)
+        paired = "unknown: the node published no diagnostics" if self.paired is None else str(self.paired)
         segmented = f"{self.masks}"
         if self.dropped:
             pairs = "1 pair" if self.dropped == 1 else f"{self.dropped} pairs"
-            segmented += f"  ({pairs} gave way to a newer one: a node that is busy takes the newest next)"
+            segmented += f"  ({pairs} dropped for a newer one: a busy node takes the newest next)"
         rate = "-" if self.masks_per_second is None else f"{self.masks_per_second:.1f}"
         latency = "-"
         if self.latency_median_ms is not None:

@@ -12,7 +12,8 @@ import numpy.typing as npt
 import torch
 from tqdm import tqdm
 
-from asymfusion_ros.engine.segmenter import Image, Segmenter
+from asymfusion_ros.data.modality import Modality
+from asymfusion_ros.engine.segmenter import Segmenter
 
 STAGES = ("upload", "preprocess", "network", "postprocess", "download")
 
@@ -28,13 +29,13 @@ def measure(
     rng = np.random.default_rng(0)
     times: dict[str, list[float]] = {stage: [] for stage in (*STAGES, "total")}
     gpu = segmenter.device.type == "cuda"
+    described = [segmenter.checkpoint.input_spec.modality(name) for name in modalities]
     for i in tqdm(range(warm_up + frames), desc="bench", unit="frame", leave=False, disable=None):
-        rgb, depth = images(rng, height, width)
+        made = images(rng, described, height, width)
         mark, elapsed = _gpu_clock(segmenter.device) if gpu else _cpu_clock()
         mark()
         with torch.inference_mode():
-            every: dict[str, Image] = {"rgb": rgb, "depth": depth}
-            given = segmenter.images({name: every[name] for name in modalities})
+            given = segmenter.images(made)
             buffers = segmenter.upload(given)
             mark()
             inputs = segmenter.preprocess(given, buffers)
@@ -89,11 +90,16 @@ def _gpu_clock(device: torch.device) -> Clock:
 
 
 def images(
-    rng: np.random.Generator, height: int, width: int
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint16]]:
-    """An RGB and a depth (millimetres) image of noise over a ramp."""
+    rng: np.random.Generator, modalities: Sequence[Modality], height: int, width: int
+) -> dict[str, npt.NDArray[np.generic]]:
+    """An image of noise over a ramp for each modality, by name: H x W x 3 uint8 RGB, or H x W uint16."""
     ramp = np.linspace(0, 1, height)[:, None] + np.linspace(0, 1, width)
-    rgb = np.repeat((ramp * 100).astype(np.uint8)[..., None], 3, 2)
-    rgb += rng.integers(0, 50, (height, width, 3), np.uint8)
-    depth = (800 + 2000 * ramp).astype(np.uint16) + rng.integers(0, 30, (height, width), np.uint16)
-    return rgb, depth
+    made: dict[str, npt.NDArray[np.generic]] = {}
+    for modality in modalities:
+        if modality.kind == "colour":
+            grey = np.repeat((ramp * 100).astype(np.uint8)[..., None], 3, 2)
+            made[modality.name] = grey + rng.integers(0, 50, (height, width, 3), np.uint8)
+        else:
+            counts = (800 + 2000 * ramp).astype(np.uint16)
+            made[modality.name] = counts + rng.integers(0, 30, (height, width), np.uint16)
+    return made

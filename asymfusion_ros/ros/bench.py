@@ -1,17 +1,17 @@
-"""What the node costs on top of the engine: pairs published, masks awaited.
+"""What the node costs on top of the engine: frames published, masks awaited.
 
 Node, camera and viewer share one process here, so that one process's scheduling does not hide the node's own
 cost; what crossing processes costs besides, the demo shows. Three times for each frame: the loop through the
-node; the engine's part of it; and the loop through an echo that answers each pair with a blank mask, which is
-the transport alone. What is left of the first without the other two is the node's own.
+node; the engine's part of it; and the loop through an echo that answers each frame with a blank mask, which
+is the transport alone. What is left of the first without the other two is the node's own.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import rclpy
@@ -23,55 +23,53 @@ from std_msgs.msg import Header
 from tqdm import tqdm
 
 from asymfusion_ros.engine.bench import images
+from asymfusion_ros.engine.raw_image import RawImage
 from asymfusion_ros.engine.segmenter import HostResult
 from asymfusion_ros.errors import UserError
-from asymfusion_ros.ros.images import image_message
-from asymfusion_ros.ros.intake import TOPICS
-from asymfusion_ros.ros.node import SegmentationNode, load_segmenter
-from asymfusion_ros.ros.parameters import Settings
+from asymfusion_ros.ros.messages import ImageMessage, Stamp, image_message, raw_image_message
+from asymfusion_ros.ros.network import Network, load_network
+from asymfusion_ros.ros.node import SegmentationNode
 from asymfusion_ros.ros.qos import OUTPUT_PROFILE
+from asymfusion_ros.ros.settings import NodeSettings
 
 PATIENCE = 20.0  # seconds for one answer
 
 
 class Echo(Node):
-    """Answers each pair with a mask of zeros: receives and sends what the node does, and computes nothing."""
+    """Answers each frame with a mask of zeros: receives and sends as the node does, and computes nothing."""
 
-    def __init__(self, namespace: str) -> None:
+    def __init__(self, namespace: str, topics: Sequence[str]) -> None:
         super().__init__("segmentation", namespace=namespace)
         self._publisher = self.create_publisher(Image, "~/mask", OUTPUT_PROFILE)
-        self._waiting: Any = None
+        self._images: list[ImageMessage] = []
         self._inputs = [
-            self.create_subscription(Image, topic, self._on_image, OUTPUT_PROFILE)
-            for topic in TOPICS.values()
+            self.create_subscription(Image, topic, self._on_image, OUTPUT_PROFILE) for topic in topics
         ]
 
-    def _on_image(self, message: Image) -> None:
+    def _on_image(self, message: ImageMessage) -> None:
         stamp = message.header.stamp
-        if self._waiting != stamp:
-            self._waiting = stamp
-            return
-        blank = np.zeros((message.height, message.width), np.uint8)
-        self._publisher.publish(image_message(message.header, blank, "mono8"))
+        self._images = [image for image in self._images if image.header.stamp == stamp] + [message]
+        if len(self._images) == len(self._inputs):
+            blank = np.zeros((message.height, message.width), np.uint8)
+            self._publisher.publish(image_message(message.header, blank, "mono8"))
 
 
 class Client(Node):
-    """Publishes a pair and waits for the mask with its stamp."""
+    """Publishes the images of a frame, by topic, and waits for the mask with their stamp."""
 
-    def __init__(self, namespace: str) -> None:
+    def __init__(self, namespace: str, topics: Sequence[str]) -> None:
         super().__init__("bench_client", namespace=namespace)
-        self._images = {
-            kind: self.create_publisher(Image, topic, OUTPUT_PROFILE) for kind, topic in TOPICS.items()
-        }
-        self._answered: Any = None
+        self._publishers_of = {topic: self.create_publisher(Image, topic, OUTPUT_PROFILE) for topic in topics}
+        self._answered: Stamp | None = None
         self._masks = self.create_subscription(Image, "segmentation/mask", self._on_mask, OUTPUT_PROFILE)
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self)
 
-    def _on_mask(self, message: Image) -> None:
+    def _on_mask(self, message: ImageMessage) -> None:
         self._answered = message.header.stamp
 
     def wait_until(self, condition: Callable[[], bool], what: str) -> None:
+        """Spins until ``condition`` holds. Raises UserError, beginning with ``what``, where it doesn't."""
         deadline = time.monotonic() + PATIENCE
         while not condition():
             if time.monotonic() > deadline:
@@ -79,41 +77,36 @@ class Client(Node):
             self._executor.spin_once(timeout_sec=0.1)
 
     def connect(self) -> None:
-        """Waits until both images and the mask have their other end."""
-        ends = [publisher.get_subscription_count for publisher in self._images.values()]
+        """Waits until the images and the mask have their other end."""
+        ends = [publisher.get_subscription_count for publisher in self._publishers_of.values()]
         self.wait_until(
             lambda: all(end() > 0 for end in ends) and self.count_publishers("segmentation/mask") > 0,
             "the node did not connect",
         )
 
-    def round_trip(self, rgb: np.ndarray, depth: np.ndarray) -> float:
-        """Milliseconds from publishing the pair to its mask."""
+    def round_trip(self, given: Mapping[str, RawImage]) -> float:
+        """Milliseconds from publishing the images, by topic, to their mask."""
         header = Header(stamp=self.get_clock().now().to_msg(), frame_id="bench")
-        messages = {
-            "rgb": image_message(header, rgb, "rgb8"),
-            "depth": image_message(header, depth.view(np.uint8), "16UC1"),
-        }
-        messages["depth"].width = depth.shape[1]
+        messages = {topic: raw_image_message(header, image) for topic, image in given.items()}
         started = time.perf_counter()
-        for kind, message in messages.items():
-            self._images[kind].publish(message)
+        for topic, message in messages.items():
+            self._publishers_of[topic].publish(message)
         self.wait_until(lambda: self._answered == header.stamp, "no mask came")
         return 1000 * (time.perf_counter() - started)
 
 
-class TimedSegmenter:
-    """A Segmenter that notes what each call takes, until the labels are on the host."""
+class TimedNetwork:
+    """A network that notes what each call takes, until the labels are on the host."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._segmenter = load_segmenter(settings)
+    def __init__(self, settings: NodeSettings) -> None:
+        self._network = load_network(settings)
+        self.checkpoint = self._network.checkpoint
         self.milliseconds: list[float] = []
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._segmenter, name)
-
-    def __call__(self, *arguments: Any, **options: Any) -> _OnHost:
+    def segment(self, given: Mapping[str, RawImage], confidence: bool = True) -> _OnHost:
+        """See asymfusion_ros.Segmenter."""
         started = time.perf_counter()
-        result = self._segmenter(*arguments, **options).numpy()
+        result = self._network.segment(given, confidence).numpy()
         self.milliseconds.append(1000 * (time.perf_counter() - started))
         return _OnHost(result)
 
@@ -135,40 +128,48 @@ def measure_node(
     """
     rclpy.init()
     spinner = SingleThreadedExecutor()
-    segmenters: list[TimedSegmenter] = []
+    networks: list[TimedNetwork] = []
 
-    def load(settings: Settings) -> TimedSegmenter:
-        segmenters.append(TimedSegmenter(settings))
-        return segmenters[0]
+    def load(settings: NodeSettings) -> Network:
+        networks.append(TimedNetwork(settings))
+        return networks[0]
 
     overrides = [Parameter(name, value=value) for name, value in parameters.items()]
     node = SegmentationNode(namespace="bench", load=load, parameter_overrides=overrides)
-    echo = Echo("bench_echo")
-    thread = threading.Thread(target=_spin, args=(spinner,), daemon=True)
+    stop = threading.Event()
+    thread = threading.Thread(target=_spin, args=(spinner, stop), daemon=True)
     try:
         if not node.start():
             raise UserError("the node was refused its start: see its log above")
+        checkpoint = networks[0].checkpoint
+        modalities = [checkpoint.input_spec.modality(name) for name in checkpoint.config.modalities]
+        topics = {modality.name: modality.topic for modality in modalities}
         spinner.add_node(node)
-        spinner.add_node(echo)
+        spinner.add_node(Echo("bench_echo", list(topics.values())))
         thread.start()
-        clients = {"loop": Client("bench"), "transport": Client("bench_echo")}
+        ends = {"loop": "bench", "transport": "bench_echo"}
+        clients = {name: Client(namespace, list(topics.values())) for name, namespace in ends.items()}
         for client in clients.values():
             client.connect()
         rng = np.random.default_rng(0)
         times: dict[str, list[float]] = {name: [] for name in clients}
         for _ in tqdm(range(warm_up + frames), desc="node", unit="frame", leave=False, disable=None):
-            rgb, depth = images(rng, height, width)
+            made = images(rng, modalities, height, width)
+            given = {topics[name]: RawImage.from_array(image) for name, image in made.items()}
             for name, client in clients.items():
-                times[name].append(client.round_trip(rgb, depth))
+                times[name].append(client.round_trip(given))
         # One call a frame: each mask was waited for.
-        times["engine"] = segmenters[0].milliseconds
+        times["engine"] = networks[0].milliseconds
         return {name: values[warm_up:] for name, values in times.items()}
     finally:
+        stop.set()
+        if thread.is_alive():
+            thread.join()
         spinner.shutdown()
         node.close()
         rclpy.try_shutdown()
 
 
-def _spin(executor: SingleThreadedExecutor) -> None:
-    while executor.context.ok():
+def _spin(executor: SingleThreadedExecutor, stop: threading.Event) -> None:
+    while not stop.is_set():
         executor.spin_once(timeout_sec=0.2)

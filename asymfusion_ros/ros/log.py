@@ -24,28 +24,38 @@ class ThrottledLog:
         self._logger = logger
         self._throttle = Throttle(PERIOD, LONGEST_PERIOD, clock)
 
+    def info(self, key: Hashable, text: str) -> None:
+        """Something that a person may want to know."""
+        if (line := self._admitted(key, text)) is not None:
+            self._logger.info(line)
+
     def warning(self, key: Hashable, text: str) -> None:
-        held_back = self._throttle.admit(key)
-        if held_back is not None:
-            self._logger.warning(text + _more(held_back))
+        """A fault that the node goes on with."""
+        if (line := self._admitted(key, text)) is not None:
+            self._logger.warning(line)
 
     def error(self, key: Hashable, text: str) -> None:
-        held_back = self._throttle.admit(key)
-        if held_back is not None:
-            self._logger.error(text + _more(held_back))
+        """A fault that nobody foresaw, with its traceback."""
+        if (line := self._admitted(key, text)) is not None:
+            self._logger.error(line)
 
     def info_once(self, key: Hashable, text: str) -> None:
+        """Never again until ``forget``."""
         if self._throttle.first(key):
             self._logger.info(text)
 
     def warning_once(self, key: Hashable, text: str) -> None:
+        """Never again until ``forget``."""
         if self._throttle.first(key):
             self._logger.warning(text)
 
     def forget(self) -> None:
-        """Says everything afresh: for a node that is activated again."""
+        """Starts afresh: for a node that is activated again."""
         self._throttle.forget()
 
-
-def _more(held_back: int) -> str:
-    return f" ({held_back} more like it)" if held_back else ""
+    # Not the writing itself: rclpy takes one line of code for one severity.
+    def _admitted(self, key: Hashable, text: str) -> str | None:
+        held_back = self._throttle.admit(key)
+        if held_back is None:
+            return None
+        return text + (f" ({held_back} more like it)" if held_back else "")

@@ -26,6 +26,7 @@ def matching_reliability(offered: Iterable[ReliabilityPolicy]) -> ReliabilityPol
 
 
 def input_profile(reliability: ReliabilityPolicy) -> QoSProfile:
+    """What an image subscription asks of its publishers."""
     return QoSProfile(
         history=HistoryPolicy.KEEP_LAST,
         depth=INPUT_DEPTH,

@@ -1,7 +1,7 @@
-"""The one thread that segments, and the slot through which it gets the newest pair.
+"""The one thread that segments, and the slot through which it gets the newest frame.
 
-A network slower than the camera must not build up a queue: a pair that waits while a newer one comes is
-dropped, so the mask is always of the newest pair there is.
+A network slower than the camera must not build up a queue: a frame that waits while a newer one comes is
+dropped, so the mask is always of the newest frame there is.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ class NewestSlot(Generic[Item]):
             return None if self._closed else item
 
     def close(self) -> None:
+        """Ends the waiting of the consumer; what still waits is dropped."""
         with self._condition:
             self._closed = True
             self._condition.notify_all()

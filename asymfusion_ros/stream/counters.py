@@ -1,36 +1,45 @@
-"""What became of the images: the numbers that the node keeps and logs at its end."""
+"""What became of the images: the numbers that the node keeps, publishes and logs at its end."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 
 @dataclass
 class Counters:
-    """Images and pairs since the node was made. Each field is written by one thread."""
+    """Images and frames of one camera since the node was made. Each field is written by one thread.
 
-    received_rgb: int = 0
-    received_depth: int = 0
-    rejected: int = 0  # images refused: encoding, size, stamp
+    received: images by modality. rejected: images refused for their encoding, size or stamp. paired: frames
+    with an image of every modality. incomplete: frames without a modality that was missing. dropped: frames
+    that gave way to a newer one before their turn came. unsubscribed: frames not segmented because no output
+    had a subscriber. failed: frames that could not be segmented. segmented: frames whose outputs were
+    published.
+    """
+
+    received: dict[str, int] = field(default_factory=dict)
+    rejected: int = 0
     paired: int = 0
-    alone: int = 0  # images segmented without the other modality, which was silent
-    replaced: int = 0  # pairs dropped for a newer one before their turn came
-    unwatched: int = 0  # pairs not segmented because nobody subscribed to any output
-    failed: int = 0  # pairs that the engine refused
+    incomplete: int = 0
+    dropped: int = 0
+    unsubscribed: int = 0
+    failed: int = 0
     segmented: int = 0
 
-    def received(self, kind: str) -> None:
-        """Counts an image of ``kind`` "rgb" or "depth"."""
-        if kind == "rgb":
-            self.received_rgb += 1
-        else:
-            self.received_depth += 1
+    def expect(self, modalities: Iterable[str]) -> None:
+        """Counts images of these modalities from now on, and keeps what was counted before."""
+        self.received = {name: self.received.get(name, 0) for name in (*self.received, *modalities)}
+
+    def to_dict(self) -> dict[str, int]:
+        """Every number under a name of its own: ``received_rgb``, ``rejected``, ..."""
+        numbers = {f"received_{name}": count for name, count in self.received.items()}
+        return numbers | {name: value for name, value in vars(self).items() if name != "received"}
 
     def summary(self) -> str:
         """One line for the log."""
+        received = " and ".join(f"{count} {name}" for name, count in self.received.items()) or "no"
         return (
-            f"received {self.received_rgb} rgb and {self.received_depth} depth images, "
-            f"rejected {self.rejected}, paired {self.paired}, without a partner {self.alone}, "
-            f"segmented {self.segmented}, dropped for a newer pair {self.replaced}, "
-            f"not asked for {self.unwatched}, failed {self.failed}"
+            f"received {received} images, rejected {self.rejected}, paired {self.paired}, "
+            f"incomplete {self.incomplete}, segmented {self.segmented}, dropped for a newer frame "
+            f"{self.dropped}, without a subscriber {self.unsubscribed}, failed {self.failed}"
         )

@@ -1,4 +1,4 @@
-"""Which topics of a camera are alive, silent, or went back in time, and whether they pair.
+"""Which images of a camera arrive, stay away or went back in time, and whether they pair.
 
 Arrival times are seconds of an injected clock that never goes back; stamps are nanoseconds of the messages'
 own headers, which do go back: when a recording loops, or a driver restarts.
@@ -46,50 +46,61 @@ class TopicHealth:
 
 
 class StreamHealth:
-    """The topics that are to be paired.
+    """The images that are to be paired, by modality.
 
     ``silent_after``: seconds without a message after which a topic is silent. ``unpaired_after``: seconds
-    without a pair after which images that do come are a matter of stamps.
+    without a pair after which images that do come are a matter of stamps. ``missing_after``: seconds without
+    a usable image after which the others go on without that modality; 0 means never.
     """
 
-    def __init__(self, topics: Sequence[str], silent_after: float, unpaired_after: float, now: float) -> None:
+    def __init__(
+        self,
+        modalities: Sequence[str],
+        silent_after: float,
+        unpaired_after: float,
+        missing_after: float,
+        now: float,
+    ) -> None:
         self.silent_after = silent_after
         self.unpaired_after = unpaired_after
-        self.topics = {topic: TopicHealth(now) for topic in topics}
+        self.missing_after = missing_after
+        self.topics = {name: TopicHealth(now) for name in modalities}
         self._last_pair = now
 
-    def arrived(self, topic: str, now: float, stamp: int) -> bool:
-        """Notes a usable message of ``topic``; True where the topic jumped back in time."""
-        return self.topics[topic].arrived(now, stamp)
+    def arrived(self, name: str, now: float, stamp: int) -> bool:
+        """Notes a usable image of a modality; True where its topic jumped back in time."""
+        return self.topics[name].arrived(now, stamp)
 
-    def refused(self, topic: str, now: float) -> None:
-        self.topics[topic].refused(now)
+    def refused(self, name: str, now: float) -> None:
+        """Notes an image that cannot be used."""
+        self.topics[name].refused(now)
 
     def paired(self, now: float) -> None:
+        """Notes that images paired."""
         self._last_pair = now
 
     def silent(self, now: float) -> list[str]:
-        """The topics without a message for ``silent_after`` seconds, those never seen included."""
-        return [topic for topic, health in self.topics.items() if health.silence(now) >= self.silent_after]
+        """The modalities without a message for ``silent_after`` seconds, those never seen included."""
+        return [name for name, health in self.topics.items() if health.silence(now) >= self.silent_after]
 
-    def missing(self, topic: str, now: float, missing_after: float) -> bool:
-        """True where ``topic`` has brought nothing usable for so long that the others go on without it;
-        0 means never.
-        """
-        return 0 < missing_after <= self.topics[topic].drought(now)
+    def available(self, now: float) -> tuple[str, ...]:
+        """The modalities to wait for: all but those that brought nothing usable for ``missing_after``."""
+        if self.missing_after == 0:
+            return tuple(self.topics)
+        return tuple(name for name, health in self.topics.items() if health.drought(now) < self.missing_after)
 
     def unpaired_offset(self, now: float) -> int | None:
-        """Nanoseconds between the newest stamps, where every topic has brought something since the last pair
-        and yet nothing has paired for ``unpaired_after`` seconds; None where there is nothing to complain
-        about.
+        """Nanoseconds between the newest stamps, where every available modality has brought something since
+        the last pair and yet nothing has paired for ``unpaired_after`` seconds; None where there is nothing
+        to complain about.
         """
-        if now - self._last_pair < self.unpaired_after:
+        since = now - self._last_pair
+        available = [self.topics[name] for name in self.available(now)]
+        if since < self.unpaired_after or len(available) < 2:
             return None
         stamps = []
-        for health in self.topics.values():
-            if health.last_stamp is None or health.drought(now) >= min(
-                self.silent_after, now - self._last_pair
-            ):
+        for health in available:
+            if health.last_stamp is None or health.drought(now) >= min(self.silent_after, since):
                 return None
             stamps.append(health.last_stamp)
         return max(stamps) - min(stamps)

@@ -38,6 +38,7 @@ class SimpleFilter:
         return connection
 
     def signalMessage(self, *msg: Any) -> None:
+        """Calls every callback with the messages."""
         for cb, args in list(self.callbacks.values()):
             cb(*msg, *args)
 
@@ -57,6 +58,7 @@ class TimeSynchronizer(SimpleFilter):
         self.connectInput(fs)
 
     def connectInput(self, fs: Sequence[Any]) -> None:
+        """Starts over with other inputs."""
         self.queues: list[Queue] = [{} for _ in fs]
         self.input_connections = [
             source.registerCallback(self.add, queue, index)
@@ -64,7 +66,7 @@ class TimeSynchronizer(SimpleFilter):
         ]
 
     def add(self, msg: Any, my_queue: Queue, my_queue_index: int | None = None) -> None:
-        """Takes a message of one input in, and passes on every set that it completes, oldest first."""
+        """Takes a message of one input, and passes on every set that it completes, oldest first."""
         stamp = stamp_nanoseconds(msg.header.stamp)
         with self.lock:
             self._store(stamp, msg, my_queue)
@@ -101,7 +103,7 @@ class ApproximateTimeSynchronizer(TimeSynchronizer):
         self.slop_nanoseconds = int(slop * 1e9)
 
     def add(self, msg: Any, my_queue: Queue, my_queue_index: int | None = None) -> None:
-        """Takes a message of one input in, and passes on the first set that it completes, if any."""
+        """Takes a message of one input, and passes on the first set that it completes, if any."""
         stamp = stamp_nanoseconds(msg.header.stamp)
         with self.lock:
             self._store(stamp, msg, my_queue)

@@ -1,4 +1,4 @@
-"""How often a line may be said: a fault that comes with every image must not fill the log."""
+"""How often a line may be logged: a fault that comes with every image must not fill the log."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from dataclasses import dataclass
 
 @dataclass
 class _Line:
-    said: float  # when it was last said
-    came: float  # when it last came, said or not
-    wait: float  # seconds after ``said`` in which it is held back
-    held_back: int = 0  # how often it was since ``said``
+    logged: float  # when it was last logged
+    came: float  # when it last came, logged or not
+    wait: float  # seconds after ``logged`` in which it is held back
+    held_back: int = 0  # how often it was since ``logged``
 
 
 class Throttle:
-    """Lets a thing be said once in ``period`` seconds, each ``key`` by itself, and counts the rest.
+    """Lets a line be logged once in ``period`` seconds, each ``key`` by itself, and counts the rest.
 
     While it keeps coming, that time doubles with each line, up to ``longest`` seconds; once it has stayed
     away for a period, it starts over. ``clock`` gives seconds that never go back (``time.monotonic``). Safe
@@ -32,7 +32,7 @@ class Throttle:
         self._seen: set[Hashable] = set()
 
     def admit(self, key: Hashable) -> int | None:
-        """None where ``key`` must be held back; otherwise how often it was held back since it was said."""
+        """None where ``key`` must be held back; otherwise how often it was held back since it was logged."""
         now = self._clock()
         with self._lock:
             line = self._lines.get(key)
@@ -40,7 +40,7 @@ class Throttle:
                 self._lines[key] = _Line(now, now, self._period)
                 return 0 if line is None else line.held_back
             line.came = now
-            if now - line.said < line.wait:
+            if now - line.logged < line.wait:
                 line.held_back += 1
                 return None
             held_back = line.held_back
@@ -55,7 +55,7 @@ class Throttle:
             return not seen
 
     def forget(self) -> None:
-        """Starts afresh."""
+        """Starts afresh: every line may be logged again."""
         with self._lock:
             self._lines.clear()
             self._seen.clear()

@@ -14,7 +14,7 @@ from std_msgs.msg import Header  # noqa: E402
 
 from asymfusion_ros.demo.collector import Collector  # noqa: E402
 from asymfusion_ros.demo.player import QOS, to_time  # noqa: E402
-from asymfusion_ros.ros.images import image_message  # noqa: E402
+from asymfusion_ros.ros.messages import image_message  # noqa: E402
 
 TOPICS = {"rgb": "rgb/image_rect_color", "mask": "segmentation/mask", "overlay": "segmentation/overlay"}
 SECOND = 10**9
@@ -29,11 +29,11 @@ def context(monkeypatch):
     rclpy.shutdown(context=context)
 
 
-def test_images_that_cannot_be_drawn_are_told_once_and_the_next_is_drawn(context):
-    said: list[str] = []
+def test_images_that_cannot_be_drawn_are_logged_once_and_the_next_is_drawn(context):
+    logged: list[str] = []
     listener = rclpy.create_node("collector", context=context)
     camera = rclpy.create_node("camera", context=context)
-    collector = Collector(listener, "segmentation", 10.0, said.append)
+    collector = Collector(listener, "segmentation", 10.0, logged.append)
     publishers = {kind: camera.create_publisher(Image, topic, QOS) for kind, topic in TOPICS.items()}
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(listener)
@@ -55,12 +55,12 @@ def test_images_that_cannot_be_drawn_are_told_once_and_the_next_is_drawn(context
     until(lambda: all(publisher.get_subscription_count() for publisher in publishers.values()))
     for number in range(2):
         send((100 + number) * SECOND, np.zeros((4, 6, 3), np.uint8), "nonsense")
-    (line,) = said
-    assert line.startswith("no picture of an image: encoding 'nonsense' is not supported")
+    (line,) = logged
+    assert line.startswith("no picture of an image: encoding 'nonsense' is not one of rgb's")
     assert not collector.pictures.views
 
     bgr = np.full((4, 6, 3), (30, 20, 10), np.uint8)
     send(101 * SECOND + SECOND // 2, bgr, "8UC3")  # the second's first image was not drawn
     (view,) = collector.pictures.views
     assert view.rgb[0, 0].tolist() == [10, 20, 30] and (view.mask == 1).all()
-    assert len(collector.statistics.masks) == 3 and len(said) == 1
+    assert len(collector.statistics.masks) == 3 and len(logged) == 1

@@ -9,10 +9,11 @@ import pytest
 from asymfusion_ros.demo import environment
 from asymfusion_ros.errors import ConfigError
 from asymfusion_ros.recordings.sources import add_arguments, open_recording, source_arguments
+from asymfusion_ros.ros import fast_dds
 
 
 def variables(monkeypatch, rclpy_version: str, **given: str) -> dict[str, str]:
-    monkeypatch.setattr(environment.metadata, "version", lambda name: rclpy_version)
+    monkeypatch.setattr(fast_dds.metadata, "version", lambda name: rclpy_version)
     return environment.demo_environment(given)
 
 
@@ -45,7 +46,7 @@ def test_a_small_dev_shm_is_told(monkeypatch):
 
 
 def test_the_profile_asks_for_as_much_shared_memory_as_is_checked():
-    profile = environment.large_images_profile()
+    profile = fast_dds.profile_path()
     assert profile is not None
     (size,) = (e.text for e in ElementTree.parse(profile).iter() if e.tag.endswith("segment_size"))
     assert int(size) == environment.SEGMENT_BYTES

@@ -2,8 +2,7 @@
 
 import pytest
 
-from asymfusion_ros.demo.summary import Statistics, node_counters
-from asymfusion_ros.stream.counters import Counters
+from asymfusion_ros.demo.summary import Statistics
 
 MS = 1_000_000
 
@@ -34,7 +33,7 @@ def test_one_mask_has_no_rate():
 def test_dropped_pairs_are_explained():
     text = "\n".join(statistics().summary({"paired": 4, "dropped": 1}).lines())
     assert "median 60 ms, p95 69 ms" in text
-    assert "1 pair gave way to a newer one" in text
+    assert "1 pair dropped for a newer one" in text
 
 
 def test_closest_stamps():
@@ -43,17 +42,3 @@ def test_closest_stamps():
         == 0.102
     )
     assert Statistics(rgb_sent={0: 0}).closest_stamps() is None
-
-
-def test_the_nodes_counters_are_read_from_its_log():
-    counters = Counters(received_rgb=9, received_depth=8, rejected=1, paired=7, replaced=3, segmented=4)
-    log = f"[INFO] [1.0] [segmentation]: ready\n[INFO] [2.0] [segmentation]: {counters.summary()}\n"
-    assert node_counters(log) == {
-        "received_rgb": 9,
-        "received_depth": 8,
-        "rejected": 1,
-        "paired": 7,
-        "segmented": 4,
-        "dropped": 3,
-    }
-    assert node_counters("killed\n") == {}

@@ -7,10 +7,12 @@ pytest.importorskip("sensor_msgs.msg", reason="needs sensor_msgs")
 
 from sensor_msgs.msg import Image
 
-from asymfusion_ros.demo.assembler import ViewAssembler, to_metres, to_rgb
+from asymfusion_ros.data.modality import KNOWN
+from asymfusion_ros.data.pictures import measurements, picture
+from asymfusion_ros.demo.assembler import ViewAssembler
 from asymfusion_ros.errors import ImageError
-from asymfusion_ros.ros.images import message_data
-from asymfusion_ros.ros.inputs.conversion import ColourConversion
+from asymfusion_ros.ros.inputs.raw import RawTransport
+from asymfusion_ros.ros.messages import message_data
 
 
 def message(pixels: np.ndarray, encoding: str, pad: int = 0) -> Image:
@@ -25,7 +27,8 @@ def message(pixels: np.ndarray, encoding: str, pad: int = 0) -> Image:
 
 
 def rgb_of(image: Image) -> list:
-    return to_rgb(image, ColourConversion(lambda line: None)).tolist()
+    read = RawTransport(lambda line: None).decode(image, KNOWN["rgb"]).read()
+    return picture(read, KNOWN["rgb"]).tolist()
 
 
 COLOURS = {
@@ -66,7 +69,7 @@ def test_rare_encodings_are_converted(pad):
 @pytest.mark.parametrize(
     "image, words",
     [
-        (message(np.zeros((4, 4), np.uint8), "xyz123"), "'xyz123' is not supported"),
+        (message(np.zeros((4, 4), np.uint8), "xyz123"), "'xyz123' is not one of rgb's"),
         (message(np.zeros((4, 4), np.uint16), "16UC1"), "swapped"),
         (Image(height=4, width=4, step=8, encoding="uyvy"), "cut short"),
         (Image(encoding="rgb8"), "no pixels"),
@@ -78,12 +81,18 @@ def test_what_cannot_be_shown_is_named(image, words):
         rgb_of(image)
 
 
-def test_depth_is_shown_in_metres():
-    assert to_metres(message(np.array([[1500]], "<u2"), "16UC1")).tolist() == [[1.5]]
-    assert to_metres(message(np.array([[1500], [250]], ">u2"), "mono16", pad=2)).tolist() == [[1.5], [0.25]]
-    assert to_metres(message(np.array([[2.25]], "<f4"), "32FC1")).tolist() == [[2.25]]
-    unknown = to_metres(message(np.array([[0, np.nan, np.inf, -1]], "<f4"), "32FC1"))
-    assert np.isnan(unknown).all()
+@pytest.mark.parametrize(
+    ("pixels", "encoding", "pad", "metres"),
+    [
+        (np.array([[1500]], "<u2"), "16UC1", 0, [[1.5]]),
+        (np.array([[1500], [250]], ">u2"), "mono16", 2, [[1.5], [0.25]]),
+        (np.array([[2.25]], "<f4"), "32FC1", 0, [[2.25]]),
+        (np.array([[0, np.nan, np.inf, -1]], "<f4"), "32FC1", 0, [[np.nan] * 4]),
+    ],
+)
+def test_depth_is_shown_in_metres(pixels, encoding, pad, metres):
+    depth = RawTransport(lambda line: None).decode(message(pixels, encoding, pad), KNOWN["depth"])
+    np.testing.assert_allclose(measurements(depth.read(), KNOWN["depth"]), metres, rtol=1e-6)
 
 
 def assembled(height: int, width: int, mask: int = 0) -> ViewAssembler:

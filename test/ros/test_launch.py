@@ -30,21 +30,23 @@ from launch.launch_context import LaunchContext
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from lifecycle_msgs.msg import Transition, TransitionEvent
 from lifecycle_msgs.srv import ChangeState
-from node_harness import HEIGHT, WIDTH, checkpoint, distances, image, picture  # noqa: F401 (a fixture)
+from node_harness import HEIGHT, WIDTH, distances, image, picture
 from rclpy.executors import SingleThreadedExecutor
 from sensor_msgs.msg import Image
 
-from asymfusion_ros.ros.parameters import TABLE
+from asymfusion_ros.ros.fast_dds import PROFILE_VARIABLES, profile_variables
+from asymfusion_ros.ros.settings import NodeSettings
+from asymfusion_ros.settings import declared
 
 ROOT = Path(__file__).resolve().parents[2]
 SEGMENTATION = ROOT / "launch" / "segmentation.launch.py"
 REPLAY = ROOT / "launch" / "replay.launch.py"
 PROFILE = str(ROOT / "config" / "fastdds_large_images.xml")
-PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
+SETTINGS = {one.name: one for one in declared(NodeSettings)}
 
 NODE = """#!{python}
 import sys
-from asymfusion_ros.ros.node import main
+from asymfusion_ros.ros.main import main
 sys.exit(main())
 """
 
@@ -170,17 +172,17 @@ def parameters(text: str) -> Any:
     return content["ros__parameters"]
 
 
-def declared(file: Path) -> dict[str, Any]:
+def declared_in(file: Path) -> dict[str, Any]:
     description = PythonLaunchDescriptionSource(str(file)).get_launch_description(LaunchContext())
     return {argument.name: argument for argument in description.get_launch_arguments()}
 
 
 @pytest.mark.parametrize("file", [SEGMENTATION, REPLAY])
 def test_every_argument_is_described(file: Path) -> None:
-    arguments = declared(file)
+    arguments = declared_in(file)
     assert {"rgb_topic", "depth_topic", "checkpoint", "device", "slop", "params_file"} <= set(arguments)
     assert {"namespace", "use_sim_time", "log_level", "autostart", "rviz"} <= set(arguments)
-    assert set(TABLE) <= set(arguments)  # every parameter of the node
+    assert set(SETTINGS) <= set(arguments)  # every parameter of the node
     for name, argument in arguments.items():
         assert len(argument.description) > 10, name
     if file == REPLAY:
@@ -188,12 +190,15 @@ def test_every_argument_is_described(file: Path) -> None:
         assert arguments["bag"].default_value is None
 
 
-def test_the_arguments_that_name_a_parameter_have_no_default() -> None:
-    arguments = declared(SEGMENTATION)
-    named = set(arguments) & set(TABLE)
-    for name in named:
+def test_an_argument_that_names_a_parameter_shows_the_nodes_default_and_passes_nothing() -> None:
+    arguments = declared_in(SEGMENTATION)
+    for name, one in SETTINGS.items():
         (default,) = arguments[name].default_value
-        assert default.text == "", name
+        assert default.perform(LaunchContext()) == "", name
+        # What `ros2 launch --show-args` prints.
+        shown = str(one.default).lower() if isinstance(one.default, bool) else str(one.default)
+        assert default.describe() == repr(shown), name
+        assert arguments[name].description.startswith(one.help), name
 
 
 def test_what_is_left_empty_is_not_passed(machine: Machine) -> None:
@@ -249,6 +254,24 @@ def test_arguments_reach_the_node_in_their_types(machine: Machine, tmp_path: Pat
         "use_sim_time": True,
     }
     assert node["arguments"][node["arguments"].index("--log-level") + 1] == "debug"
+
+
+def test_topics_of_further_modalities_are_remapped(machine: Machine) -> None:
+    code, output = machine.launch(SEGMENTATION, "topics:=thermal:=/flir/image infrared:=/ir/image_raw")
+    assert code == 0, output
+    assert remappings(machine.started("node")) == {
+        "__node": "segmentation",
+        "thermal/image_rect": "/flir/image",
+        "infrared/image_rect": "/ir/image_raw",
+    }
+
+
+@pytest.mark.parametrize("value", ["thermal", "thermal:=", "/thermal:=/flir/image"])
+def test_a_topic_without_its_modality_is_refused(machine: Machine, value: str) -> None:
+    code, output = machine.launch(SEGMENTATION, f"topics:={value}")
+    assert code != 0
+    assert f"topics has {value!r}; write modality:=topic, as in thermal:=/flir/image" in output
+    assert machine.started("node") is None
 
 
 def test_a_whole_number_is_a_number(machine: Machine) -> None:
@@ -313,7 +336,7 @@ def test_rviz_sees_the_nodes_topics(machine: Machine) -> None:
     }
 
 
-def test_the_launched_node_segments(machine: Machine, checkpoint: Path) -> None:  # noqa: F811
+def test_the_launched_node_segments(machine: Machine, checkpoint: Path) -> None:
     machine.install_node()
     process = machine.start(
         SEGMENTATION,
@@ -354,7 +377,7 @@ def test_the_launched_node_segments(machine: Machine, checkpoint: Path) -> None:
 
 def test_replay_plays_when_the_node_is_active_and_ends_with_the_recording(
     machine: Machine,
-    checkpoint: Path,  # noqa: F811
+    checkpoint: Path,
 ) -> None:
     machine.install_node()
     code, output = machine.launch(
@@ -370,7 +393,8 @@ def test_replay_plays_when_the_node_is_active_and_ends_with_the_recording(
         "0.5",
         "--loop",
     }
-    assert player["environment"] == dict.fromkeys(PROFILE_VARIABLES, PROFILE)
+    expected = profile_variables({}, Path(PROFILE))  # that of the installed Fast DDS
+    assert player["environment"] == dict.fromkeys(PROFILE_VARIABLES) | expected
     assert "the recording has ended" in output
     assert machine.started("rviz") is None
 
@@ -388,7 +412,7 @@ while not (folder / "stop").exists() and time.monotonic() < end:
 
 def test_replay_goes_on_when_the_node_is_deactivated_and_activated(
     machine: Machine,
-    checkpoint: Path,  # noqa: F811
+    checkpoint: Path,
 ) -> None:
     machine.install_node()
     write_program(

@@ -11,7 +11,7 @@ pytest.importorskip("rclpy", reason="needs rclpy")
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
 from std_msgs.msg import Header
 
-from asymfusion_ros.ros.outputs import LabelInfoOutput
+from asymfusion_ros.ros.outputs.labels import LabelInfoPublisher
 
 
 @dataclass
@@ -47,10 +47,10 @@ def test_labels_are_published_latched_and_only_when_they_change(monkeypatch):
     module.LabelInfo, module.VisionClass = LabelInfo, VisionClass
     monkeypatch.setitem(sys.modules, "vision_msgs", ModuleType("vision_msgs"))
     monkeypatch.setitem(sys.modules, "vision_msgs.msg", module)
-    node, said = Node(), []
-    output = LabelInfoOutput(node, said.append)
+    node, logged = Node(), []
+    output = LabelInfoPublisher(node, logged.append)
     ((kind, topic, profile),) = node.topics
-    assert (kind, topic, said) == (LabelInfo, "~/label_info", [])
+    assert (kind, topic, logged) == (LabelInfo, "~/label_info", [])
     assert profile.durability == DurabilityPolicy.TRANSIENT_LOCAL
     assert profile.reliability == ReliabilityPolicy.RELIABLE
 
@@ -65,10 +65,10 @@ def test_labels_are_published_latched_and_only_when_they_change(monkeypatch):
     assert len(node.published) == 2
 
 
-def test_without_vision_msgs_it_is_said_once_and_nothing_is_published(monkeypatch):
+def test_without_vision_msgs_it_is_logged_once_and_nothing_is_published(monkeypatch):
     monkeypatch.setitem(sys.modules, "vision_msgs", None)
-    node, said = Node(), []
-    output = LabelInfoOutput(node, said.append)
+    node, logged = Node(), []
+    output = LabelInfoPublisher(node, logged.append)
     output.publish(Header(), ("wall", "floor"))
     assert node.topics == []
-    assert said == ["~/label_info is not published: it needs the package vision_msgs"]
+    assert logged == ["~/label_info is not published: it needs the package vision_msgs"]

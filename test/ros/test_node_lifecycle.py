@@ -2,6 +2,7 @@
 
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,20 +12,21 @@ pytest.importorskip("lifecycle_msgs.srv", reason="needs lifecycle_msgs")
 import yaml
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
-from node_harness import HEIGHT, SECOND, WIDTH, Rig, checkpoint, make_checkpoint  # noqa: F401
+from node_harness import HEIGHT, SECOND, WIDTH, Rig, make_checkpoint
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
 
 from asymfusion_ros import Segmenter
 from asymfusion_ros.errors import ConfigError
-from asymfusion_ros.ros import node as node_module
+from asymfusion_ros.ros import network
 from asymfusion_ros.ros.node import SegmentationNode
-from asymfusion_ros.ros.parameters import PARAMETERS, TABLE
+from asymfusion_ros.ros.parameters import SETTINGS, read
+from asymfusion_ros.ros.settings import configuration_file
 
 
 @pytest.fixture
-def make_rig(checkpoint, monkeypatch):  # noqa: F811
-    monkeypatch.setattr(node_module, "WARM_UP_SIZE", (HEIGHT, WIDTH))
+def make_rig(checkpoint, monkeypatch):
+    monkeypatch.setattr(network, "WARM_UP_SIZE", (HEIGHT, WIDTH))
     rigs = []
 
     def make(path=checkpoint, **options):
@@ -55,25 +57,25 @@ def state(rig):
 def test_a_manager_takes_the_node_through_every_state(make_rig):
     rig = make_rig(autostart=False)
     assert state(rig) == "unconfigured"
-    assert rig.rgb.get_subscription_count() == 0
+    assert rig.cameras["rgb"].get_subscription_count() == 0
     assert change(rig, Transition.TRANSITION_CONFIGURE).success
     assert state(rig) == "inactive"
-    assert rig.rgb.get_subscription_count() == 0
+    assert rig.cameras["rgb"].get_subscription_count() == 0
 
     assert change(rig, Transition.TRANSITION_ACTIVATE).success
     rig.until(rig.connected)
-    rig.good_pair_is_segmented(10 * SECOND)
+    rig.good_frame_is_segmented(10 * SECOND)
 
     assert change(rig, Transition.TRANSITION_DEACTIVATE).success
     assert state(rig) == "inactive"
-    rig.until(lambda: rig.rgb.get_subscription_count() == 0)
-    rig.send_pair(11 * SECOND)
+    rig.until(lambda: rig.cameras["rgb"].get_subscription_count() == 0)
+    rig.send_frame(11 * SECOND)
     rig.spin(0.2)
-    assert rig.node.counters.paired == 1
+    assert rig.counters.paired == 1
 
     assert change(rig, Transition.TRANSITION_ACTIVATE).success
     rig.until(rig.connected)
-    rig.good_pair_is_segmented(12 * SECOND)
+    rig.good_frame_is_segmented(12 * SECOND)
 
     assert change(rig, Transition.TRANSITION_DEACTIVATE).success
     assert change(rig, Transition.TRANSITION_CLEANUP).success
@@ -83,12 +85,12 @@ def test_a_manager_takes_the_node_through_every_state(make_rig):
     assert change(rig, Transition.TRANSITION_CONFIGURE).success
     assert change(rig, Transition.TRANSITION_ACTIVATE).success
     rig.until(rig.connected)
-    rig.good_pair_is_segmented(13 * SECOND)
+    rig.good_frame_is_segmented(13 * SECOND)
 
     assert change(rig, Transition.TRANSITION_ACTIVE_SHUTDOWN).success
     assert state(rig) == "finalized"
-    assert rig.rgb.get_subscription_count() == 0
-    assert rig.node.counters.segmented == 3
+    assert rig.cameras["rgb"].get_subscription_count() == 0
+    assert rig.counters.segmented == 3
 
 
 def test_a_bad_checkpoint_refuses_to_configure_and_another_can_be_set(make_rig, tmp_path):
@@ -97,8 +99,8 @@ def test_a_bad_checkpoint_refuses_to_configure_and_another_can_be_set(make_rig, 
     rig = make_rig(pickle, autostart=False)
     assert not change(rig, Transition.TRANSITION_CONFIGURE).success
     assert state(rig) == "unconfigured"
-    rig.until(lambda: rig.said(str(pickle), "pickle"))
-    assert not rig.said("Traceback")
+    rig.until(lambda: rig.logged(str(pickle), "pickle"))
+    assert not rig.logged("Traceback")
     good = make_checkpoint(tmp_path / "good.safetensors")
     rig.node.set_parameters([Parameter("checkpoint", value=str(good))])
     assert change(rig, Transition.TRANSITION_CONFIGURE).success
@@ -112,7 +114,7 @@ def test_what_nobody_foresaw_in_configure_is_logged_with_its_traceback(make_rig,
     with monkeypatch.context() as patch:
         patch.setattr("asymfusion_ros.Segmenter.from_checkpoint", fail)
         assert not change(rig, Transition.TRANSITION_CONFIGURE).success
-    rig.until(lambda: rig.said("on_configure failed", "Traceback", "the driver is gone"))
+    rig.until(lambda: rig.logged("on_configure failed", "Traceback", "the driver is gone"))
     assert state(rig) == "unconfigured"
     assert change(rig, Transition.TRANSITION_CONFIGURE).success
 
@@ -127,7 +129,7 @@ def set_parameter(rig, name, value):
 def test_parameters_are_checked_when_set_and_kept_while_configured(make_rig, given):
     rig = make_rig(autostart=False, **given)
     result = set_parameter(rig, "overlay_opacity", 1.5)
-    assert not result.successful and result.reason == "parameter overlay_opacity is 1.5: it must be 0 to 1"
+    assert not result.successful and result.reason == "parameter overlay_opacity is 1.5; it must be 0 to 1"
     assert set_parameter(rig, "slop", 0).successful
     assert set_parameter(rig, "slop", 0.01).successful
     assert set_parameter(rig, "slop", 0).successful
@@ -140,43 +142,51 @@ def test_parameters_are_checked_when_set_and_kept_while_configured(make_rig, giv
 def test_a_wrong_value_at_start_refuses_to_configure_and_a_misspelt_name_is_pointed_out(make_rig):
     rig = make_rig(queue_size=0, slopp=0.1)
     assert not rig.node.start()
-    rig.until(lambda: rig.said("parameter queue_size is 0: it must be 1 to 1000"))
-    rig.until(lambda: rig.said("there is no parameter slopp"))
+    rig.until(lambda: rig.logged("parameter queue_size is 0; it must be 1 to 1000"))
+    rig.until(lambda: rig.logged("there is no parameter slopp"))
 
 
 @pytest.mark.parametrize(
     "name, value, words",
     [
-        ("slop", "fast", "slop is 'fast': it must be a number"),
-        ("slop", float("nan"), "slop is nan: it must be 0 to 10"),
-        ("slop", -0.1, "slop is -0.1"),
-        ("slop", True, "slop is True: it must be a number"),
-        ("queue_size", 2.5, "queue_size is 2.5: it must be a whole number"),
-        ("autostart", 1, "autostart is 1: it must be true or false"),
+        ("slop", "fast", "slop is 'fast'; it must be a number"),
+        ("slop", float("nan"), "slop is nan; it must be a number"),
+        ("slop", -0.1, "slop is -0.1; it must be 0 to 10"),
+        ("slop", True, "slop is True; it must be a number"),
+        ("queue_size", 2.5, "queue_size is 2.5; it must be a whole number"),
+        ("autostart", 1, "autostart is 1; it must be true or false"),
         ("checkpoint", "", "checkpoint is empty"),
         ("missing_after", None, "missing_after is None"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_is_allowed(name, value, words):
+    node = SimpleNamespace(get_parameter=lambda asked: Parameter(asked, value=given[asked]))
+    given = {one.name: one.default for one in SETTINGS.values()} | {name: value}
     with pytest.raises(ConfigError, match=words):
-        TABLE[name].checked(value)
+        read(node)
 
 
 def test_the_defaults_pass_their_own_checks():
-    assert all(p.checked(p.default) == p.default for p in PARAMETERS)
-    assert all(p.description for p in PARAMETERS)
+    assert all(one.check(one.default, "") == one.default for one in SETTINGS.values())
+    assert all(one.help for one in SETTINGS.values())
 
 
 def test_the_configuration_file_lists_every_parameter_with_its_default():
     path = Path(__file__).parents[2] / "config" / "segmentation.yaml"
     written = yaml.safe_load(path.read_text())["/**"]["ros__parameters"]
-    assert written == {p.name: p.default for p in PARAMETERS}
+    assert written == {one.name: one.default for one in SETTINGS.values()}
+    # python -m asymfusion_ros.ros.settings > config/segmentation.yaml
+    assert path.read_text() == configuration_file()
 
 
 def test_descriptions_reach_ros2_param_describe(make_rig):
     rig = make_rig(autostart=False, slop=0.03)
     for name in ("slop", "queue_size"):  # given and not given
-        assert rig.node.describe_parameter(name).description == TABLE[name].description
+        assert rig.node.describe_parameter(name).description == SETTINGS[name].help
+    (limits,) = rig.node.describe_parameter("slop").floating_point_range
+    assert (limits.from_value, limits.to_value) == (0, 10)
+    (whole,) = rig.node.describe_parameter("queue_size").integer_range
+    assert (whole.from_value, whole.to_value) == (1, 1000)
 
 
 def test_the_configuration_file_starts_the_node(make_rig):
@@ -192,19 +202,19 @@ def test_the_configuration_file_starts_the_node(make_rig):
 def test_one_thread_loads_and_runs_the_network_through_every_state(make_rig, monkeypatch):
     """Two threads that compute would have an OpenMP pool each, and slow each other down by half."""
     threads = []
-    load, segment = node_module.load_segmenter, Segmenter.__call__
+    segment = Segmenter.segment
 
-    def noted(function):
-        def wrapper(*arguments, **options):
-            threads.append(threading.get_ident())
-            return function(*arguments, **options)
+    def load(settings):
+        threads.append(threading.get_ident())
+        return network.load_network(settings)
 
-        return wrapper
+    def noted(self, *arguments, **options):
+        threads.append(threading.get_ident())
+        return segment(self, *arguments, **options)
 
-    monkeypatch.setattr(node_module, "load_segmenter", noted(load))
-    monkeypatch.setattr(Segmenter, "__call__", noted(segment))
-    rig = make_rig().start()
-    rig.good_pair_is_segmented(SECOND)
+    monkeypatch.setattr(Segmenter, "segment", noted)
+    rig = make_rig(load=load).start()
+    rig.good_frame_is_segmented(SECOND)
     for transition in (
         Transition.TRANSITION_DEACTIVATE,
         Transition.TRANSITION_CLEANUP,
@@ -213,7 +223,7 @@ def test_one_thread_loads_and_runs_the_network_through_every_state(make_rig, mon
     ):
         assert change(rig, transition).success
     rig.until(rig.connected)
-    rig.good_pair_is_segmented(2 * SECOND)
+    rig.good_frame_is_segmented(2 * SECOND)
     assert len(set(threads)) == 1
     assert threads[0] != threading.get_ident()
     assert len(threads) == 2 * (1 + 3) + 2  # two loads with three warm-up calls each, two pairs

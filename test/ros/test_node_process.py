@@ -10,10 +10,8 @@ import pytest
 pytest.importorskip("rclpy", reason="needs rclpy")
 pytest.importorskip("sensor_msgs.msg", reason="needs sensor_msgs")
 
-from node_harness import checkpoint  # noqa: F401
 
-
-def command(*arguments, module="asymfusion_ros.ros.node"):
+def command(*arguments, module="asymfusion_ros.ros.main"):
     return [sys.executable, "-m", module, *arguments]
 
 
@@ -26,7 +24,7 @@ def run(*arguments):
     [(signal.SIGINT, False), (signal.SIGTERM, False), (signal.SIGINT, True)],
     ids=["ctrl-c", "sigterm", "ctrl-c repeated"],
 )
-def test_a_signal_ends_the_node_cleanly(checkpoint, number, repeated, tmp_path):  # noqa: F811
+def test_a_signal_ends_the_node_cleanly(checkpoint, number, repeated, tmp_path):
     """Repeated, as under ros2 launch, a signal arrives in every phase of the end, the interpreter's too."""
     log = tmp_path / "log"
     with log.open("w") as file:
@@ -69,4 +67,4 @@ def test_wrong_ros_arguments_are_one_line_and_exit_code_1(tmp_path):
 def test_help_lists_the_parameters_without_starting_a_node():
     result = run("--help")
     assert result.returncode == 0
-    assert "missing_after (default 0.0)" in result.stdout
+    assert "missing_after (default 0.0; 0 to 3600): seconds" in result.stdout

@@ -1,10 +1,16 @@
-"""Who is silent, who jumped, who doesn't pair; and how often a line is said."""
+"""Who is silent, who jumped, who doesn't pair; and how often a line is logged."""
 
 from asymfusion_ros.stream.health import StreamHealth, TopicHealth
 from asymfusion_ros.stream.throttle import Throttle
 
 MS = 1_000_000
 SECOND = 1000 * MS
+
+
+def health_of(*modalities, missing_after=0.0):
+    return StreamHealth(
+        modalities, silent_after=3.0, unpaired_after=1.0, missing_after=missing_after, now=0.0
+    )
 
 
 def test_silence_is_counted_from_the_start_and_from_the_last_message():
@@ -30,7 +36,7 @@ def test_slow_drift_backwards_in_small_steps_is_noticed():
 
 
 def test_silent_topics_are_named_and_refused_images_are_not_silence():
-    health = StreamHealth(("rgb", "depth"), silent_after=3.0, unpaired_after=1.0, now=0.0)
+    health = health_of("rgb", "depth")
     assert health.silent(2.9) == []
     health.arrived("rgb", 2.9, SECOND)
     assert health.silent(3.0) == ["depth"]
@@ -39,17 +45,37 @@ def test_silent_topics_are_named_and_refused_images_are_not_silence():
     assert health.silent(6.0) == ["rgb"]
 
 
-def test_the_other_is_missing_when_nothing_usable_came():
-    health = StreamHealth(("rgb", "depth"), silent_after=3.0, unpaired_after=1.0, now=0.0)
+def test_a_modality_is_missing_when_nothing_usable_came():
+    health = health_of("rgb", "depth", missing_after=2.0)
     health.arrived("depth", 1.0, SECOND)
+    health.arrived("rgb", 2.9, SECOND)
     health.refused("depth", 2.9)
-    assert not health.missing("depth", 2.9, missing_after=2.0)
-    assert health.missing("depth", 3.0, missing_after=2.0)
-    assert not health.missing("depth", 1000.0, missing_after=0.0)
+    assert health.available(2.9) == ("rgb", "depth")
+    assert health.available(3.0) == ("rgb",)
+    never = health_of("rgb", "depth", missing_after=0.0)
+    assert never.available(1000.0) == ("rgb", "depth")
+
+
+def test_of_three_the_two_that_come_are_available():
+    health = health_of("rgb", "depth", "thermal", missing_after=1.0)
+    health.arrived("rgb", 1.5, SECOND)
+    health.arrived("thermal", 1.6, SECOND)
+    assert health.available(2.0) == ("rgb", "thermal")
+    health.arrived("depth", 2.1, SECOND)
+    assert health.available(2.1) == ("rgb", "depth", "thermal")
+
+
+def test_of_three_the_two_that_come_and_do_not_pair_are_reported():
+    health = health_of("rgb", "depth", "thermal", missing_after=1.0)
+    health.arrived("rgb", 1.5, SECOND)
+    health.arrived("depth", 1.6, SECOND + 400 * MS)
+    assert health.unpaired_offset(1.6) == 400 * MS
+    health.arrived("thermal", 1.7, 5 * SECOND)
+    assert health.unpaired_offset(1.7) == 4 * SECOND
 
 
 def test_streams_that_never_pair_are_reported_with_their_offset():
-    health = StreamHealth(("rgb", "depth"), silent_after=3.0, unpaired_after=1.0, now=0.0)
+    health = health_of("rgb", "depth")
     health.arrived("rgb", 0.1, SECOND)
     health.arrived("depth", 0.2, SECOND + 400 * MS)
     assert health.unpaired_offset(0.9) is None
@@ -60,7 +86,7 @@ def test_streams_that_never_pair_are_reported_with_their_offset():
 
 
 def test_a_pair_ends_the_complaint_until_both_bring_something_new():
-    health = StreamHealth(("rgb", "depth"), silent_after=3.0, unpaired_after=1.0, now=0.0)
+    health = health_of("rgb", "depth")
     health.arrived("rgb", 1.9, SECOND)
     health.arrived("depth", 2.0, SECOND)
     health.paired(2.0)
@@ -70,7 +96,7 @@ def test_a_pair_ends_the_complaint_until_both_bring_something_new():
     assert health.unpaired_offset(4.2) == 50 * MS
 
 
-def test_a_line_is_said_once_a_period_for_each_key_and_counts_what_it_held_back():
+def test_a_line_is_logged_once_a_period_for_each_key_and_counts_what_it_held_back():
     now = [0.0]
     throttle = Throttle(5.0, 60.0, lambda: now[0])
     assert throttle.admit("rgb") == 0
@@ -86,12 +112,12 @@ def test_a_line_is_said_once_a_period_for_each_key_and_counts_what_it_held_back(
     assert throttle.admit("depth") == 0
 
 
-def test_a_fault_that_lasts_is_said_ever_more_rarely_and_starts_over_after_its_end():
+def test_a_fault_that_lasts_is_logged_ever_more_rarely_and_starts_over_after_its_end():
     now = [0.0]
     throttle = Throttle(5.0, 60.0, lambda: now[0])
 
-    def said(start, end):
-        """When the line is said, coming every half second from ``start`` to ``end`` inclusive."""
+    def logged(start, end):
+        """When the line is logged, coming every half second from ``start`` to ``end`` inclusive."""
         times = []
         while start <= end:
             now[0] = start
@@ -100,9 +126,9 @@ def test_a_fault_that_lasts_is_said_ever_more_rarely_and_starts_over_after_its_e
             start += 0.5
         return times
 
-    assert said(0.0, 255.0) == [0, 5, 15, 35, 75, 135, 195, 255]
-    assert said(257.0, 258.0) == []  # away for less than a period
-    assert said(263.0, 275.0) == [263, 268]
+    assert logged(0.0, 255.0) == [0, 5, 15, 35, 75, 135, 195, 255]
+    assert logged(257.0, 258.0) == []  # away for less than a period
+    assert logged(263.0, 275.0) == [263, 268]
 
 
 def test_once_is_once_until_forgotten():

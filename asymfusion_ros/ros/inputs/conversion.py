@@ -1,7 +1,7 @@
 """Bayer, YUV and 16-bit colour images to rgb8, by cv_bridge where it works, else by rosbags-image.
 
-A cv_bridge built against NumPy 1 imports under NumPy 2 and fails later, kind by kind. So each encoding is
-tried on an image whose answer is known before a converter is trusted with it.
+A cv_bridge built against NumPy 1 imports under NumPy 2 and fails later, for some encodings. So each encoding
+is tried on an image whose answer is known before a converter is trusted with it.
 """
 
 from __future__ import annotations
@@ -16,10 +16,17 @@ import numpy.typing as npt
 from sensor_msgs.msg import Image
 
 from asymfusion_ros.errors import ImageError
-from asymfusion_ros.ros.images import CONVERTED_ENCODINGS, image_message
+from asymfusion_ros.ros.messages import ImageMessage, image_message
 
+# encodings that a conversion to rgb8 makes usable -> bytes a pixel
+CONVERTED_ENCODINGS = {
+    **{f"bayer_{order}8": 1 for order in ("rggb", "bggr", "gbrg", "grbg")},
+    **{f"bayer_{order}16": 2 for order in ("rggb", "bggr", "gbrg", "grbg")},
+    **dict.fromkeys(("yuv422", "uyvy", "yuv422_yuy2", "yuyv"), 2),
+    **{"rgb16": 6, "bgr16": 6, "rgba16": 8, "bgra16": 8},
+}
 Rgb = npt.NDArray[np.uint8]
-Converter = Callable[[Image], Rgb]
+Converter = Callable[[ImageMessage], Rgb]
 
 _PROBE_SIZE = 8
 
@@ -27,14 +34,14 @@ _PROBE_SIZE = 8
 class ColourConversion:
     """Converts a message of one of CONVERTED_ENCODINGS to H x W x 3 RGB uint8.
 
-    ``say`` gets one line for each encoding, naming the converter in use. Raises ImageError where none works.
+    ``log`` gets one line for each encoding, naming the converter in use. Raises ImageError where none works.
     """
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
+    def __init__(self, log: Callable[[str], None]) -> None:
+        self._log = log
         self._chosen: dict[str, Converter] = {}
 
-    def __call__(self, message: Image) -> Rgb:
+    def __call__(self, message: ImageMessage) -> Rgb:
         if message.encoding not in self._chosen:
             self._chosen[message.encoding] = self._choose(message.encoding)
         try:
@@ -56,7 +63,7 @@ class ColourConversion:
                 continue
             if answer.shape == (_PROBE_SIZE, _PROBE_SIZE, 3) and _is_red(answer):
                 because = f" ({'; '.join(faults)})" if faults else ""
-                self._say(f"{encoding} images are converted to rgb8 by {name}{because}")
+                self._log(f"{encoding} images are converted to rgb8 by {name}{because}")
                 return convert
             faults.append(f"{name}: a red {encoding} image did not come out red")
         raise ImageError(
@@ -69,16 +76,16 @@ def conversion_errors() -> tuple[type[Exception], ...]:
     """What a converter that is missing, broken or fed with nonsense raises. Asked for when something was
     raised: OpenCV is not imported for images that need no conversion.
     """
-    kinds: list[type[Exception]] = [ImportError, AttributeError, TypeError, ValueError, RuntimeError]
+    types: list[type[Exception]] = [ImportError, AttributeError, TypeError, ValueError, RuntimeError]
     with suppress(ImportError):
         import cv2
 
-        kinds.append(cv2.error)
+        types.append(cv2.error)
     with suppress(ImportError):
         from rosbags.image.image import ImageError
 
-        kinds.append(ImageError)
-    return tuple(kinds)
+        types.append(ImageError)
+    return tuple(types)
 
 
 def load_cv_bridge() -> Converter:
@@ -93,7 +100,7 @@ def load_rosbags_image() -> Converter:
     """rosbags-image's converter; raises ImportError where it or OpenCV is missing."""
     from rosbags.image import message_to_cvimage
 
-    def convert(message: Image) -> Rgb:
+    def convert(message: ImageMessage) -> Rgb:
         # It takes rows as they would be without padding.
         row = message.width * CONVERTED_ENCODINGS[message.encoding]
         flat = np.frombuffer(message.data, np.uint8)
@@ -110,7 +117,7 @@ def load_rosbags_image() -> Converter:
     return convert
 
 
-def red_image(encoding: str, size: int = _PROBE_SIZE) -> Image:
+def red_image(encoding: str, size: int = _PROBE_SIZE) -> ImageMessage:
     """A pure red image of ``size`` x ``size`` pixels in one of CONVERTED_ENCODINGS."""
     if encoding.startswith("bayer_"):
         order, wide = encoding[6:10], encoding.endswith("16")

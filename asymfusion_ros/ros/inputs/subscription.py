@@ -9,42 +9,62 @@ from typing import Any
 
 from rclpy.node import Node
 from rclpy.qos import ReliabilityPolicy
-from sensor_msgs.msg import Image
 
+from asymfusion_ros.data.modality import Modality
+from asymfusion_ros.ros.inputs.transports import Transport
+from asymfusion_ros.ros.messages import Message
 from asymfusion_ros.ros.qos import INPUT_DEPTH, input_profile, matching_reliability
-
-IMAGE_TYPE = "sensor_msgs/msg/Image"
+from asymfusion_ros.ros.scene import StampedImage
 
 
 class ImageInput:
-    """A subscription to ``topic`` (relative: it can be remapped) that calls ``on_message``.
+    """A subscription to the topic of a modality (relative: it can be remapped) that calls ``on_message``.
 
     Its reliability can't be changed in place. So a new subscription takes over from the old one, which stays
-    until the new one has been heard: nothing that is sent in between is lost, or taken in twice.
+    until the new one has received an image: nothing that is sent in between is lost, or passed on twice.
+
+    Attributes: ``topic``, resolved; ``reliability``, that of the newest subscription.
     """
 
-    def __init__(self, node: Node, topic: str, on_message: Callable[[Image], None]) -> None:
+    def __init__(
+        self, node: Node, modality: Modality, transport: Transport, on_message: Callable[[Message], None]
+    ) -> None:
         self._node = node
-        self._relative_topic = topic
+        self._modality = modality
+        self._transport = transport
         self._on_message = on_message
-        self.topic: str = node.resolve_topic_name(topic)
+        # As image_transport does: the image topic is remapped, and a suffix follows it. A resolved name is
+        # subscribed to where it must be alone: rules that swap two topics would change it back.
+        self.topic = node.resolve_topic_name(modality.topic) + transport.suffix
+        self._name = self.topic if transport.suffix else modality.topic
+        self._type_name = _type_name(transport.message_type)
         self.reliability = self._wanted_reliability(matching_reliability([]))
         self._generation = 0
         self._current: Any = self._subscribe()
         self._retiring: Any = None
-        self._current_heard = False
-        # Stamps taken in while there are two subscriptions.
-        self._taken: deque[tuple[int, int]] = deque(maxlen=4 * INPUT_DEPTH)
+        self._current_has_received = False
+        # Stamps passed on while there are two subscriptions.
+        self._passed_on: deque[tuple[int, int]] = deque(maxlen=4 * INPUT_DEPTH)
+
+    @property
+    def changed_over(self) -> bool:
+        """Whether the newest subscription has received an image, so that an older one may go."""
+        return self._current_has_received
+
+    def decode(self, message: Message) -> StampedImage:
+        """The image of a message of this topic. Raises ImageError where it cannot be used."""
+        return self._transport.decode(message, self._modality)
 
     def follow_publishers(self) -> str | None:
-        """Subscribes anew where the publishers now offer another reliability, and says so; None elsewhere.
+        """Subscribes anew where the publishers now offer another reliability; returns a line for the log, or
+        None where nothing changed.
 
-        To be called once in a while, at intervals in which an image that has arrived is also taken in.
+        To be called once in a while, at intervals in which an image that has arrived is also passed on.
         """
         if self._retiring is None:
             # Kept for an interval after the old subscription: the new one may still have held copies.
-            self._taken.clear()
-        elif self._current_heard:
+            self._passed_on.clear()
+        elif self._current_has_received:
             self._drop_retiring()
         wanted = self._wanted_reliability(self.reliability)
         if wanted == self.reliability:
@@ -52,7 +72,7 @@ class ImageInput:
         if self._retiring is not None:
             self._drop_retiring()
         self.reliability = wanted
-        self._retiring, self._current_heard = self._current, False
+        self._retiring, self._current_has_received = self._current, False
         self._generation += 1
         self._current = self._subscribe()
         name = "reliable" if wanted == ReliabilityPolicy.RELIABLE else "best effort"
@@ -63,14 +83,16 @@ class ImageInput:
         types = {publisher.topic_type for publisher in self._publishers()}
         if not types:
             return "nobody publishes it: start the camera, or remap the topic (see `ros2 topic list`)"
-        if IMAGE_TYPE not in types:
-            return f"it carries {', '.join(sorted(types))}, not {IMAGE_TYPE}: remap to a raw image topic"
+        if self._type_name not in types:
+            carried = ", ".join(sorted(types))
+            return f"it carries {carried}, not {self._type_name}: remap it to a topic of that type"
         return (
             "it has a publisher, but nothing arrives: is the camera streaming (see `ros2 topic hz`), and do "
             "large messages get through (see config/fastdds_large_images.xml)?"
         )
 
     def close(self) -> None:
+        """Unsubscribes."""
         self._node.destroy_subscription(self._current)
         if self._retiring is not None:
             self._node.destroy_subscription(self._retiring)
@@ -78,16 +100,16 @@ class ImageInput:
     def _subscribe(self) -> Any:
         receive = functools.partial(self._receive, self._generation)
         profile = input_profile(self.reliability)
-        return self._node.create_subscription(Image, self._relative_topic, receive, profile)
+        return self._node.create_subscription(self._transport.message_type, self._name, receive, profile)
 
-    def _receive(self, generation: int, message: Image) -> None:
+    def _receive(self, generation: int, message: Message) -> None:
         if generation == self._generation:
-            self._current_heard = True
+            self._current_has_received = True
         stamp = (message.header.stamp.sec, message.header.stamp.nanosec)
-        if stamp in self._taken:
+        if stamp in self._passed_on:
             return
         if self._retiring is not None:
-            self._taken.append(stamp)
+            self._passed_on.append(stamp)
         self._on_message(message)
 
     def _drop_retiring(self) -> None:
@@ -100,9 +122,15 @@ class ImageInput:
         offers = [
             publisher.qos_profile.reliability
             for publisher in self._publishers()
-            if publisher.topic_type == IMAGE_TYPE
+            if publisher.topic_type == self._type_name
         ]
         return matching_reliability(offers) if offers else unpublished
 
     def _publishers(self) -> list[Any]:
         return list(self._node.get_publishers_info_by_topic(self.topic))
+
+
+def _type_name(message_type: type[Any]) -> str:
+    """As the graph names it: sensor_msgs/msg/Image."""
+    package, kind, *_ = message_type.__module__.split(".")
+    return f"{package}/{kind}/{message_type.__name__}"

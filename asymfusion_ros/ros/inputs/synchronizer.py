@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
-from sensor_msgs.msg import Image
-
+from asymfusion_ros.ros.scene import Frame, StampedImage
 from asymfusion_ros.stream import pairing
-
-PairCallback = Callable[[Image, Image], None]
 
 
 def implementation() -> ModuleType:
@@ -19,20 +16,29 @@ def implementation() -> ModuleType:
         import message_filters
     except ImportError:
         return pairing
-    return message_filters
+    found: ModuleType = message_filters
+    return found
 
 
-class PairSynchronizer:
-    """Calls ``on_pair(rgb, depth)`` for every two images whose stamps agree to within ``slop`` seconds, or
-    exactly where that is 0.
+def implementation_name() -> str:
+    """Which that is, for the log."""
+    return "the built-in pairing" if implementation() is pairing else "message_filters"
 
-    ``on_pair`` must not raise: message_filters holds a lock while it runs, and would keep it for good.
+
+class Synchronizer:
+    """Calls ``on_frame(images)`` for every set of images, one of each of ``modalities``, whose stamps agree
+    to within ``slop`` seconds, or exactly where that is 0. A single modality needs no partner.
+
+    ``on_frame`` must not raise: message_filters holds a lock while it runs, and would keep it for good.
     """
 
-    def __init__(self, slop: float, queue_size: int, on_pair: PairCallback) -> None:
+    def __init__(
+        self, modalities: Sequence[str], slop: float, queue_size: int, on_frame: Callable[[Frame], None]
+    ) -> None:
+        self.modalities = tuple(modalities)
+        self._on_frame = on_frame
         filters = implementation()
-        self.implementation_name = "message_filters" if filters is not pairing else "the built-in pairing"
-        self._sources = {"rgb": filters.SimpleFilter(), "depth": filters.SimpleFilter()}
+        self._sources = {name: filters.SimpleFilter() for name in modalities}
         inputs = list(self._sources.values())
         # An approximate synchronizer asks for a difference below its slop: with 0 it would never fire.
         self._synchronizer: Any = (
@@ -40,18 +46,25 @@ class PairSynchronizer:
             if slop > 0
             else filters.TimeSynchronizer(inputs, queue_size)
         )
-        self._synchronizer.registerCallback(on_pair)
+        self._synchronizer.registerCallback(self._on_images)
 
-    def add(self, kind: str, message: Image) -> None:
-        """Takes in an image of ``kind`` "rgb" or "depth", and calls ``on_pair`` where it completes a pair."""
-        self._sources[kind].signalMessage(message)
+    def add(self, name: str, image: StampedImage) -> None:
+        """Takes an image of a modality, and calls ``on_frame`` where it completes a frame."""
+        if len(self.modalities) == 1:
+            self._on_frame({name: image})
+        else:
+            self._sources[name].signalMessage(image)
 
     def jumped_back(self, stamp: int) -> None:
         """Forgets what waits with a stamp later than ``stamp`` (ns), to which a stream has gone back.
 
-        What is not later stays: the other stream may have gone back first.
+        What is not later stays: another stream may have gone back first.
         """
         pairing.forget_later(self._synchronizer, stamp)
 
     def clear(self) -> None:
+        """Forgets all that waits."""
         pairing.forget_all(self._synchronizer)
+
+    def _on_images(self, *images: StampedImage) -> None:
+        self._on_frame(dict(zip(self.modalities, images, strict=True)))

@@ -1,0 +1,97 @@
+"""``segmentation_node``: arguments, signals, and the loop around the node."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+import time
+from types import FrameType
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
+from rclpy.signals import SignalHandlerOptions
+from rclpy.utilities import remove_ros_args
+
+from asymfusion_ros.ros.node import SegmentationNode
+from asymfusion_ros.ros.settings import NodeSettings
+from asymfusion_ros.settings import declared
+
+FORCED_END = 2.0  # seconds after the first signal from which another ends the process at once
+SIGNAL_PERIOD = 0.2  # seconds that a signal may wait while no message comes
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the node until SIGINT or SIGTERM (0), or until its start is refused (1)."""
+    arguments = sys.argv if arguments is None else arguments
+    stop = threading.Event()
+    since: list[float] = []
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        stop.set()
+        since.append(time.monotonic())
+        # Under ros2 launch a Ctrl-C comes twice at once, from the terminal and from launch.
+        if since[-1] - since[0] > FORCED_END:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+
+    # Not rclpy's handlers: they shut the context down first, and then nothing can be closed or logged.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, on_signal)
+    try:
+        parser().parse_args(remove_ros_args(arguments)[1:])
+        rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+    except (_rclpy.RCLInvalidROSArgsError, _rclpy.UnknownROSArgsError) as error:
+        print(f"segmentation_node: error: wrong ROS arguments: {error}", file=sys.stderr)
+        return 1
+    try:
+        return run(stop)
+    finally:
+        rclpy.try_shutdown()
+        if stop.is_set():
+            # The interpreter puts Python's own handlers back to their defaults while it ends, and a repeated
+            # signal would then make a clean end look like a crash.
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, signal.SIG_IGN)
+
+
+def run(stop: threading.Event) -> int:
+    """Spins the node until ``stop`` is set; the exit code."""
+    node = SegmentationNode()
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    try:
+        autostart = node.get_parameter("autostart").value
+        if autostart and not node.start():
+            return 1
+        while not stop.is_set():
+            executor.spin_once(timeout_sec=SIGNAL_PERIOD)
+    except ExternalShutdownException:
+        pass  # the context was shut down elsewhere: end as on a signal
+    finally:
+        node.close()
+        executor.shutdown()
+        node.destroy_node()
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The program's own options; ROS's arguments come after ``--ros-args``."""
+    lines = []
+    for one in declared(NodeSettings):
+        limits = f"; {one.limits.text}" if one.limits.text else ""
+        lines.append(f"  {one.name} (default {one.default}{limits}): {one.help}")
+    return argparse.ArgumentParser(
+        prog="segmentation_node",
+        description="Segments the images of a camera and publishes masks (a ROS 2 lifecycle node).",
+        epilog="parameters:\n" + "\n".join(lines) + "\n\nexample:\n"
+        "  segmentation_node --ros-args -p checkpoint:=model.safetensors -p slop:=0.03 "
+        "-r rgb/image_rect_color:=/camera/color/image_raw",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,60 @@
+"""Output topics and their publishers. Each message is made only where somebody subscribes to its topic."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from rclpy.lifecycle import LifecycleNode
+
+from asymfusion_ros.ros.messages import MessageType
+from asymfusion_ros.ros.qos import OUTPUT_PROFILE
+from asymfusion_ros.ros.scene import Scene
+
+
+class Output(Protocol):
+    """One topic that gets a message for each segmented frame.
+
+    topic: its name, ``~/...``. type: the class of its messages. needs: the fields of the result that it is
+    made from, "labels" and "confidence".
+    """
+
+    topic: str
+    type: MessageType
+    needs: frozenset[str]
+
+    def message(self, scene: Scene) -> Any:
+        """The message of a scene, with the scene's header."""
+
+
+class Publishers:
+    """The publishers of ``outputs``, silent until the node is active."""
+
+    def __init__(self, node: LifecycleNode, outputs: Sequence[Output]) -> None:
+        self._node = node
+        self._publishers = [
+            (output, node.create_lifecycle_publisher(output.type, output.topic, OUTPUT_PROFILE))
+            for output in outputs
+        ]
+
+    def subscribed(self) -> frozenset[str]:
+        """The topics (``~/...``) that somebody subscribes to."""
+        return frozenset(
+            output.topic for output, publisher in self._publishers if publisher.get_subscription_count() > 0
+        )
+
+    def needs(self, topics: frozenset[str]) -> frozenset[str]:
+        """The fields of the result that the outputs on ``topics`` are made from."""
+        return frozenset().union(*(output.needs for output, _ in self._publishers if output.topic in topics))
+
+    def publish(self, topics: frozenset[str], scene: Scene) -> None:
+        """Publishes the scene on ``topics``."""
+        for output, publisher in self._publishers:
+            if output.topic in topics:
+                publisher.publish(output.message(scene))
+
+    def close(self) -> None:
+        """Takes the topics off the graph."""
+        for _, publisher in self._publishers:
+            self._node.destroy_lifecycle_publisher(publisher)
+        self._publishers = []

@@ -1,0 +1,66 @@
+"""What travels from a camera through the network to the outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from asymfusion_ros.data.modality import Modality
+from asymfusion_ros.data.pictures import picture
+from asymfusion_ros.engine.raw_image import RawImage
+from asymfusion_ros.engine.segmenter import HostResult
+from asymfusion_ros.ros.messages import Header
+
+
+@dataclass(frozen=True)
+class StampedImage:
+    """A checked image with the header of its message.
+
+    ``read`` gives its pixels. It is called in the inference thread, for what is segmented alone: there a
+    costly conversion or decompression holds up no other image.
+    """
+
+    header: Header
+    read: Callable[[], RawImage]
+
+
+Frame = Mapping[str, StampedImage]  # the images of one instant, by modality, in the checkpoint's order
+
+
+def reference_name(names: Mapping[str, object]) -> str:
+    """The modality whose size, stamp and frame the outputs have: rgb, or the first where there is none."""
+    return "rgb" if "rgb" in names else next(iter(names))
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A segmented frame.
+
+    header: of the reference image, for every output. images: those that were segmented, by modality, and
+    modalities: what they are. result: labels (and confidence, where an output needs it), H x W uint8 on the
+    host. palette: 256 x 3 uint8 RGB. camera_info: sensor_msgs/CameraInfo of the reference camera; None where
+    it is not known.
+    """
+
+    header: Header
+    images: Mapping[str, RawImage]
+    modalities: Mapping[str, Modality]
+    result: HostResult
+    palette: npt.NDArray[np.uint8]
+    camera_info: Any = None
+
+    @property
+    def picture(self) -> npt.NDArray[np.uint8]:
+        """H x W x 3 RGB: the reference image, which the labels lie over."""
+        name = reference_name(self.images)
+        return picture(self.images[name], self.modalities[name])
+
+    @cached_property
+    def colours(self) -> npt.NDArray[np.uint8]:
+        """H x W x 3 RGB: each pixel in its class's colour. Made once, whatever number of outputs show it."""
+        return np.take(self.palette, self.result.labels, axis=0)
