@@ -1,8 +1,8 @@
 """A recipe: everything that decides a training run but the data, in one YAML file.
 
-Its settings stand in sections (``loop``, ``task``, ``data``, ``network``, ``input``) or, as in older files and
-in ``--set``, by their names alone. ``extends`` names another recipe, whose settings hold where a file says
-nothing.
+Its settings stand in sections (``loop``, ``task``, ``data``, ``network``, ``input``) or, as in older files
+and in ``--set``, by their names alone. ``extends`` names another recipe, whose settings hold where a file
+says nothing.
 """
 
 from __future__ import annotations
@@ -54,7 +54,9 @@ class Recipe:
         impossible.
         """
         found = _in_sections(values, where)
-        made = {name: kind(**checked(kind, found[name], where)) for name, kind in SECTIONS.items()}
+        made: dict[str, Any] = {
+            name: kind(**checked(kind, found[name], where)) for name, kind in SECTIONS.items()
+        }
         return cls(**made, **{group: found[group] for group in GROUPS})
 
     def to_dict(self) -> dict[str, Any]:
@@ -65,7 +67,7 @@ class Recipe:
         return {name: _listed(value) for name, value in flat.items()}
 
     def upgraded(self, stored: Mapping[str, Any]) -> dict[str, Any]:
-        """A recipe that an older version stored, with this version's names and the defaults of what is new."""
+        """What an older version stored, with this version's names and the defaults of what is new."""
         return Recipe.from_dict(stored, "stored recipe").to_dict()
 
     def network_config(self, classes: int) -> NetworkConfig:
@@ -158,7 +160,7 @@ def _in_sections(values: object, where: str) -> Sections:
         if not isinstance(value, Mapping):
             raise ConfigError(f"{where}: {name} is {value!r}; it must be a set of settings")
         for inner, inner_value in value.items():
-            put(name, RENAMED.get(inner, inner) if name in SECTIONS else inner, inner_value)
+            put(name, str(RENAMED.get(inner, inner) if name in SECTIONS else inner), inner_value)
     for section, kind in SECTIONS.items():
         known = [one.name for one in declared(kind)]
         for name in found[section]:

@@ -33,7 +33,5 @@ def make_trainer(
 ) -> Trainer:
     """Raises UserError or ConfigError for whatever keeps the run from starting."""
     config = recipe.network_config(len(folder.labels))
-    task = SegmentationTask(
-        recipe.task, config, recipe.input_spec(), recipe.data, recipe.loop, folder
-    )
+    task = SegmentationTask(recipe.task, config, recipe.input_spec(), recipe.data, recipe.loop, folder)
     return Trainer(task, recipe, recipe_name, output, fabric, options, resume)

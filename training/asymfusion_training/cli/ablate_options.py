@@ -22,13 +22,14 @@ EXAMPLES = """\
   asymfusion ablate table5 --data data/nyudv2 --output runs/short --set epochs=12 --rows none both all
   asymfusion ablate table5 --data data/nyudv2 --output runs/ablation --report
 
-Interrupted, the same line goes on in the row that it was in. Rows that two tables have in common are run once
-where both have the same --output. Several calls with one --output share its rows, each on a GPU of its own
-(--device cuda:1).
+Interrupted, the same command goes on in the row that it was in. Rows that two tables have in common are run
+once where both have the same --output. Several commands with one --output share its rows, each on a GPU of
+its own (--device cuda:1).
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """See ``asymfusion ablate --help``."""
     add = parser.add_argument
     add("table", choices=sorted(TABLES), help="the paper's table to rerun")
     add("--data", type=Path, help="a folder in the folder format, with splits train and val")

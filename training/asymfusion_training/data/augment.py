@@ -31,15 +31,20 @@ def augmented(frame: Frame, augmentation: Augmentation, rng: np.random.Generator
     change = augmentation.draw((height, width), rng)
     images = {}
     for name, modality in augmentation.modalities.items():
-        image = _window(_resized(frame.images[name], modality, change), change, augmentation.size, modality.fill)
+        image = _window(
+            _resized(frame.images[name], modality, change), change, augmentation.size, modality.fill
+        )
         images[name] = _changed(image, modality, augmentation.units[name], change, rng)
         for hole in change.cut:
             if name in hole.modalities:
-                rows, columns = slice(hole.top, hole.top + hole.height), slice(hole.left, hole.left + hole.width)
+                rows, columns = (
+                    slice(hole.top, hole.top + hole.height),
+                    slice(hole.left, hole.left + hole.width),
+                )
                 images[name][rows, columns] = modality.fill
     label = cv2.resize(frame.label, change.scaled[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
     label = np.ascontiguousarray(_window(label, change, augmentation.size, VOID))
-    return Frame(frame.name, images, label)
+    return Frame(frame.name, images, label.astype(np.uint8, copy=False))
 
 
 def _resized(image: Image, modality: Modality, change: Change) -> Image:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from asymfusion_ros.errors import ConfigError
 from asymfusion_ros.settings import check_limits, setting
 
-CHANCE = {"minimum": 0, "below": 1}
+CHANCE: dict[str, Any] = {"minimum": 0, "below": 1}
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Confusion matrices of a network over frames: of every modality and the ensemble, at the label's resolution."""
+"""Confusion matrices of a network over frames: of each modality and the ensemble, at the label's size."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ def evaluate(
     UserError for frames that cannot be read, or that have no label at all.
     """
     scorer = Scorer(backend, spec, folder, tuple(modalities), settings or ScoringSettings())
-    frames = tqdm(scorer.frames(names), "evaluate", len(names), unit="frame", disable=not progress, leave=False)
+    frames = tqdm(
+        scorer.frames(names), "evaluate", len(names), unit="frame", disable=not progress, leave=False
+    )
     scores = summed(scorer.outputs, len(folder.labels), frames)
     check_labelled(scores, folder)
     return {output: counts.confusion for output, counts in scores.items()}

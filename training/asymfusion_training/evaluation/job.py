@@ -40,9 +40,7 @@ class Job:
         """The checkpoint as the robot runs it, on this device."""
         segmenter = Segmenter.from_checkpoint(self.checkpoint, str(device), self.precision)
         spec = segmenter.checkpoint.input_spec
-        return Scorer(
-            segmenter.backend, spec, Folder(self.data), self.modalities, self.settings, self.masks
-        )
+        return Scorer(segmenter.backend, spec, Folder(self.data), self.modalities, self.settings, self.masks)
 
 
 def run_jobs(fabric: Fabric, jobs: Sequence[Job], names: Sequence[str]) -> list[SplitScores] | UserError:

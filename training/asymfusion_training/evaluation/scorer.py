@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from asymfusion_ros.atomic_write import make_folder, write_whole
 from asymfusion_ros.data.folder import Folder, Frame

@@ -28,7 +28,9 @@ class ScoringSettings:
         check_limits(self, "scoring: ")
         wrong = next((scale for scale in self.scales if not (math.isfinite(scale) and scale > 0)), None)
         if not self.scales or wrong is not None:
-            raise ConfigError(f"scoring: scales has {wrong}; give one or more, each above 0, as 0.75 1.0 1.25")
+            raise ConfigError(
+                f"scoring: scales has {wrong}; give one or more, each above 0, as 0.75 1.0 1.25"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON can hold it."""

@@ -38,9 +38,7 @@ class LoopSettings:
     ema: float = setting(
         0.0, "decay a step of the averaged weights that are scored and kept; 0: none", minimum=0, below=1
     )
-    precision: str = setting(
-        "fp32", "bf16 and fp16 are mixed with fp32", choices=("fp32", "bf16", "fp16")
-    )
+    precision: str = setting("fp32", "bf16 and fp16 are mixed with fp32", choices=("fp32", "bf16", "fp16"))
     channels_last: bool = setting(True, "the memory layout that convolutions are fastest in")
     compile: bool = setting(False, "torch.compile, where it pays")
     validate_every: int = setting(

@@ -20,7 +20,8 @@ from tqdm import tqdm
 from asymfusion_ros.atomic_write import make_folder, write_whole
 from asymfusion_ros.data.pictures import png
 from asymfusion_ros.errors import UserError
-from asymfusion_training.data.batch import Batch, BatchSampler
+from asymfusion_training.data.batch import Batch
+from asymfusion_training.data.batch_sampler import BatchSampler
 from asymfusion_training.data.frames import make_loader
 from asymfusion_training.data.held_frames import HeldBatches, HeldFrames
 from asymfusion_training.loop.history import History
@@ -82,9 +83,7 @@ class Trainer:
         if not state and (line := task.start()) and fabric.is_global_zero:
             print(line)
         self._prepare(state)
-        sampler = BatchSampler(
-            len(frames), self.settings, self.step, fabric.global_rank, fabric.world_size
-        )
+        sampler = BatchSampler(len(frames), self.settings, self.step, fabric.global_rank, fabric.world_size)
         self.steps_per_epoch = sampler.steps_per_epoch
         self.steps = self.steps_per_epoch * self.settings.total_epochs
         self.loader: Iterable[Batch | UserError]
@@ -159,7 +158,7 @@ class Trainer:
         return batch
 
     def _seed_step(self) -> None:
-        """Makes a step's dropout a function of seed, step and process, so that resuming needs no state of it."""
+        """A step's dropout is a function of seed, step and process: resuming needs no state of it."""
         sequence = np.random.SeedSequence((self.settings.seed, self.step, self.fabric.global_rank))
         torch.manual_seed(int(sequence.generate_state(1, np.uint64)[0] >> 1))
 
@@ -268,7 +267,7 @@ class Trainer:
     def _prepare(self, state: dict[str, Any]) -> None:
         """Models, optimisers and averaged weights on the device, as ``state`` has them where there is one."""
         network = self.task.network
-        self.models: list[nn.Module] = []
+        self.models: list[Any] = []  # wrapped by Fabric
         self.optimisers: list[torch.optim.Optimizer] = []
         for model, optimiser in self.task.objectives(self.fabric.world_size):
             if self.settings.channels_last:

@@ -49,7 +49,7 @@ class Task(Protocol):
 
     @property
     def data(self) -> Mapping[str, Any]:
-        """What the run learns from, as JSON can hold it, ``name`` among it; a resumed run must have the same."""
+        """What the run learns from, ``name`` among it, as JSON can hold it; the same in a resumed run."""
 
     @property
     def goal(self) -> Goal: ...

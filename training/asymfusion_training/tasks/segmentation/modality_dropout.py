@@ -9,7 +9,7 @@ from asymfusion_ros.network.choices import PARAMETRIC
 
 
 def only_modality(modalities: int, chance: float, seed: int, step: int) -> int | None:
-    """The index of the one modality that this step sees, None where it sees all; the same on every process."""
+    """The index of the only modality that this step sees, None where it sees all; alike on every process."""
     rng = np.random.default_rng((seed, step, 1))
     if modalities == 1 or rng.random() >= chance:
         return None
