@@ -107,7 +107,8 @@ def conditions(comparison: Comparison, outcomes: Outcomes) -> list[str]:
         f"{len(comparison.data.names('train'))} frames, windows of {crop[1]}x{crop[0]}, "
         f"batch {recipe.loop.batch}, {recipe.loop.precision}",
         f"scored: the last weights on {comparison.data.name} {comparison.split}, "
-        f"{len(comparison.data.names(comparison.split))} frames at the labels' resolution, {str(comparison.scoring) or 'one scale'}; the ensemble",
+        f"{len(comparison.data.names(comparison.split))} frames at the labels' resolution, "
+        f"{str(comparison.scoring) or 'one scale'}; the ensemble",
     ]
     if done:
         lines.append(f"runs: {len(done)}, {minutes:.0f} minutes of training on {', '.join(machines)}")
