@@ -7,7 +7,7 @@ JSON. Loading one builds the network from that description and runs no code from
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -56,23 +56,25 @@ def save_checkpoint(
     input_spec: InputSpec,
     provenance: Mapping[str, Any],
     dtype: torch.dtype = torch.float32,
+    temperatures: Mapping[str, float] | None = None,
 ) -> None:
     """Writes beside ``path``, then renames: the file is whole or not there.
 
-    ``dtype`` float16 halves the size. ``provenance`` is any JSON: data set, recipe, metrics. Raises
+    ``dtype`` float16 halves the size. ``provenance`` is any JSON: data set, recipe, metrics.
+    ``temperatures``: ModelDescription's. Raises
     CheckpointError for weights that are no numbers (or too large for ``dtype``), which load_checkpoint
     would refuse, and for a path that cannot be written.
     """
     path = Path(path)
     provenance = {"code_version": __version__, **provenance}
-    metadata = ModelDescription(config, labels, input_spec, provenance).to_metadata()
+    described = ModelDescription(config, labels, input_spec, provenance, temperatures=temperatures or {})
     tensors = {name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in state_dict.items()}
     broken = _not_finite(tensors)
     if broken is not None:
         raise CheckpointError(
             f"cannot write {path}: {broken} holds NaN, infinite values, or such beyond {dtype}'s range"
         )
-    write_whole(path, save(tensors, metadata), CheckpointError)
+    write_whole(path, save(tensors, described.to_metadata()), CheckpointError)
 
 
 def load_checkpoint(path: str | Path) -> Checkpoint:
@@ -97,7 +99,8 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         raise CheckpointError(f"checkpoint {path} cannot be read: {_kind(path, error)}") from error
     described = ModelDescription.from_metadata(metadata, f"checkpoint {path}")
     _compare(path, described.config, tensors)
-    return Checkpoint(described.config, described.labels, described.input_spec, described.provenance, tensors)
+    parts = {one.name: getattr(described, one.name) for one in fields(described)}
+    return Checkpoint(**parts, state_dict=tensors)
 
 
 def _compare(path: Path, config: NetworkConfig, tensors: Mapping[str, Tensor]) -> None:

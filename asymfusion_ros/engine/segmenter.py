@@ -114,7 +114,8 @@ class Segmenter:
         images = self.images(given)
         logits = self.infer(self.preprocess(images, self.upload(images)))
         reference = self.reference(images)
-        return self.postprocess(logits, (reference.height, reference.width), confidence)
+        temperature = self.checkpoint.temperature(images)
+        return self.postprocess(logits, (reference.height, reference.width), confidence, temperature)
 
     def warm_up(self, height: int, width: int) -> None:
         """Runs blank frames of this size, once for each set of available modalities: first calls are slow."""
@@ -160,6 +161,9 @@ class Segmenter:
         """The ensemble's logits, 1 x K x h x w at the decoder's resolution."""
         return self.backend(inputs)
 
-    def postprocess(self, logits: Tensor, size: tuple[int, int], confidence: bool) -> Result:
+    def postprocess(
+        self, logits: Tensor, size: tuple[int, int], confidence: bool, temperature: float = 1.0
+    ) -> Result:
         """1 x K x h x w -> labels, and where wanted their confidence, at ``size``."""
-        return Result(labels_at(logits[0], size), confidence_at(logits[0], size) if confidence else None)
+        probability = confidence_at(logits[0], size, temperature) if confidence else None
+        return Result(labels_at(logits[0], size), probability)

@@ -1,6 +1,7 @@
 """The engine from frames to labels, against the same pipeline written out."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -219,6 +220,15 @@ def test_a_modality_of_an_unknown_kind_is_refused(tmp_path):
     spec = InputSpec(height=48, width=64, images={"lidar": {"kind": "range"}})
     described = Segmenter(tiny_checkpoint(tmp_path, config=tiny_config(("rgb", "lidar")), spec=spec), "cpu")
     assert described(lidar=random_pair()[1]).labels.shape == (96, 128)
+
+
+def test_the_confidence_is_tempered_by_what_is_available(checkpoint, segmenter):
+    tempered = Segmenter(replace(checkpoint, temperatures={"rgb+depth": 4.0}), "cpu")
+    rgb, depth = random_pair()
+    plain, cooled = segmenter(rgb, depth), tempered(rgb, depth)
+    assert torch.equal(plain.labels, cooled.labels)
+    assert (cooled.confidence <= plain.confidence).all() and (cooled.confidence < plain.confidence).any()
+    assert torch.equal(tempered(rgb).confidence, segmenter(rgb).confidence)
 
 
 def test_an_unknown_backend_is_refused(checkpoint):
