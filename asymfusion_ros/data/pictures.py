@@ -19,7 +19,7 @@ def png(image: npt.NDArray[Any]) -> bytes:
 
 
 def value_range(values: npt.NDArray[np.floating[Any]]) -> tuple[float, float]:
-    """The 2nd and 98th percentile, so that a few far pixels cost no contrast; NaN and Inf count for nothing."""
+    """The 2nd and 98th percentile, so that a few far pixels cost no contrast; NaN and Inf are left out."""
     values = values[np.isfinite(values)]
     if not values.size:
         return 0.0, 1.0

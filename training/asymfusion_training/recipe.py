@@ -57,7 +57,8 @@ class Recipe:
         made: dict[str, Any] = {
             name: kind(**checked(kind, found[name], where)) for name, kind in SECTIONS.items()
         }
-        return cls(**made, **{group: found[group] for group in GROUPS})
+        groups: dict[str, Any] = {group: found[group] for group in GROUPS}
+        return cls(**made, **groups)
 
     def to_dict(self) -> dict[str, Any]:
         """Every setting by its name, as JSON can hold it; ``network`` and ``input`` are groups."""

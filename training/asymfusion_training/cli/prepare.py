@@ -6,6 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
+from asymfusion_ros.atomic_write import write_whole
 from asymfusion_ros.errors import ConfigError, UserError
 from asymfusion_training.prepare.check import check_folder
 from asymfusion_training.prepare.check_report import report_dict, report_text
@@ -30,6 +31,7 @@ EXAMPLES = NYUDV2 + CITYSCAPES + CHECK
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """See ``asymfusion prepare --help``."""
     parser.epilog = f"{parser.epilog or ''}\n`asymfusion prepare WHAT --help` shows the options of one."
     kinds = parser.add_subparsers(dest="what", metavar="WHAT", required=True)
 
@@ -103,6 +105,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Makes or checks a folder. Raises UserError."""
     if args.workers < 1:
         raise ConfigError(f"--workers is {args.workers}; it must be 1 or more")
     if args.what == "nyudv2":
@@ -118,10 +121,7 @@ def _check(args: argparse.Namespace) -> None:
     report = report_dict(check_folder(args.data, args.splits, args.workers))
     print(report_text(report))
     if args.json is not None:
-        try:
-            args.json.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n")
-        except OSError as error:
-            raise UserError(f"cannot write {args.json}: {error.strerror}") from error
+        write_whole(args.json, (json.dumps(report, indent=2, allow_nan=False) + "\n").encode())
     if report["problems"]:
         raise UserError(f"{args.data} has {len(report['problems'])} problems (listed above)")
 

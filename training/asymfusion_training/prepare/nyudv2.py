@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from asymfusion_ros.data.pictures import png
 from asymfusion_ros.errors import UserError
-from asymfusion_training.prepare.images import png
 from asymfusion_training.prepare.nyudv2_file import NyuFile
 from asymfusion_training.prepare.nyudv2_splits import cut, facts, read_halves, shared_rooms
 from asymfusion_training.prepare.writer import FolderWriter, make_frames
