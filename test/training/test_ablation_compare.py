@@ -9,8 +9,8 @@ import pytest
 from asymfusion_training.ablation.compare import Bootstrap, agreement, orderings, spread
 from asymfusion_training.ablation.outcome import Outcome
 from asymfusion_training.ablation.report import Report, agreement_line, as_csv, as_markdown, orderings_csv
-from asymfusion_training.ablation.variant import Variant
 from asymfusion_training.ablation.tables import Claim, Printed, Row, Table
+from asymfusion_training.ablation.variant import Variant
 
 FRAMES = 20
 
@@ -121,7 +121,12 @@ def test_agreement_over_all_pairs():
     made = table(a=50.0, b=48.0, c=47.0, d=48.0)
     counted = agreement(made, outcomes, Bootstrap(outcomes))
     # ordered by the paper: ab, ac, ad, bc, dc. The same here: ac, ad, bc; reversed: ab, dc.
-    assert (counted.pairs, counted.same, counted.same_significant, counted.reversed_significant) == (5, 3, 3, 2)
+    assert (counted.pairs, counted.same, counted.same_significant, counted.reversed_significant) == (
+        5,
+        3,
+        3,
+        2,
+    )
     assert "Of the 5 pairs" in agreement_line(counted) and "3 come in the same order" in agreement_line(
         counted
     )

@@ -6,8 +6,8 @@ import pytest
 from asymfusion_ros.errors import ConfigError, UserError
 from asymfusion_training.ablation.outcome import COUNTS, Outcome, load_outcome, save_outcome
 from asymfusion_training.ablation.rows import parameters
-from asymfusion_training.ablation.variant import Variant
 from asymfusion_training.ablation.tables import TABLES, table_of
+from asymfusion_training.ablation.variant import Variant
 from asymfusion_training.cli.ablate import chosen_rows
 from asymfusion_training.recipe import Recipe, load_recipe
 

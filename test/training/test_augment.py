@@ -147,7 +147,9 @@ def test_a_frame_is_never_made_smaller_than_the_shortest_side_asked_for():
 
 def difference(more, seed, names=IMAGES):
     """A frame with and without what ``more`` adds, which is drawn last: all else is the same."""
-    one, other = (changed(DataSettings(**WITHOUT_NOISE, **given), seed=seed, names=names) for given in ({}, more))
+    one, other = (
+        changed(DataSettings(**WITHOUT_NOISE, **given), seed=seed, names=names) for given in ({}, more)
+    )
     assert (one.label == other.label).all()
     return one.images, other.images
 
@@ -174,7 +176,9 @@ def test_cutout_takes_one_modality_or_all_and_leaves_the_label():
         for name, fill in fills.items():
             new = ~((one[name] == other[name]) | (np.isnan(one[name]) & np.isnan(other[name])))
             cut[name] = new.any(2) if new.ndim == 3 else new
-            assert np.array_equal(other[name][cut[name]], np.full_like(other[name][cut[name]], fill), equal_nan=True)
+            assert np.array_equal(
+                other[name][cut[name]], np.full_like(other[name][cut[name]], fill), equal_nan=True
+            )
             assert cut[name].mean() <= 0.46  # three rectangles of 15 %
         seen.add(tuple(name for name in IMAGES if cut[name].any()))
     assert {("rgb",), ("depth",), ("thermal",), IMAGES} <= seen

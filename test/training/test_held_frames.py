@@ -42,7 +42,9 @@ def folder(tmp_path_factory):
 
 
 def training_frames(folder, **settings):
-    return TrainingFrames(folder, "train", ("rgb", "depth", "thermal"), SPEC, DataSettings(**PLAIN, **settings))
+    return TrainingFrames(
+        folder, "train", ("rgb", "depth", "thermal"), SPEC, DataSettings(**PLAIN, **settings)
+    )
 
 
 def both(folder, **settings):

@@ -24,7 +24,11 @@ def test_the_three_recipes(encoder, epochs):
     recipe = load_recipe(f"released_refinenet{encoder.removeprefix('resnet')}")
     config = recipe.network_config(40)
     assert (config.variant, config.encoder, config.modalities) == ("released", encoder, ("rgb", "depth"))
-    assert (recipe.task.norms, recipe.task.distillation, recipe.loop.total_epochs) == ("frozen", 0.0, 3 * epochs)
+    assert (recipe.task.norms, recipe.task.distillation, recipe.loop.total_epochs) == (
+        "frozen",
+        0.0,
+        3 * epochs,
+    )
     steps = 10
     rates = [learning_rates(recipe.loop, stage * epochs * steps, steps) for stage in range(3)]
     assert rates == [(5e-4, 3e-3), (2.5e-4, 1.5e-3), (1e-4, 7e-4)]

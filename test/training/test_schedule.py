@@ -16,9 +16,7 @@ def test_one_cycle_rises_and_falls():
     assert shares[99] < 0.001
 
 
-@pytest.mark.parametrize(
-    ("steps", "warmup"), [(1, 0.0), (1, 0.5), (10, 0.1), (20, 0.05), (5, 0.2), (3, 0.9)]
-)
+@pytest.mark.parametrize(("steps", "warmup"), [(1, 0.0), (1, 0.5), (10, 0.1), (20, 0.05), (5, 0.2), (3, 0.9)])
 def test_one_cycle_of_few_steps(steps, warmup):
     """A warm-up of a single step is where torch's one-cycle schedule divides by zero."""
     assert all(0 < rate_share("one_cycle", step, steps, warmup) <= 1 for step in range(steps + 1))

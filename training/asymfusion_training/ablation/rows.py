@@ -144,8 +144,9 @@ def _scores(comparison: Comparison, config: NetworkConfig, path: Path, fabric: F
     found = run_jobs(fabric, [job], names)
     if isinstance(found, UserError):
         raise found
-    check_labelled(found[0], comparison.data)
-    return found[0]
+    scores = found[0].scores()
+    check_labelled(scores, comparison.data)
+    return scores
 
 
 def pending(

@@ -12,7 +12,7 @@ from asymfusion_ros.errors import UserError
 from asymfusion_training.cli.evaluate_options import EXAMPLES, add_arguments
 from asymfusion_training.evaluation.bootstrap import Difference, paired_difference
 from asymfusion_training.evaluation.confusion_picture import save_confusion
-from asymfusion_training.evaluation.counts import SplitScores
+from asymfusion_training.evaluation.counts import SplitScores, SplitSum
 from asymfusion_training.evaluation.evaluate import check_labelled
 from asymfusion_training.evaluation.job import run_jobs
 from asymfusion_training.evaluation.plan import Plan, make_plan
@@ -31,21 +31,24 @@ __all__ = ["EXAMPLES", "add_arguments", "run"]
 def run(args: argparse.Namespace) -> int:
     """Scores, and writes what was asked for. Raises UserError."""
     plan = make_plan(args)
-    found = plan.fabric.launch(partial(run_jobs, jobs=plan.jobs, names=plan.names))
+    found: list[SplitSum] | UserError = plan.fabric.launch(
+        partial(run_jobs, jobs=plan.jobs, names=plan.names)
+    )
     if not plan.fabric.is_global_zero:  # of torchrun's: the first one tells
         return 1 if isinstance(found, UserError) else 0
     if isinstance(found, UserError):
         raise found
-    for scores in found:
-        check_labelled(scores, plan.folder)
-    differences = _differences(args, found)
-    _print(args, plan, found, differences)
+    scores = [counts.scores() for counts in found]
+    for one in scores:
+        check_labelled(one, plan.folder)
+    differences = _differences(args, scores)
+    _print(args, plan, scores, differences)
     if args.json is not None:
-        report = _report(args, plan, found, differences)
+        report = _report(args, plan, scores, differences)
         write_whole(args.json, as_json(report).encode())
     if args.confusion is not None:
         title = f"{args.checkpoint} on {plan.folder.name} {args.split}, ensemble"
-        save_confusion(args.confusion, found[0]["ensemble"].confusion, plan.folder.labels, title)
+        save_confusion(args.confusion, scores[0]["ensemble"].confusion, plan.folder.labels, title)
     return 0
 
 

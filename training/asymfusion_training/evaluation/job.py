@@ -19,7 +19,7 @@ from tqdm import tqdm
 from asymfusion_ros import Segmenter
 from asymfusion_ros.data.folder import Folder
 from asymfusion_ros.errors import UserError
-from asymfusion_training.evaluation.counts import SplitScores, SplitSum
+from asymfusion_training.evaluation.counts import SplitSum
 from asymfusion_training.evaluation.scorer import Scorer
 from asymfusion_training.evaluation.scoring_settings import ScoringSettings
 
@@ -43,21 +43,21 @@ class Job:
         return Scorer(segmenter.backend, spec, Folder(self.data), self.modalities, self.settings, self.masks)
 
 
-def run_jobs(fabric: Fabric, jobs: Sequence[Job], names: Sequence[str]) -> list[SplitScores] | UserError:
-    """The scores of each job over the frames called ``names``, for which the processes share the frames.
+def run_jobs(fabric: Fabric, jobs: Sequence[Job], names: Sequence[str]) -> list[SplitSum] | UserError:
+    """The counts of each job over the frames called ``names``, for which the processes share the frames.
 
     For Fabric.launch, which passes no exception on: a UserError of any process is returned, by all of them.
     """
-    found: list[SplitScores] = []
+    found: list[SplitSum] = []
     for job in jobs:
-        scores = _shared_out(fabric, job, names)
-        if isinstance(scores, UserError):
-            return scores
-        found.append(scores)
+        counts = _shared_out(fabric, job, names)
+        if isinstance(counts, UserError):
+            return counts
+        found.append(counts)
     return found
 
 
-def _shared_out(fabric: Fabric, job: Job, names: Sequence[str]) -> SplitScores | UserError:
+def _shared_out(fabric: Fabric, job: Job, names: Sequence[str]) -> SplitSum | UserError:
     rank, processes = fabric.global_rank, fabric.world_size
     if processes > 1:
         cv2.setNumThreads(1)
@@ -77,7 +77,7 @@ def _shared_out(fabric: Fabric, job: Job, names: Sequence[str]) -> SplitScores |
     if failures.any():  # the first of those that failed tells all
         return UserError(fabric.broadcast(str(error), src=int(failures.argmax())))
     total.table = _reduced(fabric, torch.from_numpy(total.table)).numpy()
-    return total.scores()
+    return total
 
 
 def _reduced(fabric: Fabric, counts: Tensor) -> Tensor:
