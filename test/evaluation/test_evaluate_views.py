@@ -65,7 +65,7 @@ def test_views_are_averaged_as_probabilities_at_the_frames_size(
 ):
     found = predict(backend, SPEC, images, scales, flip)
     plain = predict(backend, SPEC, images)
-    expected = plainly_averaged(network, images, sizes, flip)
+    expected = plainly_averaged(backend.network, images, sizes, flip)
     assert list(found) == ["rgb", "depth", "ensemble"]
     for branch, labels in found.items():
         assert (labels.shape, labels.dtype) == ((60, 90), torch.uint8)
