@@ -188,7 +188,7 @@ def test_a_picture_of_forty_classes_has_room_for_their_names(tmp_path):
             ["--modalities", "rgb", "--depth-holes", "0.1"],
             "--depth-holes changes nothing: depth is not",
         ),
-        (["--modalities", "rgb", "--bootstrap"], "with rgb alone the ensemble is that modality"),
+        (["--modalities", "rgb", "--bootstrap"], "with rgb only, the ensemble is that modality"),
         (["--bootstrap", "--limit", "1"], "--bootstrap and --against need 2 or more"),
         (["--processes", "0"], "--processes is 0; it must be 1 or more"),
         (["--processes", "5"], "5 processes for 4 frames: use at most 4"),
@@ -213,7 +213,7 @@ def test_other_checkpoints_that_cannot_be_compared(both, home, data, capsys):
     assert f"class 2 is 'bag' in checkpoint {renamed}, but 'box' in {data}" in line
     depth = write_checkpoint(home / "depth.safetensors", tiny_config(("depth",)))
     line = refused(capsys, "evaluate", both, "--data", data, "--against", depth, "--modalities", "rgb")
-    assert line.endswith(f"--against {depth} has depth alone, none of --modalities rgb")
+    assert line.endswith(f"--against {depth} has depth, none of --modalities rgb")
 
 
 def test_a_modality_that_no_folder_has(home, data, capsys):

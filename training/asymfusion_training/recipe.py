@@ -1,8 +1,8 @@
 """A recipe: everything that decides a training run but the data, in one YAML file.
 
 Its settings stand in sections (``loop``, ``task``, ``data``, ``network``, ``input``) or, as in older files
-and in ``--set``, by their names alone. ``extends`` names another recipe, whose settings hold where a file
-says nothing.
+and in ``--set``, by their names only. ``extends`` names another recipe, whose settings hold where a file says
+nothing.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Recipe:
 
     @classmethod
     def from_dict(cls, values: object, where: str = "recipe") -> Recipe:
-        """Settings in sections or by their names alone, as ``to_dict`` of any version wrote them.
+        """Settings in sections or by their names only, as ``to_dict`` of any version wrote them.
 
         ``where`` begins the message of the ConfigError for a setting that is unknown, of another type, or
         impossible.

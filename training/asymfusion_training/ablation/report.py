@@ -42,6 +42,7 @@ class Report:
 
 
 def as_markdown(report: Report) -> str:
+    """The table, the orderings and how far they agree with the paper."""
     table = report.table
     number = table.name.removeprefix("table")
     lines = [f"# Table {number}: {table.title}", ""]
@@ -116,6 +117,7 @@ def conditions(comparison: Comparison, outcomes: Outcomes) -> list[str]:
 
 
 def agreement_line(found: Agreement) -> str:
+    """The agreement as a sentence."""
     return (
         f"Of the {found.pairs} pairs of rows that the paper's mean IoU orders, {found.same} come in the same "
         f"order here ({found.same_significant} of them significant), {found.pairs - found.same} do not "
@@ -161,6 +163,7 @@ def _csv_row(report: Report, key: str, row: Row) -> list[Any]:
 
 
 def orderings_csv(report: Report) -> str:
+    """A line for each ordering that could be looked at."""
     names = [
         "better",
         "worse",

@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="one run of each row for each (default: 0)",
     )
-    add("--rows", nargs="+", metavar="ROW", help="these alone (--list shows their names; default: all)")
+    add("--rows", nargs="+", metavar="ROW", help="only these (--list shows their names; default: all)")
     add("--list", action="store_true", help="show the table's rows, train nothing")
     add("--report", action="store_true", help="write the table of what is done, train nothing")
 

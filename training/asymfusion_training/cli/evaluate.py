@@ -74,9 +74,9 @@ def _print(
 ) -> None:
     parts = []
     for job, scores in zip(plan.jobs, found):
-        told = f", {job.settings}" if str(job.settings) else ""
+        views = f", {job.settings}" if str(job.settings) else ""
         title = (
-            f"{plan.folder.name} {args.split}: {len(plan.names)} frames, checkpoint {job.checkpoint}{told}"
+            f"{plan.folder.name} {args.split}: {len(plan.names)} frames, checkpoint {job.checkpoint}{views}"
         )
         parts.append(f"{title}\n{score_table(scores)}")
         if args.per_class:

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("checkpoint", help="a .safetensors file, or 'default' for the one in the package")
     add("--data", type=Path, required=True, help="a folder in the folder format")
     add("--split", default="val", help="the frames to score (default: %(default)s)")
-    add("--limit", type=int, metavar="N", help="score the split's first N frames alone")
+    add("--limit", type=int, metavar="N", help="score only the split's first N frames")
 
     group = parser.add_argument_group("what the network is given")
     add_views(group)
@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--modalities",
         nargs="+",
         metavar="NAME",
-        help="these alone, e.g. rgb; the others need no files (default: all)",
+        help="only these, e.g. rgb; the others need no files (default: all)",
     )
     add(
         "--depth-holes",

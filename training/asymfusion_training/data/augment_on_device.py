@@ -2,7 +2,7 @@
 
 The same changes as augment.py makes, from the same numbers. Two things differ: a frame that shrinks is
 filtered as the engine's InputSpec does it rather than by OpenCV's areas, and colours are not rounded in
-between. Noise and holes of ranges are augment.py's alone.
+between. Noise and holes of ranges are made by augment.py only.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ Key = tuple[int, int]  # epoch, index of the frame in its split
 
 
 class BatchSampler:
-    """The batches of all epochs: a function of the seed alone.
+    """The batches of all epochs: a function of only the seed.
 
     Yields the keys of this process's part of every batch from ``first_step`` on. A step's batch is cut into
     ``accumulate`` forward passes, and each of them over the processes. The frames that do not fill a batch

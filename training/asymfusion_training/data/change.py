@@ -1,7 +1,7 @@
 """The random change to a training frame, as numbers: drawn once, carried out by OpenCV or on the GPU.
 
-A zoom leaves the values of ranges alone: it stands for another lens, not for a camera that came nearer, so
-that a depth in metres keeps its meaning.
+A zoom leaves the values of ranges as they are: it stands for another lens, not for a camera that came
+nearer, so that a depth in metres keeps its meaning.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class Augmentation:
         return change
 
     def _rectangle(self, rng: np.random.Generator) -> Rectangle:
-        """Of one modality alone, or of all, each as likely."""
+        """Of a single modality, or of all, each as likely."""
         area = self.size[0] * self.size[1] * np.exp(rng.uniform(*np.log(CUT_AREA)))
         ratio = np.exp(rng.uniform(*np.log(CUT_RATIO)))
         height = min(max(round(float(np.sqrt(area * ratio))), 1), self.size[0])

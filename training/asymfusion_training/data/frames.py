@@ -20,7 +20,7 @@ from asymfusion_training.data.settings import DataSettings
 
 
 class TrainingFrames(Dataset[Any]):
-    """Augmented frames of a split; what is done to a frame depends on seed, epoch and index alone."""
+    """Augmented frames of a split; what is done to a frame depends only on seed, epoch and index."""
 
     def __init__(
         self,

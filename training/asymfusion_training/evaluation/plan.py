@@ -68,7 +68,7 @@ def _job(
             raise ConfigError("--depth-holes changes nothing: depth is not among what the network is given")
     if not given:
         raise ConfigError(
-            f"--against {path} has {', '.join(has)} alone, none of --modalities {' '.join(args.modalities)}"
+            f"--against {path} has {', '.join(has)}, none of --modalities {' '.join(args.modalities)}"
         )
     folder.check_modalities(given)
     return Job(path, args.data, given, settings, args.precision)
@@ -104,6 +104,6 @@ def _check_comparison(jobs: list[Job], frames: int) -> None:
         raise ConfigError("one frame says nothing about another: --bootstrap and --against need 2 or more")
     if len(jobs) == 1 and len(jobs[0].modalities) == 1:
         raise ConfigError(
-            f"--bootstrap: with {jobs[0].modalities[0]} alone the ensemble is that modality; give more "
+            f"--bootstrap: with {jobs[0].modalities[0]} only, the ensemble is that modality; give more "
             "modalities, or compare with another checkpoint (--against)"
         )

@@ -27,7 +27,7 @@ COLOURED = "colour"  # the folder of the coloured masks, inside that of the mask
 
 @dataclass(frozen=True)
 class Scorer:
-    """``backend`` gets those ``modalities`` alone, which are in the network's order.
+    """``backend`` gets only these ``modalities``, which are in the network's order.
 
     masks: a folder for the ensemble's labels, or None. Raises UserError for a frame that cannot be read,
     and for a mask that cannot be written.

@@ -38,11 +38,11 @@ class ScoringSettings:
 
     def __str__(self) -> str:
         """What differs from a plain look at each frame; empty where nothing does."""
-        told = []
+        different = []
         if self.scales != (1.0,):
-            told.append("scales " + " ".join(f"{scale:g}" for scale in self.scales))
+            different.append("scales " + " ".join(f"{scale:g}" for scale in self.scales))
         if self.flip:
-            told.append("mirrored too")
+            different.append("mirrored too")
         if self.depth_holes:
-            told.append(f"{100 * self.depth_holes:g} % of the depth missing (seed {self.seed})")
-        return ", ".join(told)
+            different.append(f"{100 * self.depth_holes:g} % of the depth missing (seed {self.seed})")
+        return ", ".join(different)

@@ -82,14 +82,14 @@ def make_fabric(
     """The processes of a command, not launched yet; see ``choose_processes``.
 
     parameters_left_out: there are steps in which some parameters have no gradient, which the processes have
-    to look for then. launches_function: the caller gives Fabric.launch a function, which then alone runs in
+    to look for then. launches_function: the caller gives Fabric.launch a function, which then runs in
     several processes; otherwise the whole command does.
 
     Raises ConfigError for more GPUs than there are, and for fp16 on a CPU.
     """
     chosen = choose_processes(device, devices, option)
     if chosen.accelerator == "cpu" and precision == "fp16":
-        raise ConfigError("precision: fp16 trains on a GPU alone; on a CPU use bf16 or fp32")
+        raise ConfigError("precision: fp16 needs a GPU; on a CPU use bf16 or fp32")
     strategy: DDPStrategy | Literal["auto"] = "auto"
     if chosen.count > 1:
         spawn = launches_function and not chosen.external

@@ -69,7 +69,8 @@ class RunRecipe(Protocol):
     """What the loop needs to know of a recipe: its own section, and the whole of it to write down."""
 
     @property
-    def loop(self) -> LoopSettings: ...
+    def loop(self) -> LoopSettings:
+        """The section ``loop``."""
 
     def to_dict(self) -> dict[str, Any]:
         """Every setting by its name, as JSON can hold it."""

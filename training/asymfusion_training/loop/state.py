@@ -56,6 +56,6 @@ def load_state(output: Path, recipe: RunRecipe, data: Mapping[str, Any]) -> dict
                 f"{what}: {name} is {now.get(name)!r}, but the run in {output} began with "
                 f"{before.get(name)!r}: set it back, or start another run with another --output"
             )
-    if isinstance(state["optimiser"], dict):  # of a version that knew one alone
+    if isinstance(state["optimiser"], dict):  # of a version that knew only one
         state["optimiser"] = [state["optimiser"]]
     return state

@@ -44,7 +44,7 @@ def read_image(path: Path, flags: int = cv2.IMREAD_UNCHANGED) -> npt.NDArray[Any
 
 
 def png_size(path: Path) -> tuple[int, int]:
-    """(height, width) of an 8-bit RGB PNG, by its first and last bytes alone: decoding it takes far longer.
+    """(height, width) of an 8-bit RGB PNG, by its first and last bytes only: decoding it takes far longer.
 
     Raises SourceError for a file that is missing, cut short or no such PNG.
     """

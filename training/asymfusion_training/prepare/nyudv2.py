@@ -68,4 +68,5 @@ def prepare_nyudv2(mat: Path, output: Path, splits: Path | None, raw_depth: bool
 
 
 def frame_name(number: int) -> str:
+    """Of a frame number, from 1."""
     return f"{number:06d}"

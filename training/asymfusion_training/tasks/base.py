@@ -52,7 +52,8 @@ class Task(Protocol):
         """What the run learns from, ``name`` among it, as JSON can hold it; the same in a resumed run."""
 
     @property
-    def goal(self) -> Goal: ...
+    def goal(self) -> Goal:
+        """The score that tells which epoch was the best."""
 
     def start(self) -> str:
         """Fills the network with the weights that it starts from; returns a line about them, or nothing.

@@ -1,4 +1,4 @@
-"""Training steps that see one modality alone."""
+"""Training steps that see only one modality."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from asymfusion_ros.network.choices import PARAMETRIC
 
 
 def only_modality(modalities: int, chance: float, seed: int, step: int) -> int | None:
-    """The index of the only modality that this step sees, None where it sees all; alike on every process."""
+    """The index of the only modality that this step sees, None where it sees all; all processes agree."""
     rng = np.random.default_rng((seed, step, 1))
     if modalities == 1 or rng.random() >= chance:
         return None

@@ -32,7 +32,7 @@ class SegmentationSettings:
     )
     modality_dropout: float = setting(
         0.4,
-        "chance of a step that sees one modality alone, so that the network serves when a camera is lost",
+        "chance of a step that sees only one modality, so that the network serves when a camera is lost",
         minimum=0,
         below=1,
     )

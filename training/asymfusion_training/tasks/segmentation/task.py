@@ -82,7 +82,7 @@ class SegmentationTask:
         return [Objective(model, optimiser)]
 
     def frames(self) -> TrainingFrames:
-        """Of ``train``, with the network's modalities alone."""
+        """Of ``train``, with the images of the network's modalities."""
         return TrainingFrames(
             self.folder, "train", self.config.modalities, self.spec, self.augmentation, self.loop.seed
         )
