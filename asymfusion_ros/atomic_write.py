@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from asymfusion_ros.errors import UserError
 
 
-def write_whole(path: Path, data: bytes, refusal: type[UserError] = UserError) -> None:
-    """Writes beside ``path``, then renames. Raises ``refusal`` where it cannot be written."""
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A path beside ``path`` to write the file to; renamed in the end, removed where something failed."""
     partial = path.with_name(path.name + ".partial")
     try:
-        partial.write_bytes(data)
+        yield partial
         os.replace(partial, path)
-    except OSError as error:
-        raise refusal(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         with suppress(OSError):  # it is gone after the renaming, and may never have come to be
             partial.unlink()
+
+
+def write_whole(path: Path, data: bytes, refusal: type[UserError] = UserError) -> None:
+    """Raises ``refusal`` where the file cannot be written."""
+    try:
+        with whole(path) as partial:
+            partial.write_bytes(data)
+    except OSError as error:
+        raise refusal(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def make_folder(path: Path) -> None:

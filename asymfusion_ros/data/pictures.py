@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Protocol, cast
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -12,7 +11,6 @@ import torch
 from asymfusion_ros.data.modality import ImageLayout, Modality
 
 Picture = npt.NDArray[np.uint8]
-UNKNOWN = (52, 55, 60)  # RGB of a pixel that was not measured
 
 
 class StoredImage(ImageLayout, Protocol):
@@ -55,13 +53,3 @@ def grey(values: npt.NDArray[np.float32], near_bright: bool) -> Picture:
         step = ((values[known] - low) * (200 / span if span > 0 else 0)).astype(np.uint8)
         shown[known] = 255 - step if near_bright else 55 + step
     return np.broadcast_to(shown[..., None], (*shown.shape, 3))
-
-
-def colour_range(metres: npt.NDArray[np.float32], near: float, far: float) -> Picture:
-    """H x W metres -> near red, far blue, UNKNOWN where unknown (NaN)."""
-    known = np.isfinite(metres)
-    scaled = np.clip((far - np.where(known, metres, far)) / (far - near), 0, 1)
-    bgr = cv2.applyColorMap((scaled * 255).astype(np.uint8), cv2.COLORMAP_TURBO)
-    rgb = np.ascontiguousarray(bgr[..., ::-1], np.uint8)
-    rgb[~known] = UNKNOWN
-    return rgb

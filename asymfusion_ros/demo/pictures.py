@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
+from asymfusion_ros.data.colouring import UNKNOWN, colour_values, value_range
 from asymfusion_ros.data.labels import VOID, LabelSet
-from asymfusion_ros.data.pictures import UNKNOWN, colour_range
 from asymfusion_ros.demo.views import View
 
 BACKGROUND, TEXT, FAINT = (24, 26, 30), (236, 238, 240), (150, 156, 164)
@@ -64,7 +64,7 @@ class Painter:
     def _panels(self, view: View) -> tuple[npt.NDArray[np.uint8], ...]:
         depth = np.full_like(view.rgb, UNKNOWN)
         if view.depth is not None:
-            depth = colour_range(view.depth, self._near, self._far)
+            depth = colour_values(view.depth, self._near, self._far)
         overlay = Image.fromarray(view.overlay)
         draw, size = ImageDraw.Draw(overlay), max(12, round(overlay.width / 36))
         for name, x, y in places_for_names(view.mask, self._labels, size):
@@ -135,12 +135,7 @@ def depth_range(views: Sequence[View]) -> tuple[float, float]:
     """The 2nd and 98th percentile of all depths, in metres, so that a few far pixels cost no contrast."""
     # Every 8th pixel each way: a percentile needs no more.
     parts = [view.depth[::8, ::8].ravel() for view in views if view.depth is not None]
-    values = np.concatenate(parts) if parts else np.zeros(0, np.float32)
-    values = values[np.isfinite(values)]
-    if not values.size:
-        return 0.0, 1.0
-    near, far = (float(value) for value in np.percentile(values, (2, 98)))
-    return near, max(far, near + 0.1)
+    return value_range(np.concatenate(parts) if parts else np.zeros(0, np.float32))
 
 
 def contact_sheet(pictures: Sequence[Image.Image], heading: str, width: int = 960) -> Image.Image:

@@ -3,8 +3,8 @@
 import numpy as np
 from PIL import Image
 
+from asymfusion_ros.data.colouring import UNKNOWN, colour_values
 from asymfusion_ros.data.labels import NYU40
-from asymfusion_ros.data.pictures import UNKNOWN, colour_range
 from asymfusion_ros.demo.pictures import (
     BACKGROUND,
     Caption,
@@ -45,7 +45,7 @@ def test_names_are_written_inside_their_class():
 
 
 def test_near_is_red_far_is_blue_unknown_is_grey():
-    colours = colour_range(np.array([[1.0, 4.0, np.nan]], np.float32), 1.0, 4.0)[0].astype(int)
+    colours = colour_values(np.array([[1.0, 4.0, np.nan]], np.float32), 1.0, 4.0)[0].astype(int)
     assert colours[0][0] > 100 and colours[0][2] < 50
     assert colours[1][2] > colours[1][0]
     assert tuple(colours[2]) == UNKNOWN

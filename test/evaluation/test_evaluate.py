@@ -11,6 +11,7 @@ from asymfusion_ros.data.folder import Folder
 from asymfusion_ros.data.metrics import ConfusionMatrix
 from asymfusion_ros.errors import UserError
 from asymfusion_training.evaluation.evaluate import evaluate
+from asymfusion_training.evaluation.live_network import live
 
 
 @pytest.fixture(scope="module")
@@ -33,11 +34,11 @@ def test_scores_count_the_labels_that_the_engine_gives(checkpoint, data, given):
     folder, segmenter = Folder(data), Segmenter(checkpoint, "cpu")
     expected = ConfusionMatrix(3)
     for name in folder.names("train"):
-        sample = folder.read(name)
-        rgb = sample.rgb if "rgb" in given else None
-        depth = sample.depth if "depth" in given else None
-        expected.update(torch.from_numpy(sample.label), segmenter(rgb, depth).labels)
-    matrices = evaluate(checkpoint.build(), SPEC, folder, folder.names("train"), given, progress=False)
+        frame = folder.read(name)
+        images = {modality: frame.images[modality] for modality in given}
+        expected.update(torch.from_numpy(frame.label), segmenter(**images).labels)
+    names = folder.names("train")
+    matrices = evaluate(segmenter.backend, given, SPEC, folder, names, progress=False)
     assert set(matrices) == {*given, "ensemble"}
     assert torch.equal(matrices["ensemble"].counts, expected.counts)
     assert all(matrix.counts.sum() == 3 * 60 * 96 for matrix in matrices.values())
@@ -46,7 +47,9 @@ def test_scores_count_the_labels_that_the_engine_gives(checkpoint, data, given):
 def test_the_network_comes_back_as_it_was(checkpoint, data):
     network = checkpoint.build().train()
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    evaluate(network, SPEC, Folder(data), ["frame0"], progress=False)
+    with live(network) as backend:
+        assert not network.training
+        evaluate(backend, ("rgb", "depth"), SPEC, Folder(data), ["frame0"], progress=False)
     assert network.training
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
 
@@ -55,7 +58,15 @@ def test_frames_without_any_label(checkpoint, tmp_path):
     data = write_folder(tmp_path / "stripes", frames=1)
     cv2.imwrite(str(data / "label" / "frame0.png"), np.full((48, 64), 255, np.uint8))
     with pytest.raises(UserError, match="all pixels of the 1 frames are void: look at .*label"):
-        evaluate(checkpoint.build(), SPEC, Folder(data), ["frame0"], progress=False)
+        evaluate(
+            Segmenter(checkpoint, "cpu").backend,
+            ("rgb", "depth"),
+            SPEC,
+            Folder(data),
+            ["frame0"],
+            None,
+            False,
+        )
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 
-from asymfusion_ros.data.metrics import ConfusionMatrix
 from asymfusion_training.evaluation import bootstrap
 from asymfusion_training.evaluation.bootstrap import mean_ious, paired_difference, resamples
-from asymfusion_training.evaluation.tally import FrameCounts, Tally, merged
+from asymfusion_training.evaluation.counts import FrameCounts, SplitSum
 
 CLASSES = 4
 
@@ -24,11 +23,17 @@ def random_frames(seed, frames=6, right=0.5):
     return made
 
 
-def tally(frames):
-    found = Tally(CLASSES)
-    for counts in frames:
-        found.add(FrameCounts(counts, np.zeros((2, CLASSES), np.int64)))
+def split_sum(frames, mine=None):
+    """Of the frames whose numbers are in ``mine``, or of all."""
+    found = SplitSum(("ensemble",), len(frames), CLASSES)
+    for number in range(len(frames)) if mine is None else mine:
+        boundary = np.full((2, CLASSES), number, np.int64)
+        found.add(number, {"ensemble": FrameCounts(frames[number], boundary)})
     return found
+
+
+def split(frames):
+    return split_sum(frames).scores()["ensemble"]
 
 
 def plain_mean_iou(frames, draw):
@@ -47,14 +52,14 @@ def test_mean_iou_of_each_resample(seed):
     draws = resamples(len(frames), 30, np.random.default_rng(seed))
     assert (draws.sum(1) == len(frames)).all()
     expected = [plain_mean_iou(frames, draw) for draw in draws]
-    assert mean_ious(draws, tally(frames).margins) == pytest.approx(expected, nan_ok=True)
+    assert mean_ious(draws, split(frames).margins) == pytest.approx(expected, nan_ok=True)
 
 
 def test_the_interval_is_that_of_a_loop_over_the_same_resamples(monkeypatch):
     monkeypatch.setattr(bootstrap, "RESAMPLES", 150)
     monkeypatch.setattr(bootstrap, "AT_ONCE", 60)
     ours, theirs = random_frames(1), random_frames(2)
-    found = paired_difference(("a", tally(ours)), ("b", tally(theirs)), seed=5)
+    found = paired_difference(("a", split(ours)), ("b", split(theirs)), seed=5)
     draws = resamples(6, 150, np.random.default_rng(5))
     differences = sorted(plain_mean_iou(ours, draw) - plain_mean_iou(theirs, draw) for draw in draws)
     assert len(set(differences)) > 100
@@ -68,44 +73,45 @@ def test_the_interval_is_that_of_a_loop_over_the_same_resamples(monkeypatch):
 
 def test_the_same_counts_settle_nothing():
     frames = random_frames(3)
-    found = paired_difference(("a", tally(frames)), ("b", tally(frames)), seed=0)
+    found = paired_difference(("a", split(frames)), ("b", split(frames)), seed=0)
     assert (found.value, found.low, found.high) == (0, 0, 0)
-    assert found.verdict() == "not settled: 0 lies inside the interval"
+    assert found.result() == "not significant: 0 lies inside the interval"
 
 
-def test_a_difference_on_every_frame_is_settled_either_way():
+def test_a_difference_on_every_frame_is_significant_either_way():
     good = [np.diag([90, 80, 70, 60]) + 1 for _ in range(8)]
     bad = [np.diag([40, 30, 20, 10]) + 9 for _ in range(8)]
-    found = paired_difference(("good", tally(good)), ("bad", tally(bad)), seed=0)
+    found = paired_difference(("good", split(good)), ("bad", split(bad)), seed=0)
     assert found.low > 0.3
-    assert found.verdict() == "settled: good is better"
-    found = paired_difference(("bad", tally(bad)), ("good", tally(good)), seed=0)
+    assert found.result() == "significant: good is better"
+    found = paired_difference(("bad", split(bad)), ("good", split(good)), seed=0)
     assert found.high < -0.3
-    assert found.verdict() == "settled: good is better"
+    assert found.result() == "significant: good is better"
 
 
-def test_a_frame_against_a_frame_is_not_settled():
+def test_a_frame_against_a_frame_is_not_significant():
     """Two frames, one better on each: resamples of both kinds occur."""
     good, bad = np.diag([50] * CLASSES), np.diag([50] * CLASSES) + 10
-    found = paired_difference(("a", tally([good, bad])), ("b", tally([bad, good])), seed=0)
+    found = paired_difference(("a", split([good, bad])), ("b", split([bad, good])), seed=0)
     assert found.value == 0
     assert found.low == pytest.approx(-found.high)
-    assert not found.settled
+    assert not found.significant
 
 
 def test_the_seed_decides_the_resamples():
-    one, other = tally(random_frames(1)), tally(random_frames(2))
+    one, other = split(random_frames(1)), split(random_frames(2))
     first = paired_difference(("a", one), ("b", other), seed=0)
     assert paired_difference(("a", one), ("b", other), seed=0) == first
     assert paired_difference(("a", one), ("b", other), seed=1).low != first.low
 
 
-def test_parts_that_were_dealt_out_in_turn_come_back_in_order():
+def test_what_processes_counted_adds_up_in_the_order_of_the_frames():
     frames = random_frames(4, frames=7)
-    whole = merged([{"rgb": tally(frames[rank::3])} for rank in range(3)])["rgb"]
-    alone = tally(frames)
-    assert whole.scores() == alone.scores()
-    assert np.array_equal(np.stack(whole.margins), np.stack(alone.margins))
-    matrix = ConfusionMatrix(CLASSES)
-    assert matrix.counts.shape == whole.confusion.counts.shape
+    parts = [split_sum(frames, range(rank, 7, 3)) for rank in range(3)]
+    parts[0].table = sum(part.table for part in parts)
+    whole, single = parts[0].scores()["ensemble"], split(frames)
+    assert whole.scores() == single.scores()
+    assert np.array_equal(whole.margins, single.margins)
+    assert np.array_equal(whole.margins[2][1], frames[2].sum(1))
+    assert np.array_equal(whole.boundary, np.full((2, CLASSES), sum(range(7))))
     assert whole.confusion.counts.tolist() == sum(frames).tolist()

@@ -13,9 +13,9 @@ from asymfusion_ros.cli.main import main
 from asymfusion_ros.data.folder import Folder
 from asymfusion_ros.data.labels import NYU40, customary_colours
 from asymfusion_ros.data.metrics import ConfusionMatrix
+from asymfusion_ros.errors import ConfigError
 from asymfusion_training.evaluation.confusion_picture import row_shares, save_confusion
-from asymfusion_training.evaluation.plan import choose_devices
-from asymfusion_training.evaluation.torchrun import Ranks
+from asymfusion_training.loop.devices import choose_processes
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +58,7 @@ def test_the_report_holds_what_it_was_made_of(both, data, tmp_path):
         "seed": 0,
         "boundary_ratio": 0.02,
     }
+    assert found["precision"] == "fp32"
     for branch in found["branches"].values():
         matrix = ConfusionMatrix(3)
         matrix.counts += torch.tensor(branch["confusion"])
@@ -112,10 +113,10 @@ def test_the_ensemble_against_its_branches(both, data, tmp_path, capsys):
         value = branches["ensemble"]["mean_iou"] - branches[one["other"]]["mean_iou"]
         assert one["difference"] == pytest.approx(value)
         assert one["low"] <= one["high"]
-        assert one["settled"] == (not one["low"] <= 0 <= one["high"])
+        assert one["significant"] == (not one["low"] <= 0 <= one["high"])
     out = capsys.readouterr().out
     assert "ensemble - rgb" in out
-    assert "settled" in out
+    assert "significant" in out
 
 
 def test_against_a_network_of_fewer_modalities(both, colour_alone, data, tmp_path, capsys):
@@ -130,11 +131,11 @@ def test_against_a_network_of_fewer_modalities(both, colour_alone, data, tmp_pat
     assert f"{both} - {colour_alone}" in capsys.readouterr().out
 
 
-def test_against_itself_nothing_is_settled(both, data, tmp_path, capsys):
+def test_against_itself_nothing_is_significant(both, data, tmp_path, capsys):
     found = report(tmp_path, both, "--data", data, "--against", both, "--depth-holes", 0.4)
     (one,) = found["bootstrap"]["mean_iou"]
-    assert (one["difference"], one["low"], one["high"], one["settled"]) == (0, 0, 0, False)
-    assert "not settled: 0 lies inside the interval" in capsys.readouterr().out
+    assert (one["difference"], one["low"], one["high"], one["significant"]) == (0, 0, 0, False)
+    assert "not significant: 0 lies inside the interval" in capsys.readouterr().out
 
 
 def test_masks_are_the_engines_labels(both, data, tmp_path):
@@ -142,9 +143,9 @@ def test_masks_are_the_engines_labels(both, data, tmp_path):
     report(tmp_path, both, "--data", data, "--save-masks", masks)
     segmenter, folder = Segmenter.from_checkpoint(both, "cpu"), Folder(data)
     for name in folder.names("train"):
-        sample = folder.read(name)
+        frame = folder.read(name)
         mask = cv2.imread(str(masks / f"{name}.png"), cv2.IMREAD_UNCHANGED)
-        assert np.array_equal(mask, segmenter(sample.rgb, sample.depth).numpy().labels)
+        assert np.array_equal(mask, segmenter(**frame.images).numpy().labels)
         coloured = cv2.imread(str(masks / "colour" / f"{name}.png"))[..., ::-1]
         assert np.array_equal(coloured, np.array(customary_colours(3))[mask])
     assert len([path for path in masks.rglob("*") if path.is_file()]) == 8
@@ -176,18 +177,18 @@ def test_a_picture_of_forty_classes_has_room_for_their_names(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (["--scales", "1", "0"], "scales: 0 is no scale; each must be above 0"),
-        (["--scales", "-0.5"], "scales: -0.5 is no scale"),
-        (["--scales", "nan"], "scales: nan is no scale"),
-        (["--depth-holes", "1.5"], "depth holes: 1.5 is no share; it is within 0 to 1"),
-        (["--boundary-ratio", "0"], "boundary ratio: 0 is not above 0 and at most 1"),
-        (["--seed", "-1"], "seed: -1 is below 0"),
+        (["--scales", "1", "0"], "scoring: scales has 0.0; give one or more, each above 0"),
+        (["--scales", "-0.5"], "scales has -0.5"),
+        (["--scales", "nan"], "scoring: scales is (nan,); it must be a list, each a number"),
+        (["--depth-holes", "1.5"], "depth_holes is 1.5; it must be 0 to 1"),
+        (["--boundary-ratio", "0"], "boundary_ratio is 0.0; it must be 0 to 1 (0 excluded)"),
+        (["--seed", "-1"], "seed is -1; it must be 0 or more"),
         (["--modalities", "thermal"], "'thermal' is not one of the checkpoint's rgb, depth"),
         (
             ["--modalities", "rgb", "--depth-holes", "0.1"],
             "--depth-holes changes nothing: depth is not",
         ),
-        (["--modalities", "rgb", "--bootstrap"], "with rgb alone the ensemble is its one branch"),
+        (["--modalities", "rgb", "--bootstrap"], "with rgb only, the ensemble is that modality"),
         (["--bootstrap", "--limit", "1"], "--bootstrap and --against need 2 or more"),
         (["--processes", "0"], "--processes is 0; it must be 1 or more"),
         (["--processes", "5"], "5 processes for 4 frames: use at most 4"),
@@ -212,13 +213,13 @@ def test_other_checkpoints_that_cannot_be_compared(both, home, data, capsys):
     assert f"class 2 is 'bag' in checkpoint {renamed}, but 'box' in {data}" in line
     depth = write_checkpoint(home / "depth.safetensors", tiny_config(("depth",)))
     line = refused(capsys, "evaluate", both, "--data", data, "--against", depth, "--modalities", "rgb")
-    assert line.endswith(f"--against {depth} has depth alone, none of --modalities rgb")
+    assert line.endswith(f"--against {depth} has depth, none of --modalities rgb")
 
 
 def test_a_modality_that_no_folder_has(home, data, capsys):
     thermal = write_checkpoint(home / "thermal.safetensors", tiny_config(("rgb", "thermal")))
     line = refused(capsys, "evaluate", thermal, "--data", data)
-    assert line.endswith("a folder has rgb and depth alone, not thermal")
+    assert f"{data} has images of rgb, depth, not of thermal: list them under images" in line
 
 
 def test_processes_and_gpus(monkeypatch):
@@ -226,19 +227,23 @@ def test_processes_and_gpus(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
 
-    def named(*arguments):
-        return [str(device) for device in choose_devices(*arguments)]
+    def chosen(device, count, **environment):
+        found = choose_processes(device, count, "--processes", environment)
+        return found.accelerator, found.devices, found.count
 
-    assert named("auto", 1, Ranks()) == ["cuda"]
-    assert named("auto", 2, Ranks()) == ["cuda:0", "cuda:1"]
-    assert named("cpu", 3, Ranks()) == ["cpu"] * 3
-    assert named("auto", 1, Ranks(3, 4, 1)) == ["cuda:1"]
-    assert named("cpu", 1, Ranks(3, 4, 1)) == ["cpu"]
-    for arguments, why in (
-        (("auto", 3, Ranks()), "--processes 3, but torch sees 2 CUDA devices"),
-        (("cuda:1", 2, Ranks()), "--processes 2 on cuda:1, which is one GPU"),
-        (("cpu", 2, Ranks(0, 2, 0)), "--processes 2 under torchrun"),
-        (("auto", 1, Ranks(3, 4, 3)), "'cuda:3' is not there"),
+    ranks = {"TORCHELASTIC_RUN_ID": "1", "LOCAL_WORLD_SIZE": "2", "WORLD_SIZE": "6"}
+    assert chosen("auto", 1) == ("cuda", 1, 1)
+    assert chosen("auto", 2) == ("cuda", 2, 2)
+    assert chosen("cuda:1", 1) == ("cuda", [1], 1)
+    assert chosen("cpu", 3) == ("cpu", 3, 3)
+    assert chosen("auto", 1, **ranks) == ("cuda", 2, 6)
+    assert chosen("cpu", 1, **ranks) == ("cpu", 2, 6)
+    for arguments, environment, why in (
+        (("auto", 3), {}, "3 GPUs are asked for, but this machine has 2: lower --processes to 2"),
+        (("cuda:1", 2), {}, "--processes 2 on cuda:1, which is one GPU"),
+        (("cpu", 2), ranks, "--processes 2 under torchrun"),
+        (("auto", 1), {**ranks, "LOCAL_WORLD_SIZE": "3"}, "3 GPUs are asked for"),
+        (("cuda:3", 1), {}, "cuda:3"),
     ):
-        with pytest.raises(ValueError, match=why):
-            choose_devices(*arguments)
+        with pytest.raises(ConfigError, match=why):
+            chosen(*arguments, **environment)

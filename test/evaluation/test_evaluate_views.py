@@ -8,14 +8,20 @@ from torch.nn import functional as F
 
 from asymfusion_ros.data.folder import Folder
 from asymfusion_training.evaluation.evaluate import evaluate
-from asymfusion_training.evaluation.holes import with_missing
+from asymfusion_training.evaluation.live_network import LiveNetwork
+from asymfusion_training.evaluation.missing_depth import with_missing
 from asymfusion_training.evaluation.predict import predict, scaled
-from asymfusion_training.evaluation.settings import Settings
+from asymfusion_training.evaluation.scoring_settings import ScoringSettings
 
 
 @pytest.fixture(scope="module")
 def network(tmp_path_factory):
     return tiny_checkpoint(tmp_path_factory.mktemp("views")).build()
+
+
+@pytest.fixture(scope="module")
+def backend(network):
+    return LiveNetwork(network)
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +38,7 @@ def plainly_averaged(network, images, sizes, flip):
     names = ("rgb", "depth")
     totals = {}
     for size in sizes:
-        x = {"rgb": SPEC.rgb(images["rgb"], size), "depth": SPEC.depth(images["depth"], size)}
+        x = {name: SPEC.network_input(name, image, size) for name, image in images.items()}
         for mirrored in (False, True) if flip else (False,):
             given = [x[name].flip(-1) if mirrored else x[name] for name in names]
             output = network(given)
@@ -54,10 +60,12 @@ def plainly_averaged(network, images, sizes, flip):
     ],
 )
 @torch.inference_mode()
-def test_views_are_averaged_as_probabilities_at_the_frames_size(network, images, scales, flip, sizes):
-    found = predict(network, SPEC, images, scales, flip)
-    plain = predict(network, SPEC, images)
-    expected = plainly_averaged(network, images, sizes, flip)
+def test_views_are_averaged_as_probabilities_at_the_frames_size(
+    network, backend, images, scales, flip, sizes
+):
+    found = predict(backend, SPEC, images, scales, flip)
+    plain = predict(backend, SPEC, images)
+    expected = plainly_averaged(backend.network, images, sizes, flip)
     assert list(found) == ["rgb", "depth", "ensemble"]
     for branch, labels in found.items():
         assert (labels.shape, labels.dtype) == ((60, 90), torch.uint8)
@@ -69,11 +77,11 @@ def test_views_are_averaged_as_probabilities_at_the_frames_size(network, images,
 
 
 @torch.inference_mode()
-def test_with_flip_a_mirrored_frame_has_mirrored_labels(network, images):
+def test_with_flip_a_mirrored_frame_has_mirrored_labels(backend, images):
     mirrored = {name: image.flip(-1) for name, image in images.items()}
     for flip, least, most in ((True, 0.999, 1), (False, 0, 0.99)):
-        labels = predict(network, SPEC, images, flip=flip)["ensemble"]
-        same = (predict(network, SPEC, mirrored, flip=flip)["ensemble"].flip(-1) == labels).float().mean()
+        labels = predict(backend, SPEC, images, flip=flip)["ensemble"]
+        same = (predict(backend, SPEC, mirrored, flip=flip)["ensemble"].flip(-1) == labels).float().mean()
         assert least <= same <= most
 
 
@@ -84,12 +92,13 @@ def test_sizes_are_whole_eights():
     assert scaled((48, 64), 0.01) == (8, 8)
 
 
-def test_evaluate_passes_its_settings_on(network, tmp_path):
+def test_evaluate_passes_its_settings_on(backend, tmp_path):
     folder = Folder(write_folder(tmp_path / "stripes", frames=2, size=(60, 96)))
     names = folder.names("train")
 
     def counts(**settings):
-        found = evaluate(network, SPEC, folder, names, progress=False, settings=Settings(**settings))
+        scoring = ScoringSettings(**settings)
+        found = evaluate(backend, ("rgb", "depth"), SPEC, folder, names, scoring, False)
         return {branch: matrix.counts for branch, matrix in found.items()}
 
     plain = counts()
@@ -100,8 +109,8 @@ def test_evaluate_passes_its_settings_on(network, tmp_path):
     assert torch.equal(counts(depth_holes=0.7)["depth"], found["depth"])
     assert not torch.equal(counts(depth_holes=0.7, seed=1)["depth"], found["depth"])
     # a network that is given no depth sees no holes
-    alone = evaluate(network, SPEC, folder, names, ("rgb",), False, Settings(depth_holes=0.7))
-    plain_alone = evaluate(network, SPEC, folder, names, ("rgb",), False)
+    alone = evaluate(backend, ("rgb",), SPEC, folder, names, ScoringSettings(depth_holes=0.7), False)
+    plain_alone = evaluate(backend, ("rgb",), SPEC, folder, names, None, False)
     assert torch.equal(alone["rgb"].counts, plain_alone["rgb"].counts)
 
 

@@ -67,7 +67,7 @@ def test_kill_9_leaves_nothing_half_written(call, tmp_path, capsys):
     whole = {path: path.read_bytes() for path in root.rglob("*.*")}
     for path in [path for path in whole if path.suffix == ".png"]:
         path.unlink()
-    pipe = root / "depth" / "000006.png.part"
+    pipe = root / "depth" / "000006.png.partial"
     os.mkfifo(pipe)
     before = root / "rgb" / "000006.png"
     running = subprocess.Popen(
@@ -85,7 +85,7 @@ def test_kill_9_leaves_nothing_half_written(call, tmp_path, capsys):
     pipe.unlink()
     # an empty file is what a failing power supply leaves of one that was never synced
     (root / "label" / "000001.png").write_bytes(b"")
-    (root / "label" / "000009.png.part").write_bytes(b"half")
+    (root / "label" / "000009.png.partial").write_bytes(b"half")
     assert main(call) == 0
     assert {path: path.read_bytes() for path in root.rglob("*.*")} == whole
 
@@ -95,7 +95,7 @@ def test_a_full_disk(call, tmp_path, capsys):
     root = tmp_path / "nyu"
     assert main(call) == 0
     (root / "rgb" / "000003.png").unlink()
-    (root / "rgb" / "000003.png.part").symlink_to("/dev/full")
+    (root / "rgb" / "000003.png.partial").symlink_to("/dev/full")
     capsys.readouterr()
     assert f"the disk of {root} is full: free some space and run the same command again" in refused(
         capsys, *call

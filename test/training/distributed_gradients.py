@@ -10,8 +10,8 @@ from helpers import tiny_config
 
 from asymfusion_ros.network import build_network
 from asymfusion_training.loop.devices import make_fabric
-from asymfusion_training.recipe import Recipe
 from asymfusion_training.tasks.segmentation.model import TrainingModel
+from asymfusion_training.tasks.segmentation.settings import SegmentationSettings
 
 
 def main(output: str) -> None:
@@ -24,7 +24,8 @@ def main(output: str) -> None:
     fabric = make_fabric("cpu")
     fabric.launch()
     weights = torch.tensor([0.5, 1.0, 2.0])
-    model = TrainingModel(network, Recipe(temperature=2.0), weights, synced=fabric.world_size > 1)
+    settings = SegmentationSettings(temperature=2.0)
+    model = TrainingModel(network, settings, weights, synced=fabric.world_size > 1)
     model = fabric.setup(model)
     part = slice(fabric.global_rank, None, fabric.world_size)
     for given in (inputs, [None, inputs[1]]):  # together, then one alone: gradients add up

@@ -17,7 +17,7 @@ from helpers import refused, write_folder
 
 from asymfusion_ros.checkpoint import load_checkpoint
 from asymfusion_ros.cli.main import main
-from asymfusion_training.ablation.claim import claimed
+from asymfusion_training.ablation.lock import locked
 from asymfusion_training.ablation.outcome import COUNTS, FILE
 from asymfusion_training.ablation.tables import TABLES
 from asymfusion_training.loop.state import FILE as STATE
@@ -55,7 +55,7 @@ def whole(made):
 
 
 def folder(output, row, seed=0):
-    return output / ROWS[row].setting.name / f"seed{seed}"
+    return output / ROWS[row].variant.name / f"seed{seed}"
 
 
 def outcome(output, row, seed=0):
@@ -95,9 +95,9 @@ def test_every_row_is_trained_and_tabled(whole):
 def test_rows_differ_in_their_setting_alone(whole):
     for key, row in ROWS.items():
         checkpoint = load_checkpoint(folder(whole, key) / "last.safetensors")
-        assert checkpoint.config.fusion == row.setting.fusion
+        assert checkpoint.config.fusion == row.variant.fusion
         settings = checkpoint.provenance["settings"]
-        assert settings["distillation"] == (0.3 if row.setting.distilled else 0.0)
+        assert settings["distillation"] == (0.3 if row.variant.distilled else 0.0)
     made_from = [outcome(whole, key)["made_from"] for key in ROWS]
     for one in made_from:
         del one["recipe"]["network"], one["recipe"]["distillation"]
@@ -152,8 +152,8 @@ def test_killed_and_resumed_it_redoes_only_the_row_it_was_in(made, whole, tmp_pa
 
 HOLDER = """
 import os, pathlib, sys, time
-from asymfusion_training.ablation.claim import claimed
-with claimed(pathlib.Path(sys.argv[1])) as ours:
+from asymfusion_training.ablation.lock import locked
+with locked(pathlib.Path(sys.argv[1])) as ours:
     if os.fork():
         print(ours, flush=True)
     time.sleep(60)
@@ -175,11 +175,11 @@ def holder(path):
 def test_a_row_is_free_once_its_process_is_killed(tmp_path):
     """Also while the processes that read its frames have not noticed yet."""
     with holder(tmp_path) as process:
-        with claimed(tmp_path) as ours:
+        with locked(tmp_path) as ours:
             assert not ours
         process.kill()
         process.wait()
-        with claimed(tmp_path) as ours:
+        with locked(tmp_path) as ours:
             assert ours
 
 
@@ -188,7 +188,7 @@ def test_calls_share_the_rows(made, whole, tmp_path, capsys):
     rows = ("--rows", "none", "both")
     with holder(folder(tmp_path, "none")):
         assert main(arguments(made, tmp_path, *rows)) == 0
-    assert "no fusion, seed 0: another call is at it" in capsys.readouterr().out
+    assert "no fusion, seed 0: another process is training it" in capsys.readouterr().out
     assert not (folder(tmp_path, "none") / FILE).exists()
     assert outcome(tmp_path, "both")["scores"] == outcome(whole, "both")["scores"]
     before = (folder(tmp_path, "both") / FILE).stat().st_mtime_ns
@@ -256,7 +256,7 @@ def test_a_backbone_without_a_second_one_leaves_those_rows_out(capsys):
         ),
         (("--set", "seed=3"), "--set seed=3: the table's rows (or --seeds) decide that"),
         (("--split", "test"), "split 'test' is missing"),
-        (("--scales", 0), "0 is no scale"),
+        (("--scales", 0), "scoring: scales has 0.0; give one or more, each above 0"),
     ],
 )
 def test_what_is_refused_before_anything_is_trained(made, tmp_path, capsys, more, named):
@@ -326,10 +326,10 @@ def test_rows_of_the_other_tables(made, tmp_path, capsys, table, rows):
     assert main(arguments(made, tmp_path, *quick, table=table)) == 0
     found = {line["row"]: line for line in lines(tmp_path, f"{table}.csv")}
     for key in rows:
-        setting = TABLES[table].rows[key].setting
-        checkpoint = load_checkpoint(tmp_path / setting.name / "seed0" / "last.safetensors")
+        variant = TABLES[table].rows[key].variant
+        checkpoint = load_checkpoint(tmp_path / variant.name / "seed0" / "last.safetensors")
         for field in ("modalities", "fusion", "direction", "shared_convs", "private_norms"):
-            assert getattr(checkpoint.config, field) == getattr(setting, field)
+            assert getattr(checkpoint.config, field) == getattr(variant, field)
         assert 0 < float(found[key]["mean_iou"]) <= 100
         parameters = sum(p.numel() for p in checkpoint.build().parameters())
         assert int(found[key]["parameters"]) == parameters

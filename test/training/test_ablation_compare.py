@@ -9,8 +9,8 @@ import pytest
 from asymfusion_training.ablation.compare import Bootstrap, agreement, orderings, spread
 from asymfusion_training.ablation.outcome import Outcome
 from asymfusion_training.ablation.report import Report, agreement_line, as_csv, as_markdown, orderings_csv
-from asymfusion_training.ablation.setting import Setting
 from asymfusion_training.ablation.tables import Claim, Printed, Row, Table
+from asymfusion_training.ablation.variant import Variant
 
 FRAMES = 20
 
@@ -38,7 +38,7 @@ def outcome(hits):
 
 
 def table(**printed):
-    rows = {key: Row(key, Setting(), Printed(mean_iou=iou, parameters=1.5)) for key, iou in printed.items()}
+    rows = {key: Row(key, Variant(), Printed(mean_iou=iou, parameters=1.5)) for key, iou in printed.items()}
     return Table("table9", "made", "nowhere", rows, (Claim("a", "b", "a is better than b"),))
 
 
@@ -69,7 +69,7 @@ def test_frames_are_drawn_for_both_rows_together():
     hard_and_easy = np.tile([20, 90], FRAMES // 2)
     ordering = found([hard_and_easy + 1], [hard_and_easy])
     assert 0 < ordering.low < ordering.difference < ordering.high < 3 * ordering.difference
-    assert ordering.verdict == "holds"
+    assert ordering.result == "holds"
 
 
 def test_the_interval_covers_what_a_slow_bootstrap_covers():
@@ -91,19 +91,19 @@ def test_the_interval_covers_what_a_slow_bootstrap_covers():
     [
         ([80, 81], [60, 60], "holds"),
         ([60, 60], [80, 81], "reversed"),
-        ([80, 59], [60, 60], "not settled"),  # the mean is ahead, but one seed is not
-        ([60, 60], [60, 60], "not settled"),
-        ([np.tile([10, 90], FRAMES // 2)], [np.tile([90, 10], FRAMES // 2)], "not settled"),
+        ([80, 59], [60, 60], "not significant"),  # the mean is ahead, but one seed is not
+        ([60, 60], [60, 60], "not significant"),
+        ([np.tile([10, 90], FRAMES // 2)], [np.tile([90, 10], FRAMES // 2)], "not significant"),
     ],
 )
 def test_verdicts(one, other, verdict):
-    assert found(one, other).verdict == verdict
+    assert found(one, other).result == verdict
 
 
 def test_an_ordering_of_a_single_seed_says_so():
-    assert found([80], [60]).told == "holds (one seed)"
-    assert found([80, 80], [60, 60]).told == "holds"
-    assert found([60], [60]).told == "not settled"
+    assert found([80], [60]).qualified == "holds (one seed)"
+    assert found([80, 80], [60, 60]).qualified == "holds"
+    assert found([60], [60]).qualified == "not significant"
 
 
 def test_seeds_are_paired_and_what_is_not_done_is_left_out():
@@ -121,7 +121,12 @@ def test_agreement_over_all_pairs():
     made = table(a=50.0, b=48.0, c=47.0, d=48.0)
     counted = agreement(made, outcomes, Bootstrap(outcomes))
     # ordered by the paper: ab, ac, ad, bc, dc. The same here: ac, ad, bc; reversed: ab, dc.
-    assert (counted.pairs, counted.same, counted.same_settled, counted.reversed_settled) == (5, 3, 3, 2)
+    assert (counted.pairs, counted.same, counted.same_significant, counted.reversed_significant) == (
+        5,
+        3,
+        3,
+        2,
+    )
     assert "Of the 5 pairs" in agreement_line(counted) and "3 come in the same order" in agreement_line(
         counted
     )
@@ -149,7 +154,7 @@ def test_the_report_shows_means_spreads_and_the_papers_numbers():
     deviation = abs(ious[0] - ious[1]) / 2**0.5
     (row,) = [line for line in text.splitlines() if line.startswith("| a |")]
     assert f"| {sum(ious) / 2:.2f} ± {deviation:.2f} | 3.28 |" in row
-    # the branch is made to score half of the ensemble
+    # the modality is made to score half of the ensemble
     assert row.endswith(f"| - | - | 50 | 1.5 | {sum(ious) / 4:.2f} ± {deviation / 2:.2f} |")
     (row,) = [line for line in text.splitlines() if line.startswith("| c |")]
     assert row.startswith("| c | - | - | - | - |")
@@ -163,4 +168,4 @@ def test_the_report_shows_means_spreads_and_the_papers_numbers():
     assert lines[1]["mean_iou_spread"] == "" and lines[2]["mean_iou"] == ""
     assert lines[0]["parameters"] == "3280000" and lines[0]["paper_mean_iou"] == "50.0"
     (ordering,) = csv.DictReader(io.StringIO(orderings_csv(report)))
-    assert ordering["verdict"] == "holds" and ordering["paper_difference"] == "2.0"
+    assert ordering["result"] == "holds" and ordering["paper_difference"] == "2.0"

@@ -6,8 +6,8 @@ import pytest
 from asymfusion_ros.errors import ConfigError, UserError
 from asymfusion_training.ablation.outcome import COUNTS, Outcome, load_outcome, save_outcome
 from asymfusion_training.ablation.rows import parameters
-from asymfusion_training.ablation.setting import Setting
 from asymfusion_training.ablation.tables import TABLES, table_of
+from asymfusion_training.ablation.variant import Variant
 from asymfusion_training.cli.ablate import chosen_rows
 from asymfusion_training.recipe import Recipe, load_recipe
 
@@ -28,20 +28,20 @@ def every_row():
 )
 def test_refinenet_has_the_size_that_the_paper_prints(row):
     """In millions to two decimals: 118.10, 118.20, 133.74, 133.89, 236.20."""
-    count = parameters(row.setting.recipe(REFINENET_101, 0).network_config(40))
+    count = parameters(row.variant.recipe(REFINENET_101, 0).network_config(40))
     # 118,096,233 twice is 236,192,466: the paper doubled its rounded 118.10
     assert count / 1e6 == pytest.approx(row.printed.parameters, abs=0.0076)
 
 
 def test_one_row_one_change():
     """Tables 4, 5 and 6 vary what they are about, and nothing else."""
-    full = Setting()
+    full = Variant()
     varied = {
         name: {
             field
             for row in TABLES[name].rows.values()
             for field in vars(full)
-            if getattr(row.setting, field) != getattr(full, field)
+            if getattr(row.variant, field) != getattr(full, field)
         }
         for name in ("table4", "table5", "table6")
     }
@@ -54,7 +54,7 @@ def test_one_row_one_change():
 
 def test_an_outcome_of_a_recipe_with_stages_is_known_again(tmp_path):
     """JSON has lists for the tuples that a recipe holds."""
-    made_from = {"recipe": Setting().recipe(REFINENET_101, 0).to_dict()}
+    made_from = {"recipe": Variant().recipe(REFINENET_101, 0).to_dict()}
     assert made_from["recipe"]["stages"]
     scores = {"ensemble": {"mean_iou": 0.5}}
     margins = {"ensemble": np.zeros((1, 3, 2), np.int64)}
@@ -67,16 +67,16 @@ def test_an_outcome_of_a_recipe_with_stages_is_known_again(tmp_path):
 
 
 def test_rows_that_are_the_same_network_are_one_run():
-    full = Setting()
+    full = Variant()
     same = [
         TABLES["table1"].rows["asymfusion"],
         TABLES["table4"].rows["private_norms"],
         TABLES["table5"].rows["all"],
         TABLES["table6"].rows["shared_bidirectional_asymmetric"],
     ]
-    assert {row.setting for row in same} == {full}
-    settings = {row.setting for _, _, row in every_row()}
-    assert len({setting.name for setting in settings}) == len(settings)
+    assert {row.variant for row in same} == {full}
+    variants = {row.variant for _, _, row in every_row()}
+    assert len({variant.name for variant in variants}) == len(variants)
 
 
 def test_claims_name_rows_and_agree_with_what_is_printed():
@@ -96,10 +96,10 @@ def test_table_6_is_the_papers_grid():
     assert rows["individual_rgb_to_depth_average"].printed.pixel_accuracy == 73.6
 
 
-def test_a_row_is_the_recipe_but_for_its_setting():
-    setting = Setting(fusion="shuffle", direction="depth_to_rgb", distilled=False)
-    recipe = setting.recipe(REFINENET_101, seed=3)
-    assert (recipe.seed, recipe.distillation) == (3, 0.0)
+def test_a_row_is_the_recipe_but_for_its_variant():
+    variant = Variant(fusion="shuffle", direction="depth_to_rgb", distilled=False)
+    recipe = variant.recipe(REFINENET_101, seed=3)
+    assert (recipe.loop.seed, recipe.task.distillation) == (3, 0.0)
     assert recipe.network["fusion"] == "shuffle" and recipe.network["encoder"] == "resnet101"
     before, after = REFINENET_101.to_dict(), recipe.to_dict()
     changed = {name for name in before if before[name] != after[name]}
@@ -107,14 +107,14 @@ def test_a_row_is_the_recipe_but_for_its_setting():
 
 
 def test_the_second_backbone():
-    larger = Setting(larger=True)
+    larger = Variant(larger=True)
     assert larger.recipe(REFINENET_101, 0).network["encoder"] == "resnet152"
     with pytest.raises(ConfigError, match="no second backbone beside resnet152"):
         larger.recipe(load_recipe("nyudv2_refinenet152"), 0)
 
 
 def test_distillation_must_be_there_to_be_compared():
-    recipe = Recipe(network={"encoder": "resnet18"}, distillation=0)
+    recipe = Recipe.from_dict({"network": {"encoder": "resnet18"}, "distillation": 0})
     with pytest.raises(ConfigError, match="rows of table5 differ in it: add --set distillation=1"):
         chosen_rows(TABLES["table5"], recipe, None)
     # where no row is without, a recipe may be
@@ -126,7 +126,7 @@ def test_distillation_must_be_there_to_be_compared():
 def test_the_released_recipe_has_the_rows_that_its_code_can_make(encoder):
     recipe = load_recipe(f"released_refinenet{encoder}")
     rows = chosen_rows(TABLES["table1"], recipe, ["rgb", "depth", "asymfusion"])
-    variants = {row.setting.recipe(recipe, 0).network_config(40).variant for row in rows.values()}
+    variants = {row.variant.recipe(recipe, 0).network_config(40).variant for row in rows.values()}
     assert variants == {"released"}
     with pytest.raises(ConfigError, match="row mmf: variant: 'released' is RefineNet .* --rows without it"):
         chosen_rows(TABLES["table1"], recipe, ["rgb", "mmf"])

@@ -1,29 +1,44 @@
-"""Augmentation: colour, depth and label keep together, whatever is done to them.
+"""Augmentation: all images and the label keep together, whatever is done to them.
 
-The frames here carry their own coordinates: depth says the pixel's number, the label its 16 x 16 tile.
+The frames here carry their own coordinates: depth says the pixel's number, thermal its row, the label its
+16 x 16 tile.
 """
 
+import cv2
 import numpy as np
 import pytest
 from helpers import write_folder
 
-from asymfusion_ros.data.folder import Folder
+from asymfusion_ros.data.folder import Folder, Frame
 from asymfusion_ros.data.input_spec import InputSpec
-from asymfusion_training.data.augment import Sample, augmented
+from asymfusion_ros.data.modality import modality
+from asymfusion_training.data.augment import augmented
+from asymfusion_training.data.change import Augmentation
 from asymfusion_training.data.frames import TrainingFrames
-from asymfusion_training.recipe import Recipe
+from asymfusion_training.data.settings import DataSettings
 
 HEIGHT, WIDTH = 96, 128
-PLAIN = Recipe(depth_holes=0.0, depth_noise=0.0)
+WITHOUT_NOISE = {"depth_holes": 0.0, "depth_noise": 0.0}
+PLAIN = DataSettings(**WITHOUT_NOISE)
+IMAGES = ("rgb", "depth", "thermal")
 
 
-def coordinates():
+def coordinates(names=IMAGES):
     y, x = np.mgrid[:HEIGHT, :WIDTH]
     tile = y // 16 * (WIDTH // 16) + x // 16
     # 48 tiles: 4 shades of red by 4 of green by 3 of blue, far enough apart to survive new colours
     rgb = np.stack([tile % 4 * 60, tile // 4 % 4 * 60, tile // 16 * 80], 2).astype(np.uint8) + 20
-    depth = (y * WIDTH + x + 1).astype(np.float32)
-    return Sample("coordinates", rgb, depth, tile.astype(np.uint8))
+    images = {"rgb": rgb, "depth": (y * WIDTH + x + 1).astype(np.float32), "thermal": y.astype(np.float32)}
+    return Frame("coordinates", {name: images[name] for name in names}, tile.astype(np.uint8))
+
+
+def augmentation(settings=PLAIN, size=(HEIGHT, WIDTH), names=IMAGES):
+    units = {"rgb": 1.0, "depth": 0.001, "thermal": 0.01}
+    return Augmentation(settings, {name: modality(name) for name in names}, units, (HEIGHT, WIDTH), size)
+
+
+def changed(settings=PLAIN, size=(HEIGHT, WIDTH), seed=0, names=IMAGES):
+    return augmented(coordinates(names), augmentation(settings, size, names), np.random.default_rng(seed))
 
 
 def tile_of(depth):
@@ -33,21 +48,26 @@ def tile_of(depth):
 
 @pytest.mark.parametrize("seed", range(12))
 @pytest.mark.parametrize("size", [(96, 128), (64, 96), (150, 150)])
-def test_depth_and_label_show_the_same_place(seed, size):
-    out = augmented(coordinates(), PLAIN, (96, 128), size, np.random.default_rng(seed))
-    assert out.rgb.shape == (*size, 3)
-    assert out.depth.shape == out.label.shape == size
-    assert (out.rgb.dtype, out.depth.dtype, out.label.dtype) == (np.uint8, np.float32, np.uint8)
-    inside = out.depth > 0
+def test_depth_thermal_and_label_show_the_same_place(seed, size):
+    out = changed(size=size, seed=seed)
+    rgb, depth, thermal = (out.images[name] for name in IMAGES)
+    assert rgb.shape == (*size, 3)
+    assert depth.shape == thermal.shape == out.label.shape == size
+    assert (rgb.dtype, depth.dtype, thermal.dtype) == (np.uint8, np.float32, np.float32)
+    assert out.label.dtype == np.uint8
+    inside = depth > 0
     assert (out.label[~inside] == 255).all()  # beyond the frame: no depth, void
-    assert (out.label[inside] == tile_of(out.depth[inside])).all()
+    assert np.isnan(thermal[~inside]).all() and np.isfinite(thermal[inside]).all()
+    assert (out.label[inside] == tile_of(depth[inside])).all()
+    rows = (depth[inside].astype(int) - 1) // WIDTH
+    assert np.abs(thermal[inside] - rows).max() <= 1  # the mean of its neighbours
     assert inside.mean() > 0.2
 
 
 @pytest.mark.parametrize("seed", range(12))
 def test_colour_shows_the_same_place(seed):
     """Within a tile, away from its border, all pixels have one colour: so the tiles line up."""
-    out = augmented(coordinates(), PLAIN, (96, 128), (96, 128), np.random.default_rng(seed))
+    out = changed(seed=seed)
     same = np.ones(out.label.shape, bool)
     for axis in (0, 1):
         for shift in range(-4, 5):
@@ -58,7 +78,7 @@ def test_colour_shows_the_same_place(seed):
     assert len(tiles) > 3
     colours = []
     for tile in tiles:
-        pixels = out.rgb[same & (out.label == tile)].astype(int)
+        pixels = out.images["rgb"][same & (out.label == tile)].astype(int)
         assert np.ptp(pixels, axis=0).max() <= 2
         colours.append(tuple(pixels[0] // 4))
     assert len(set(colours)) > len(tiles) / 2
@@ -67,42 +87,40 @@ def test_colour_shows_the_same_place(seed):
 def test_mirroring_happens_to_half_of_the_frames_and_to_all_images_alike():
     mirrored = 0
     for seed in range(40):
-        out = augmented(coordinates(), PLAIN, (96, 128), (96, 128), np.random.default_rng(seed))
-        column = (out.depth.astype(int) - 1) % WIDTH
-        row = int(np.argmax((out.depth > 0).sum(1)))
-        known = column[row][out.depth[row] > 0]
+        depth = changed(seed=seed).images["depth"]
+        column = (depth.astype(int) - 1) % WIDTH
+        row = int(np.argmax((depth > 0).sum(1)))
+        known = column[row][depth[row] > 0]
         mirrored += known[0] > known[-1]
     assert 10 <= mirrored <= 30
 
 
 def test_zoom_stays_within_its_limits_and_leaves_depth_values_alone():
-    values = set(coordinates().depth.flatten().tolist()) | {0.0}
+    values = set(coordinates().images["depth"].flatten().tolist()) | {0.0}
     for scale, seed in (((1.0, 1.0), 0), ((2.0, 2.0), 1), ((0.5, 0.5), 2)):
-        recipe = Recipe(scale=scale, depth_holes=0.0, depth_noise=0.0)
-        out = augmented(coordinates(), recipe, (96, 128), (96, 128), np.random.default_rng(seed))
-        assert set(out.depth.flatten().tolist()) <= values
+        depth = changed(DataSettings(scale=scale, **WITHOUT_NOISE), seed=seed).images["depth"]
+        assert set(depth.flatten().tolist()) <= values
         # the part of the frame that can be seen: all, a quarter, all on a quarter of the window
-        seen = len(set(out.depth.flatten().tolist()) - {0.0}) / (HEIGHT * WIDTH)
+        seen = len(set(depth.flatten().tolist()) - {0.0}) / (HEIGHT * WIDTH)
         assert seen == pytest.approx({1.0: 1, 2.0: 0.25, 0.5: 0.25}[scale[0]], rel=0.05)
-        assert (out.depth > 0).mean() == pytest.approx({1.0: 1, 2.0: 1, 0.5: 0.25}[scale[0]], rel=0.05)
+        assert (depth > 0).mean() == pytest.approx({1.0: 1, 2.0: 1, 0.5: 0.25}[scale[0]], rel=0.05)
 
 
 def test_the_same_seed_gives_the_same_frame():
-    recipe = Recipe(depth_holes=0.9)
-    one, same, other = (
-        augmented(coordinates(), recipe, (96, 128), (64, 64), np.random.default_rng(seed))
-        for seed in (3, 3, 4)
-    )
-    for name in ("rgb", "depth", "label"):
-        assert (getattr(one, name) == getattr(same, name)).all()
-        assert (getattr(one, name) != getattr(other, name)).any()
+    settings = DataSettings(depth_holes=0.9, blur=0.5, cutout=0.5)
+    one, same, other = (changed(settings, (64, 64), seed) for seed in (3, 3, 4))
+    assert np.array_equal(one.label, same.label) and not np.array_equal(one.label, other.label)
+    for name in IMAGES:
+        assert np.array_equal(one.images[name], same.images[name], equal_nan=True)
+        assert not np.array_equal(one.images[name], other.images[name], equal_nan=True)
 
 
 def test_the_frame_given_is_left_alone():
-    sample, untouched = coordinates(), coordinates()
-    augmented(sample, Recipe(depth_holes=0.9), (96, 128), (96, 128), np.random.default_rng(0))
-    for name in ("rgb", "depth", "label"):
-        assert (getattr(sample, name) == getattr(untouched, name)).all()
+    frame, untouched = coordinates(), coordinates()
+    settings = DataSettings(depth_holes=0.9, blur=0.9, cutout=0.9)
+    augmented(frame, augmentation(settings), np.random.default_rng(0))
+    assert (frame.label == untouched.label).all()
+    assert all((frame.images[name] == untouched.images[name]).all() for name in IMAGES)
 
 
 def test_a_frame_depends_on_seed_epoch_and_index_alone(tmp_path):
@@ -110,19 +128,87 @@ def test_a_frame_depends_on_seed_epoch_and_index_alone(tmp_path):
     spec = InputSpec(height=48, width=64)
 
     def frames(seed):
-        return TrainingFrames(folder, "train", Recipe(seed=seed), spec)
+        return TrainingFrames(folder, "train", ("rgb", "depth"), spec, DataSettings(), seed)
 
     first = frames(0)
     _ = first[0, 1]  # what was read before does not matter
-    rgb = first[0, 0].rgb
-    assert (rgb == frames(0)[0, 0].rgb).all()
+    rgb = first[0, 0].images["rgb"]
+    assert (rgb == frames(0)[0, 0].images["rgb"]).all()
     for other in (frames(1)[0, 0], first[1, 0], first[0, 1]):
-        assert (rgb != other.rgb).any()
+        assert (rgb != other.images["rgb"]).any()
 
 
 def test_a_frame_is_never_made_smaller_than_the_shortest_side_asked_for():
-    recipe = Recipe(scale=(0.5, 0.5), shortest=72, depth_holes=0.0, depth_noise=0.0)
-    out = augmented(coordinates(), recipe, (96, 128), (96, 128), np.random.default_rng(0))
+    depth = changed(DataSettings(scale=(0.5, 0.5), shortest=72, **WITHOUT_NOISE)).images["depth"]
     # 96 x 128 at 0.5 would be 48 x 64: it becomes 72 x 96
-    assert (out.depth > 0).any(1).sum() == 72
-    assert (out.depth > 0).any(0).sum() == 96
+    assert (depth > 0).any(1).sum() == 72
+    assert (depth > 0).any(0).sum() == 96
+
+
+def difference(more, seed, names=IMAGES):
+    """A frame with and without what ``more`` adds, which is drawn last: all else is the same."""
+    one, other = (
+        changed(DataSettings(**WITHOUT_NOISE, **given), seed=seed, names=names) for given in ({}, more)
+    )
+    assert (one.label == other.label).all()
+    return one.images, other.images
+
+
+def test_blur_smooths_colours_alone():
+    blurred = 0
+    for seed in range(20):
+        one, other = difference({"blur": 0.5}, seed)
+        for name in ("depth", "thermal"):
+            assert np.array_equal(one[name], other[name], equal_nan=True)
+        if (one["rgb"] != other["rgb"]).any():
+            blurred += 1
+            sharp, soft = (cv2.Laplacian(image["rgb"], cv2.CV_32F).std() for image in (one, other))
+            assert soft < sharp
+    assert 4 <= blurred <= 16
+
+
+def test_cutout_takes_one_modality_or_all_and_leaves_the_label():
+    fills = {"rgb": 127, "depth": 0, "thermal": np.nan}
+    seen = set()
+    for seed in range(60):
+        one, other = difference({"cutout": 0.9}, seed)
+        cut = {}
+        for name, fill in fills.items():
+            new = ~((one[name] == other[name]) | (np.isnan(one[name]) & np.isnan(other[name])))
+            cut[name] = new.any(2) if new.ndim == 3 else new
+            assert np.array_equal(
+                other[name][cut[name]], np.full_like(other[name][cut[name]], fill), equal_nan=True
+            )
+            assert cut[name].mean() <= 0.46  # three rectangles of 15 %
+        seen.add(tuple(name for name in IMAGES if cut[name].any()))
+    assert {("rgb",), ("depth",), ("thermal",), IMAGES} <= seen
+
+
+def test_a_rectangle_of_one_modality_is_that_modality_s():
+    """With a single modality there is nothing to choose from."""
+    cut = 0
+    for seed in range(20):
+        one, other = difference({"cutout": 0.9}, seed, ("depth",))
+        cut += (one["depth"] != other["depth"]).any()
+    assert cut >= 14
+
+
+def test_what_is_cut_out_by_hand():
+    drawn = augmentation(DataSettings(cutout=0.99), (96, 128))
+    rectangles = [r for seed in range(200) for r in drawn.draw((96, 128), np.random.default_rng(seed)).cut]
+    areas = np.array([r.height * r.width for r in rectangles]) / (96 * 128)
+    assert 0.005 < areas.min() < 0.015 and 0.1 < areas.max() <= 0.16
+    assert all(r.top + r.height <= 96 and r.left + r.width <= 128 for r in rectangles)
+    shares = [sum(r.modalities == which for r in rectangles) for which in (("rgb",), ("depth",), IMAGES)]
+    assert np.allclose(np.array(shares) / len(rectangles), 0.25, atol=0.07)
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.5])
+def test_a_scalar_s_hole_stays_a_hole_of_its_size(scale):
+    """As the engine resizes it: a pixel is there where at least half of what it is made of was measured."""
+    frame = coordinates(("thermal",))
+    frame.images["thermal"][32:64, 32:64] = np.nan
+    settings = DataSettings(scale=(scale, scale), **WITHOUT_NOISE)
+    size = (round(96 * scale), round(128 * scale))
+    out = augmented(frame, augmentation(settings, size, ("thermal",)), np.random.default_rng(0))
+    assert np.isnan(out.images["thermal"]).sum() == pytest.approx((32 * scale) ** 2, rel=0.08)

@@ -86,7 +86,7 @@ def test_the_command_trains_with_two_processes_as_with_one(tmp_path, more):
     [
         (["--devices", "3"], "a batch of 4 cannot be shared by 3 processes"),
         (["--devices", "0"], "--devices is 0"),
-        (["--set", "precision=fp16"], "fp16 trains on a GPU alone"),
+        (["--set", "precision=fp16"], "fp16 needs a GPU"),
         (["--device", "cuda", "--devices", "99"], "99 GPUs" if torch.cuda.is_available() else "cuda"),
     ],
 )

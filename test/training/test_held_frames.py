@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from helpers import refused, write_folder
+from helpers import refused, write_description, write_folder
 from safetensors.torch import load_file
 
 from asymfusion_ros.cli.main import main
@@ -15,7 +15,7 @@ from asymfusion_ros.data.input_spec import InputSpec
 from asymfusion_ros.errors import ConfigError
 from asymfusion_training.data.frames import TrainingFrames
 from asymfusion_training.data.held_frames import HeldFrames
-from asymfusion_training.recipe import Recipe
+from asymfusion_training.data.settings import DataSettings
 
 CPU = torch.device("cpu")
 SPEC = InputSpec(height=96, width=128)
@@ -26,19 +26,29 @@ KEYS = [(0, 0), (0, 1), (3, 2), (7, 0)]
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Smooth colours, so that two filters agree on them; depth and label that say where a pixel was."""
+    """Smooth colours and temperatures, so that two filters agree on them; depth and label that say where a
+    pixel was."""
     root = write_folder(tmp_path_factory.mktemp("held") / "frames", frames=3, size=(192, 256), labels=TILES)
+    write_description(root, labels=list(TILES), images="{rgb: {}, depth: {}, thermal: {unit: 0.01}}")
+    (root / "thermal").mkdir()
     y, x = np.mgrid[:192, :256]
     for i in range(3):
         rgb = np.stack([y, x, (x + y + 40 * i) / 2.3], 2).astype(np.uint8)
         cv2.imwrite(str(root / "rgb" / f"frame{i}.png"), rgb[..., ::-1])
         cv2.imwrite(str(root / "depth" / f"frame{i}.png"), (256 * y + x + 1).astype(np.uint16))
+        cv2.imwrite(str(root / "thermal" / f"frame{i}.png"), (100 * y + 50 * x + 1000 * i).astype(np.uint16))
         cv2.imwrite(str(root / "label" / f"frame{i}.png"), (y // 32 * 8 + x // 32).astype(np.uint8))
     return Folder(root)
 
 
+def training_frames(folder, **settings):
+    return TrainingFrames(
+        folder, "train", ("rgb", "depth", "thermal"), SPEC, DataSettings(**PLAIN, **settings)
+    )
+
+
 def both(folder, **settings):
-    frames = TrainingFrames(folder, "train", Recipe(**PLAIN, **settings), SPEC)
+    frames = training_frames(folder, **settings)
     return frames.__getitems__(KEYS), HeldFrames(frames, CPU, progress=False).batch(KEYS)
 
 
@@ -50,23 +60,31 @@ def both(folder, **settings):
         {"scale": (2.2, 3.0)},  # larger than it was stored
         {"crop": (64, 80)},
         {"scale": (0.5, 0.5), "shortest": 150},
+        {"scale": (1.0, 1.6), "blur": 0.99},
+        {"scale": (1.0, 1.6), "cutout": 0.99},
     ],
 )
 def test_the_same_frames_as_readers_give(folder, settings):
     read, held = both(folder, **settings)
     assert held.names == read.names
-    for name in ("rgb", "depth", "label"):
-        one, other = getattr(held, name), getattr(read, name)
-        assert (one.shape, one.dtype) == (other.shape, other.dtype), name
+    assert list(held.images) == list(read.images) == ["rgb", "depth", "thermal"]
+    pairs = [(image, read.images[name]) for name, image in held.images.items()]
+    for one, other in (*pairs, (held.label, read.label)):
+        assert (one.shape, one.dtype) == (other.shape, other.dtype)
     # Where a position falls between two pixels, OpenCV's fixed-point numbers may round to the other one.
     assert (held.label == read.label).float().mean() > 0.97
-    inside = (held.depth > 0) & (read.depth > 0)
-    assert torch.equal(held.depth > 0, read.depth > 0)
-    one, other = (torch.round(1000 * x[inside]).int() - 1 for x in (held.depth, read.depth))
+    depths = [batch.images["depth"] for batch in (held, read)]
+    inside = (depths[0] > 0) & (depths[1] > 0)
+    assert torch.equal(depths[0] > 0, depths[1] > 0)
+    one, other = (torch.round(1000 * x[inside]).int() - 1 for x in depths)
     assert (one == other).float().mean() > 0.9
     assert (one // 256 - other // 256).abs().max() <= 1  # rows
     assert (one % 256 - other % 256).abs().max() <= 1  # columns
-    difference = (held.rgb.int() - read.rgb.int()).abs().float()
+    thermals = [batch.images["thermal"] for batch in (held, read)]
+    assert torch.equal(thermals[0].isfinite(), thermals[1].isfinite())
+    apart = (thermals[0] - thermals[1]).abs()
+    assert apart[apart.isfinite()].quantile(0.99) < 1  # kelvin; a row is one, a column half of one
+    difference = (held.images["rgb"].int() - read.images["rgb"].int()).abs().float()
     # two filters differ at the frame's edges; elsewhere by rounding
     assert difference.mean() < 1.5
     assert difference.quantile(0.95) <= 3
@@ -77,7 +95,7 @@ def test_frames_of_different_sizes_are_refused(folder, tmp_path):
     for part in ("rgb", "depth", "label"):
         path = root / part / "frame1.png"
         cv2.imwrite(str(path), cv2.imread(str(path), cv2.IMREAD_UNCHANGED)[:40])
-    frames = TrainingFrames(Folder(root), "train", Recipe(**PLAIN), SPEC)
+    frames = TrainingFrames(Folder(root), "train", ("rgb", "depth"), SPEC, DataSettings(**PLAIN))
     with pytest.raises(ConfigError, match="frame1 is 64x40, others 64x48: .* leave --hold-frames out"):
         HeldFrames(frames, CPU, progress=False)
 

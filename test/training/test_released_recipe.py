@@ -1,21 +1,22 @@
 """The authors' training: what a step of the released recipes does, and its settings one by one."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from helpers import tiny_config
-from test_augment import coordinates
+from test_augment import WITHOUT_NOISE, augmentation, changed, coordinates
 from torch.nn import functional as F
 
 from asymfusion_ros.network import build_network
-from asymfusion_training.data.augment import augmented, draw_change
+from asymfusion_training.data.settings import DataSettings
 from asymfusion_training.loop.optimiser import make_optimiser
 from asymfusion_training.loop.schedule import learning_rates
-from asymfusion_training.recipe import Recipe, load_recipe
+from asymfusion_training.loop.settings import LoopSettings
+from asymfusion_training.recipe import load_recipe
 from asymfusion_training.tasks.segmentation.losses import segmentation_loss
 from asymfusion_training.tasks.segmentation.model import TrainingModel
-
-PLAIN = {"depth_holes": 0.0, "depth_noise": 0.0}
 
 
 @pytest.mark.parametrize(("encoder", "epochs"), [("resnet50", 100), ("resnet101", 100), ("resnet152", 150)])
@@ -23,11 +24,15 @@ def test_the_three_recipes(encoder, epochs):
     recipe = load_recipe(f"released_refinenet{encoder.removeprefix('resnet')}")
     config = recipe.network_config(40)
     assert (config.variant, config.encoder, config.modalities) == ("released", encoder, ("rgb", "depth"))
-    assert (recipe.norms, recipe.distillation, recipe.total_epochs) == ("frozen", 0.0, 3 * epochs)
+    assert (recipe.task.norms, recipe.task.distillation, recipe.loop.total_epochs) == (
+        "frozen",
+        0.0,
+        3 * epochs,
+    )
     steps = 10
-    rates = [learning_rates(recipe, stage * epochs * steps, steps) for stage in range(3)]
+    rates = [learning_rates(recipe.loop, stage * epochs * steps, steps) for stage in range(3)]
     assert rates == [(5e-4, 3e-3), (2.5e-4, 1.5e-3), (1e-4, 7e-4)]
-    assert learning_rates(recipe, epochs * steps - 1, steps) == rates[0]  # constant within a stage
+    assert learning_rates(recipe.loop, epochs * steps - 1, steps) == rates[0]  # constant within a stage
     spec = recipe.input_spec()
     # stored millimetres / 5000, whatever they are; nothing where there is no depth
     metres = torch.tensor([0.0, 1.0, 5.0, 60.0]).view(1, 1, 2, 2)
@@ -35,16 +40,21 @@ def test_the_three_recipes(encoder, epochs):
     assert made.flatten().tolist() == pytest.approx([0.0, 0.2, 1.0, 12.0])
 
 
+def optimiser_of(network, settings):
+    decoder = [*network.decoder.parameters(), *network.ensemble.parameters()]
+    return make_optimiser(network.encoder.parameters(), decoder, settings)
+
+
 def test_one_step_of_the_released_recipe():
     """Statistics of the norms stay, scales and biases learn, and alpha learns from the ensemble alone."""
     torch.manual_seed(0)
     recipe = load_recipe("released_refinenet50", ["network.decoder_channels=16", "network.dropout=0"])
     network = build_network(recipe.network_config(5))
-    model = TrainingModel(network, recipe).train()
+    model = TrainingModel(network, recipe.task).train()
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     inputs = [torch.randn(2, 3, 64, 64) for _ in range(2)]
     label = torch.randint(5, (2, 64, 64), dtype=torch.uint8)
-    optimiser = make_optimiser(network, recipe)
+    optimiser = optimiser_of(network, recipe.loop)
     loss = model(inputs, label)
 
     # The plain sum of three cross entropies at the labels' own resolution.
@@ -83,7 +93,7 @@ def test_the_loss_at_half_and_at_the_labels_resolution():
 @pytest.mark.parametrize(("decay_all", "decayed"), [(True, True), (False, False)])
 def test_what_weight_decay_reaches(decay_all, decayed):
     network = build_network(tiny_config())
-    optimiser = make_optimiser(network, Recipe(weight_decay=0.1, decay_all=decay_all))
+    optimiser = optimiser_of(network, LoopSettings(weight_decay=0.1, decay_all=decay_all))
     decay = {id(p): group["weight_decay"] for group in optimiser.param_groups for p in group["params"]}
     assert len(decay) == len(list(network.parameters()))
     for parameter in network.parameters():
@@ -92,12 +102,12 @@ def test_what_weight_decay_reaches(decay_all, decayed):
 
 
 def test_without_colours_the_pixels_stay():
-    sample = coordinates()
-    recipe = Recipe(scale=(1.0, 1.0), colours=0.0, **PLAIN)
+    given = coordinates().images["rgb"]
+    settings = DataSettings(scale=(1.0, 1.0), colours=0.0, **WITHOUT_NOISE)
     seen = set()
     for seed in range(8):
-        out = augmented(sample, recipe, (96, 128), (96, 128), np.random.default_rng(seed)).rgb
-        straight, mirrored = (out == sample.rgb).all(), (out == sample.rgb[:, ::-1]).all()
+        out = changed(settings, seed=seed).images["rgb"]
+        straight, mirrored = (out == given).all(), (out == given[:, ::-1]).all()
         assert straight or mirrored
         seen.add(bool(straight))
     assert seen == {True, False}
@@ -106,10 +116,9 @@ def test_without_colours_the_pixels_stay():
 @pytest.mark.parametrize(("law", "mean"), [("uniform", 1.25), ("log", 1.5 / np.log(4))])
 def test_zooms_follow_their_law(law, mean):
     """Means of 0.5 to 2: (0.5 + 2) / 2 drawn evenly, (2 - 0.5) / ln 4 drawn evenly on a log scale."""
-    recipe = Recipe(scale=(0.5, 2.0), scale_law=law)
+    settings = DataSettings(scale=(0.5, 2.0), scale_law=law)
+    drawn = replace(augmentation(settings, (96, 96)), full_size=(960, 1280))
     rng = np.random.default_rng(0)
-    zooms = [
-        draw_change(recipe, (960, 1280), (960, 1280), (96, 96), rng).scaled[0] / 960 for _ in range(4000)
-    ]
+    zooms = [drawn.draw((960, 1280), rng).scaled[0] / 960 for _ in range(4000)]
     assert np.mean(zooms) == pytest.approx(mean, abs=0.03)
     assert 0.499 < min(zooms) < 0.51 and 1.98 < max(zooms) <= 2.001

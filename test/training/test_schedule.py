@@ -3,7 +3,7 @@
 import pytest
 
 from asymfusion_training.loop.schedule import learning_rates, rate_share
-from asymfusion_training.recipe import Recipe
+from asymfusion_training.loop.settings import LoopSettings
 
 
 def test_one_cycle_rises_and_falls():
@@ -16,12 +16,10 @@ def test_one_cycle_rises_and_falls():
     assert shares[99] < 0.001
 
 
-@pytest.mark.parametrize(
-    ("steps", "warm_up"), [(1, 0.0), (1, 0.5), (10, 0.1), (20, 0.05), (5, 0.2), (3, 0.9)]
-)
-def test_one_cycle_of_few_steps(steps, warm_up):
+@pytest.mark.parametrize(("steps", "warmup"), [(1, 0.0), (1, 0.5), (10, 0.1), (20, 0.05), (5, 0.2), (3, 0.9)])
+def test_one_cycle_of_few_steps(steps, warmup):
     """A warm-up of a single step is where torch's one-cycle schedule divides by zero."""
-    assert all(0 < rate_share("one_cycle", step, steps, warm_up) <= 1 for step in range(steps + 1))
+    assert all(0 < rate_share("one_cycle", step, steps, warmup) <= 1 for step in range(steps + 1))
 
 
 def test_the_other_schedules_halfway():
@@ -32,13 +30,13 @@ def test_the_other_schedules_halfway():
 
 
 def test_rates_of_encoder_and_decoder():
-    recipe = Recipe(epochs=10, encoder_rate=1e-3, decoder_rate=1e-2, schedule="cosine")
+    settings = LoopSettings(epochs=10, encoder_lr=1e-3, decoder_lr=1e-2, schedule="cosine")
     # step 20 of 10 epochs with 4 steps each is halfway
-    assert learning_rates(recipe, 20, 4) == pytest.approx((0.5e-3, 0.5e-2), rel=1e-3)
+    assert learning_rates(settings, 20, 4) == pytest.approx((0.5e-3, 0.5e-2), rel=1e-3)
 
 
 def test_staged_rates_are_constant_within_a_stage():
-    recipe = Recipe(stages=((2, 5e-4, 3e-3), (1, 2e-4, 1e-3)))
-    assert recipe.total_epochs == 3
-    rates = [learning_rates(recipe, step, 5) for step in range(15)]
+    settings = LoopSettings(stages=((2, 5e-4, 3e-3), (1, 2e-4, 1e-3)))
+    assert settings.total_epochs == 3
+    rates = [learning_rates(settings, step, 5) for step in range(15)]
     assert rates == [(5e-4, 3e-3)] * 10 + [(2e-4, 1e-3)] * 5

@@ -146,7 +146,7 @@ def test_a_broken_frame_is_named(tmp_path, capsys, broken, workers):
         ("epochs: many", "epochs is 'many'"),
         (
             "network: {encoder: resnet18, modalities: [rgb, thermal], decoder_channels: 8}",
-            "a folder has rgb and depth alone, not thermal",
+            "has images of rgb, depth, not of thermal: list them under images in its dataset.yaml",
         ),
         ("pretrained: /nowhere/weights.pth", "/nowhere/weights.pth does not exist"),
     ],

@@ -14,7 +14,7 @@ from asymfusion_training.ablation.tables import Claim, Table
 from asymfusion_training.evaluation.bootstrap import all_resamples, interval, mean_ious
 
 Outcomes = Mapping[str, Mapping[int, Outcome]]  # by row and seed
-BRANCH = "ensemble"
+OUTPUT = "ensemble"  # whose scores are compared
 
 
 @dataclass(frozen=True)
@@ -33,19 +33,19 @@ class Ordering:
     printed: float | None
 
     @property
-    def verdict(self) -> str:
-        """An ordering is told only where the interval leaves zero out and every seed agrees."""
+    def result(self) -> str:
+        """``holds`` or ``reversed`` only where the interval leaves zero out and every seed agrees."""
         if self.low > 0 and min(self.by_seed) > 0:
             return "holds"
         if self.high < 0 and max(self.by_seed) < 0:
             return "reversed"
-        return "not settled"
+        return "not significant"
 
     @property
-    def told(self) -> str:
-        """The verdict, with what weakens it."""
-        alone = len(self.by_seed) == 1 and self.verdict != "not settled"
-        return self.verdict + (" (one seed)" if alone else "")
+    def qualified(self) -> str:
+        """The result, with what weakens it."""
+        single = len(self.by_seed) == 1 and self.result != "not significant"
+        return self.result + (" (one seed)" if single else "")
 
 
 class Bootstrap:
@@ -53,7 +53,7 @@ class Bootstrap:
 
     def __init__(self, outcomes: Outcomes, seed: int = 0) -> None:
         self.outcomes = outcomes
-        frames = {len(found.margins[BRANCH]) for by_seed in outcomes.values() for found in by_seed.values()}
+        frames = {len(found.margins[OUTPUT]) for by_seed in outcomes.values() for found in by_seed.values()}
         assert len(frames) <= 1  # made_from holds them together
         self.draws = list(all_resamples(frames.pop() if frames else 1, seed))
         self.found: dict[tuple[str, int], npt.NDArray[np.float64]] = {}
@@ -61,7 +61,7 @@ class Bootstrap:
     def ious(self, row: str, seed: int) -> npt.NDArray[np.float64]:
         """RESAMPLES mean IoUs, as fractions."""
         if (row, seed) not in self.found:
-            margins = list(self.outcomes[row][seed].margins[BRANCH])
+            margins = self.outcomes[row][seed].margins[OUTPUT]
             self.found[row, seed] = np.concatenate([mean_ious(draws, margins) for draws in self.draws])
         return self.found[row, seed]
 
@@ -80,7 +80,8 @@ class Bootstrap:
 
 
 def mean_iou(outcome: Outcome) -> float:
-    return outcome.scores[BRANCH]["mean_iou"]
+    """Of the ensemble, as a fraction."""
+    return outcome.scores[OUTPUT]["mean_iou"]
 
 
 def orderings(table: Table, outcomes: Outcomes, bootstrap: Bootstrap) -> list[Ordering]:
@@ -95,6 +96,7 @@ def orderings(table: Table, outcomes: Outcomes, bootstrap: Bootstrap) -> list[Or
 
 
 def printed_difference(table: Table, one: str, other: str) -> float | None:
+    """Of the paper's mean IoUs of two rows, in points; None where it does not print both."""
     ours, theirs = (table.rows[key].printed.mean_iou for key in (one, other))
     return None if ours is None or theirs is None else ours - theirs
 
@@ -102,16 +104,17 @@ def printed_difference(table: Table, one: str, other: str) -> float | None:
 @dataclass(frozen=True)
 class Agreement:
     """Of all pairs of rows that the paper's mean IoUs order: how many come in the same order here, and of
-    these and the others, how many are settled."""
+    these and the others, how many are significant."""
 
     pairs: int
     same: int
-    same_settled: int
-    reversed_settled: int
+    same_significant: int
+    reversed_significant: int
 
 
 def agreement(table: Table, outcomes: Outcomes, bootstrap: Bootstrap) -> Agreement:
-    pairs = same = same_settled = reversed_settled = 0
+    """How the rows that are done agree with the paper, over all pairs."""
+    pairs = same = same_significant = reversed_significant = 0
     for one, other in combinations(table.rows, 2):
         printed = printed_difference(table, one, other)
         if not printed or (found := bootstrap.difference(one, other)) is None:
@@ -123,9 +126,9 @@ def agreement(table: Table, outcomes: Outcomes, bootstrap: Bootstrap) -> Agreeme
         ordering = Ordering(Claim(one, other, ""), *found, abs(printed))
         pairs += 1
         same += ordering.difference > 0
-        same_settled += ordering.verdict == "holds"
-        reversed_settled += ordering.verdict == "reversed"
-    return Agreement(pairs, same, same_settled, reversed_settled)
+        same_significant += ordering.result == "holds"
+        reversed_significant += ordering.result == "reversed"
+    return Agreement(pairs, same, same_significant, reversed_significant)
 
 
 def spread(values: Sequence[float]) -> float | None:

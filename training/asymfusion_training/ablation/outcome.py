@@ -15,7 +15,8 @@ import numpy as np
 
 from asymfusion_ros.atomic_write import write_whole
 from asymfusion_ros.errors import ConfigError, UserError
-from asymfusion_training.evaluation.tally import Counts
+from asymfusion_training.evaluation.counts import Counts
+from asymfusion_training.recipe import Recipe
 
 FILE = "outcome.json"
 COUNTS = "counts.npz"
@@ -25,8 +26,8 @@ COUNTS = "counts.npz"
 class Outcome:
     """One row with one seed. made_from: recipe, data and scoring, which a later call is compared with.
 
-    scores: by branch and of ``ensemble``: pixel_accuracy, mean_accuracy, mean_iou, as fractions.
-    margins: by branch, F x 3 x K: of each frame the hits, the label's and the prediction's pixels.
+    scores: by modality and of ``ensemble``: pixel_accuracy, mean_accuracy, mean_iou, as fractions.
+    margins: likewise, F x 3 x K: of each frame the hits, the label's and the prediction's pixels.
     """
 
     made_from: Mapping[str, Any]
@@ -40,7 +41,7 @@ class Outcome:
 def save_outcome(folder: Path, outcome: Outcome) -> None:
     """The counts before the scores: a row whose scores are there is whole."""
     content = io.BytesIO()
-    np.savez_compressed(content, **dict(outcome.margins))
+    np.savez_compressed(content, **dict(outcome.margins))  # type: ignore[arg-type]
     write_whole(folder / COUNTS, content.getvalue())
     values = asdict(outcome)
     del values["margins"]
@@ -58,7 +59,7 @@ def load_outcome(folder: Path, made_from: Mapping[str, Any]) -> Outcome | None:
     try:
         values = json.loads((folder / FILE).read_text())
         with np.load(folder / COUNTS, allow_pickle=False) as counts:
-            margins = {branch: counts[branch] for branch in counts.files}
+            margins = {output: counts[output] for output in counts.files}
         outcome = Outcome(**values, margins=margins)
     except (OSError, ValueError, TypeError, KeyError, EOFError, BadZipFile, zlib.error) as error:
         raise UserError(
@@ -67,6 +68,8 @@ def load_outcome(folder: Path, made_from: Mapping[str, Any]) -> Outcome | None:
         ) from error
     for group, now in made_from.items():
         before = outcome.made_from.get(group)
+        if group == "recipe" and isinstance(before, Mapping):
+            before = Recipe().upgraded(before)  # another version may have stored it
         if before == now:
             continue
         if isinstance(now, Mapping) and isinstance(before, Mapping):

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from asymfusion_ros.atomic_write import write_whole
 from asymfusion_training.ablation.report import Report, percentages
 
-COLOURS = {"holds": "tab:green", "reversed": "tab:red", "not settled": "0.5"}
+COLOURS = {"holds": "tab:green", "reversed": "tab:red", "not significant": "0.5"}
 
 
 def save_picture(path: Path, report: Report) -> None:
@@ -28,7 +28,7 @@ def save_picture(path: Path, report: Report) -> None:
     left.set_yticks(range(len(rows)), [row.title for row in rows.values()])
     left.set(xlabel="mean IoU, %\n(a dot a seed, the bar their mean)")
     for place, found in enumerate(report.orderings):
-        colour = COLOURS[found.verdict]
+        colour = COLOURS[found.result]
         right.plot([found.low, found.high], [place, place], color=colour, linewidth=3, solid_capstyle="butt")
         right.plot(found.difference, place, "o", color=colour)
         if found.printed is not None:

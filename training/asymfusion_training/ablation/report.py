@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from asymfusion_training.ablation.compare import BRANCH, Agreement, Ordering, Outcomes, spread
+from asymfusion_training.ablation.compare import OUTPUT, Agreement, Ordering, Outcomes, spread
 from asymfusion_training.ablation.outcome import Outcome
-from asymfusion_training.ablation.rows import Bench
+from asymfusion_training.ablation.rows import Comparison
 from asymfusion_training.ablation.tables import Row, Table
 from asymfusion_training.evaluation.bootstrap import CONFIDENCE, RESAMPLES
 
@@ -31,10 +31,10 @@ class Report:
     conditions: Sequence[str]
 
     @property
-    def branches(self) -> list[str]:
+    def modalities(self) -> list[str]:
         """The modalities that any row scored, in the order in which they came."""
         done = [found for by_seed in self.outcomes.values() for found in by_seed.values()]
-        return list(dict.fromkeys(name for found in done for name in found.scores if name != BRANCH))
+        return list(dict.fromkeys(name for found in done for name in found.scores if name != OUTPUT))
 
     def parameters(self, key: str) -> int | None:
         """Of a row's network; None where it is not done."""
@@ -42,6 +42,7 @@ class Report:
 
 
 def as_markdown(report: Report) -> str:
+    """The table, the orderings and how far they agree with the paper."""
     table = report.table
     number = table.name.removeprefix("table")
     lines = [f"# Table {number}: {table.title}", ""]
@@ -49,11 +50,11 @@ def as_markdown(report: Report) -> str:
     lines += [
         "",
         f"Paper: {table.source}. In percent; parameters in millions; ± is the spread over seeds. "
-        "Scores are the ensemble's; a branch's is its mean IoU with all modalities given.",
+        "Scores are the ensemble's; a modality's is its own mean IoU with all modalities given.",
         "",
     ]
     titles = [*METRICS.values(), "parameters"]
-    own = [f"{branch} branch" for branch in report.branches]
+    own = [f"{name}'s own" for name in report.modalities]
     lines.append(_line(["row", "seeds", *titles, *(f"paper: {title}" for title in titles), *own]))
     lines.append(_line(["---"] * (2 + 2 * len(titles) + len(own))))
     for key, row in table.rows.items():
@@ -62,18 +63,18 @@ def as_markdown(report: Report) -> str:
         cells += [_scored(done, metric) for metric in METRICS]
         cells.append(_millions(report.parameters(key)))
         cells += [_number(getattr(row.printed, column)) for column in COLUMNS]
-        cells += [_scored(done, "mean_iou", branch) for branch in report.branches]
+        cells += [_scored(done, "mean_iou", name) for name in report.modalities]
         lines.append(_line(cells))
     lines += ["", "## Which orderings hold", ""]
     if not report.orderings:
         return "\n".join([*lines, "No two rows that the paper compares are done.", ""])
     lines += [
         f"Differences in mean IoU, in points, with the {100 * CONFIDENCE:.0f} % interval of a paired "
-        f"bootstrap over the frames ({RESAMPLES} resamples). An ordering is told only where the interval "
+        f"bootstrap over the frames ({RESAMPLES} resamples). An ordering holds only where the interval "
         "leaves out zero and every seed agrees. Training noise is not in it: "
-        "with one or two seeds, one ordering in four to six would be told by chance.",
+        "with one or two seeds, one ordering in four to six would hold by chance.",
         "",
-        _line(["the paper says", "here", "interval", "each seed", "paper", "verdict"]),
+        _line(["the paper says", "here", "interval", "each seed", "paper", "result"]),
         _line(["---"] * 6),
     ]
     for found in report.orderings:
@@ -85,7 +86,7 @@ def as_markdown(report: Report) -> str:
                     f"{found.low:+.2f} to {found.high:+.2f}",
                     " ".join(f"{value:+.2f}" for value in found.by_seed),
                     "-" if found.printed is None else f"{found.printed:+.1f}",
-                    found.told,
+                    found.qualified,
                 ]
             )
         )
@@ -93,21 +94,22 @@ def as_markdown(report: Report) -> str:
     return "\n".join(lines)
 
 
-def conditions(bench: Bench, outcomes: Outcomes) -> list[str]:
+def conditions(comparison: Comparison, outcomes: Outcomes) -> list[str]:
     """What all rows have in common, and how long they took."""
-    recipe, spec = bench.recipe, bench.recipe.input_spec()
-    config = recipe.network_config(len(bench.data.labels))
-    crop = recipe.crop or (spec.height, spec.width)
+    recipe, spec = comparison.recipe, comparison.recipe.input_spec()
+    config = recipe.network_config(len(comparison.data.labels))
+    crop = recipe.data.crop or (spec.height, spec.width)
     done = [found for by_seed in outcomes.values() for found in by_seed.values()]
     machines = sorted({found.machine for found in done})
     minutes = sum(found.minutes for found in done)
     lines = [
         f"network: {config.architecture} with {config.encoder}, input {spec.width}x{spec.height}",
-        f"training: recipe {bench.recipe_name}, {recipe.total_epochs} epochs of "
-        f"{len(bench.data.names('train'))} frames, windows of {crop[1]}x{crop[0]}, batch {recipe.batch}, "
-        f"{recipe.precision}",
-        f"scored: the last weights on {bench.data.name} {bench.split}, {len(bench.data.names(bench.split))} "
-        f"frames at the labels' resolution, {str(bench.scoring) or 'one scale'}; the ensemble",
+        f"training: recipe {comparison.recipe_name}, {recipe.loop.total_epochs} epochs of "
+        f"{len(comparison.data.names('train'))} frames, windows of {crop[1]}x{crop[0]}, "
+        f"batch {recipe.loop.batch}, {recipe.loop.precision}",
+        f"scored: the last weights on {comparison.data.name} {comparison.split}, "
+        f"{len(comparison.data.names(comparison.split))} frames at the labels' resolution, "
+        f"{str(comparison.scoring) or 'one scale'}; the ensemble",
     ]
     if done:
         lines.append(f"runs: {len(done)}, {minutes:.0f} minutes of training on {', '.join(machines)}")
@@ -115,10 +117,11 @@ def conditions(bench: Bench, outcomes: Outcomes) -> list[str]:
 
 
 def agreement_line(found: Agreement) -> str:
+    """The agreement as a sentence."""
     return (
         f"Of the {found.pairs} pairs of rows that the paper's mean IoU orders, {found.same} come in the same "
-        f"order here ({found.same_settled} of them settled), {found.pairs - found.same} do not "
-        f"({found.reversed_settled} settled)."
+        f"order here ({found.same_significant} of them significant), {found.pairs - found.same} do not "
+        f"({found.reversed_significant} significant)."
     )
 
 
@@ -138,17 +141,17 @@ def as_csv(report: Report) -> str:
     for metric in METRICS:
         names += [metric, f"{metric}_spread"]
     names += ["parameters", "minutes", *(f"paper_{column}" for column in COLUMNS)]
-    names += [f"{branch}_mean_iou" for branch in report.branches]
+    names += [f"{name}_mean_iou" for name in report.modalities]
     return _csv(names, [_csv_row(report, key, row) for key, row in report.table.rows.items()])
 
 
 def _csv_row(report: Report, key: str, row: Row) -> list[Any]:
-    done, setting, printed = report.outcomes.get(key, {}), row.setting, row.printed
-    cells: list[Any] = [key, row.title, "+".join(setting.modalities)]
-    varied = (setting.fusion, setting.direction, setting.shared_convs, setting.private_norms)
+    done, variant, printed = report.outcomes.get(key, {}), row.variant, row.printed
+    cells: list[Any] = [key, row.title, "+".join(variant.modalities)]
+    varied = (variant.fusion, variant.direction, variant.shared_convs, variant.private_norms)
     # Nothing of it means anything to one modality.
-    cells += [*varied, setting.distilled] if len(setting.modalities) > 1 else [None] * 5
-    cells.append(setting.larger)
+    cells += [*varied, variant.distilled] if len(variant.modalities) > 1 else [None] * 5
+    cells.append(variant.larger)
     cells.append(" ".join(str(seed) for seed in done))
     for metric in METRICS:
         values = percentages(done, metric)
@@ -156,10 +159,11 @@ def _csv_row(report: Report, key: str, row: Row) -> list[Any]:
     cells.append(report.parameters(key))
     cells.append(_mean([found.minutes for found in done.values()]))
     cells += [getattr(printed, column) for column in COLUMNS]
-    return [*cells, *(_mean(percentages(done, "mean_iou", branch)) for branch in report.branches)]
+    return [*cells, *(_mean(percentages(done, "mean_iou", name)) for name in report.modalities)]
 
 
 def orderings_csv(report: Report) -> str:
+    """A line for each ordering that could be looked at."""
     names = [
         "better",
         "worse",
@@ -169,7 +173,7 @@ def orderings_csv(report: Report) -> str:
         "high",
         "by_seed",
         "paper_difference",
-        "verdict",
+        "result",
     ]
     return _csv(
         names,
@@ -181,16 +185,16 @@ def orderings_csv(report: Report) -> str:
                 *(_rounded(value) for value in (found.difference, found.low, found.high)),
                 " ".join(f"{value:.3f}" for value in found.by_seed),
                 _rounded(found.printed),
-                found.verdict,
+                found.result,
             ]
             for found in report.orderings
         ],
     )
 
 
-def percentages(done: Mapping[int, Outcome], metric: str, branch: str = BRANCH) -> list[float]:
-    """Of each seed; empty for a branch that the row does not have."""
-    return [100 * found.scores[branch][metric] for found in done.values() if branch in found.scores]
+def percentages(done: Mapping[int, Outcome], metric: str, output: str = OUTPUT) -> list[float]:
+    """Of each seed; empty for an output that the row does not have."""
+    return [100 * found.scores[output][metric] for found in done.values() if output in found.scores]
 
 
 def plain_table(rows: Mapping[str, Row], parameters: Mapping[str, int]) -> str:
@@ -205,8 +209,8 @@ def plain_table(rows: Mapping[str, Row], parameters: Mapping[str, int]) -> str:
     return "\n".join(lines)
 
 
-def _scored(done: Mapping[int, Outcome], metric: str, branch: str = BRANCH) -> str:
-    values = percentages(done, metric, branch)
+def _scored(done: Mapping[int, Outcome], metric: str, output: str = OUTPUT) -> str:
+    values = percentages(done, metric, output)
     if not values:
         return "-"
     deviation = spread(values)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from asymfusion_training.ablation.setting import Setting
+from asymfusion_training.ablation.variant import Variant
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Row:
     """title: as in the paper. note: what sets a row apart that the paper does not have."""
 
     title: str
-    setting: Setting
+    variant: Variant
     printed: Printed = field(default_factory=Printed)
     note: str = ""
 
@@ -51,8 +51,8 @@ class Table:
     claims: tuple[Claim, ...]
 
 
-RGB, DEPTH = (Setting(modalities=(name,)) for name in ("rgb", "depth"))  # any fusion is none
-FULL = Setting()  # the paper's method
+RGB, DEPTH = (Variant(modalities=(name,)) for name in ("rgb", "depth"))  # any fusion is none
+FULL = Variant()  # the paper's method
 DIRECTIONS = {"depth_to_rgb": "Depth→RGB", "rgb_to_depth": "RGB→Depth", "bidirectional": "Bidirectional"}
 
 TABLE_1 = Table(

@@ -11,8 +11,8 @@ from asymfusion_ros.atomic_write import make_folder, write_whole
 from asymfusion_ros.data.folder import Folder
 from asymfusion_ros.data.labels import BUILT_IN
 from asymfusion_ros.errors import ConfigError
-from asymfusion_training.ablation.claim import claimed
 from asymfusion_training.ablation.compare import Bootstrap, agreement, orderings
+from asymfusion_training.ablation.lock import locked
 from asymfusion_training.ablation.picture import save_picture
 from asymfusion_training.ablation.report import (
     Report,
@@ -22,21 +22,21 @@ from asymfusion_training.ablation.report import (
     orderings_csv,
     plain_table,
 )
-from asymfusion_training.ablation.rows import Bench, make_row, parameters, pending
-from asymfusion_training.ablation.setting import LARGER
+from asymfusion_training.ablation.rows import Comparison, make_row, parameters, pending
 from asymfusion_training.ablation.tables import Row, Table, table_of
+from asymfusion_training.ablation.variant import LARGER
 from asymfusion_training.cli.ablate_options import EXAMPLES, add_arguments
-from asymfusion_training.cli.run_options import check_run_options
-from asymfusion_training.evaluation.settings import Settings
+from asymfusion_training.cli.run_options import run_options
+from asymfusion_training.evaluation.scoring_settings import ScoringSettings
 from asymfusion_training.loop.allocator import keep_freed_memory
-from asymfusion_training.loop.devices import make_fabric
 from asymfusion_training.recipe import Recipe, load_recipe
-from asymfusion_training.tasks.segmentation.model import leaves_some_out
+from asymfusion_training.run import training_fabric
 
 __all__ = ["EXAMPLES", "add_arguments", "run"]
 
 
 def run(args: argparse.Namespace) -> int:
+    """Trains the rows that are not done, and writes the table. Raises UserError."""
     _check(args)
     recipe = load_recipe(args.recipe, args.set)
     if args.list:
@@ -45,18 +45,18 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError("--data is missing: name a folder in the folder format, with splits train and val")
     data = Folder(args.data)
     table = table_of(args.table, data.labels.name)
-    settings = Settings(tuple(args.scales), args.flip)
-    bench = Bench(recipe, args.recipe, data, args.split, settings, args.output, args.hold_frames)
+    scoring = ScoringSettings(tuple(args.scales), args.flip)
+    comparison = Comparison(recipe, args.recipe, data, args.split, scoring, args.output, args.hold_frames)
     rows = chosen_rows(table, recipe, args.rows)
     # Whatever a row could be refused for comes before hours of work: its network, what is there already.
     for row in table.rows.values():  # the table shows them all
-        bench.outcomes(row.setting)
-    todo = list(pending(bench, {key: row.setting for key, row in rows.items()}, args.seeds))
+        comparison.outcomes(row.variant)
+    todo = list(pending(comparison, {key: row.variant for key, row in rows.items()}, args.seeds))
     if not args.report:
         make_folder(args.output)
-        if not _train(args, bench, table, rows, todo):
+        if not _train(args, comparison, table, rows, todo):
             return 0
-    report = _write(args, bench, table)
+    report = _write(args, comparison, table)
     print(as_markdown(report))
     print(f"written: {args.output / table.name}.md, .csv, .png, and {table.name}_orderings.csv")
     return 0
@@ -72,7 +72,7 @@ def _check(args: argparse.Namespace) -> None:
     decided = [change for change in args.set if change.partition("=")[0] in DECIDED]
     if decided:
         raise ConfigError(f"--set {decided[0]}: the table's rows (or --seeds) decide that; leave it out")
-    check_run_options(args)
+    run_options(args)
 
 
 def chosen_rows(table: Table, recipe: Recipe, names: Sequence[str] | None) -> dict[str, Row]:
@@ -83,16 +83,16 @@ def chosen_rows(table: Table, recipe: Recipe, names: Sequence[str] | None) -> di
     if unknown:
         raise ConfigError(f"--rows: {table.name} has no row {unknown[0]!r}; it has {', '.join(table.rows)}")
     if names is None:
-        alone = recipe.network_config(2).encoder not in LARGER
-        names = [key for key, row in table.rows.items() if not (row.setting.larger and alone)]
+        last = recipe.network_config(2).encoder not in LARGER
+        names = [key for key, row in table.rows.items() if not (row.variant.larger and last)]
     found = {key: row for key, row in table.rows.items() if key in names}
     for key, row in found.items():
         try:
-            row.setting.recipe(recipe, 0).network_config(2)
+            row.variant.recipe(recipe, 0).network_config(2)
         except ConfigError as error:
             raise ConfigError(f"row {key}: {error}; --rows without it does the others") from error
-    varied = len({row.setting.distilled for row in table.rows.values()}) > 1
-    if varied and not recipe.distillation and any(row.setting.distilled for row in found.values()):
+    varied = len({row.variant.distilled for row in table.rows.values()}) > 1
+    if varied and not recipe.task.distillation and any(row.variant.distilled for row in found.values()):
         raise ConfigError(
             f"recipe: distillation is 0, and rows of {table.name} differ in it: add --set distillation=1"
         )
@@ -105,7 +105,7 @@ def _list(args: argparse.Namespace, recipe: Recipe) -> int:
     table = table_of(args.table, labels.name)
     rows = chosen_rows(table, recipe, args.rows)
     counts = {
-        key: parameters(row.setting.recipe(recipe, 0).network_config(len(labels)))
+        key: parameters(row.variant.recipe(recipe, 0).network_config(len(labels)))
         for key, row in rows.items()
     }
     print(f"{table.name}: {table.title} ({table.source}); recipe {args.recipe}, {len(labels)} classes")
@@ -115,19 +115,19 @@ def _list(args: argparse.Namespace, recipe: Recipe) -> int:
 
 def _train(
     args: argparse.Namespace,
-    bench: Bench,
+    comparison: Comparison,
     table: Table,
     rows: Mapping[str, Row],
     todo: Sequence[tuple[str, int]],
 ) -> bool:
     """False in the processes that have nothing to write."""
-    some_out = any(leaves_some_out(row.setting.recipe(bench.recipe, 0)) for row in rows.values())
-    fabric = make_fabric(args.device, args.devices, bench.recipe.precision, some_out)
+    recipes = [row.variant.recipe(comparison.recipe, 0) for row in rows.values()]
+    fabric = training_fabric(recipes, args.device, args.devices)
     fabric.launch()
     if fabric.device.type == "cpu":
         keep_freed_memory()
-    todo = fabric.broadcast(todo)  # another call may have finished a row since: all processes go by the first
-    options = {"workers": args.workers, "save_every": args.save_every}
+    todo = fabric.broadcast(todo)  # another process may have finished a row since: all go by the first
+    options = run_options(args)
     began = time.monotonic()
     for done, (key, seed) in enumerate(todo):
         if fabric.is_global_zero:
@@ -137,35 +137,37 @@ def _train(
                 left = f", about {minutes:.0f} min left"
             print(f"run {done + 1}/{len(todo)}: {rows[key].title}, seed {seed}{left}", flush=True)
         try:
-            outcome = make_row(bench, rows[key].setting, seed, fabric, options)
+            outcome = make_row(comparison, rows[key].variant, seed, fabric, options)
         except KeyboardInterrupt:
-            print("stopped: the same line goes on in this row", file=sys.stderr)
+            print("stopped: the same command goes on in this row", file=sys.stderr)
             raise
         if not fabric.is_global_zero:
             continue
         if outcome is None:
-            print(f"  {rows[key].title}, seed {seed}: another call is at it", flush=True)
+            print(f"  {rows[key].title}, seed {seed}: another process is training it", flush=True)
         else:
             score = 100 * outcome.scores["ensemble"]["mean_iou"]
             print(
                 f"  {rows[key].title}, seed {seed}: mean IoU {score:.2f}, {outcome.minutes:.1f} min",
                 flush=True,
             )
-            _write(args, bench, table)  # a call that is cut short leaves what it has
+            _write(args, comparison, table)  # a call that is cut short leaves what it has
     return bool(fabric.is_global_zero)
 
 
-def _write(args: argparse.Namespace, bench: Bench, table: Table) -> Report:
+def _write(args: argparse.Namespace, comparison: Comparison, table: Table) -> Report:
     """The table of all that is done in the output folder, whatever this call was asked to train."""
-    with claimed(args.output, wait=True):  # other calls write there too
-        outcomes = {key: found for key, row in table.rows.items() if (found := bench.outcomes(row.setting))}
+    with locked(args.output, wait=True):  # other calls write there too
+        outcomes = {
+            key: found for key, row in table.rows.items() if (found := comparison.outcomes(row.variant))
+        }
         bootstrap = Bootstrap(outcomes)
         report = Report(
             table,
             outcomes,
             orderings(table, outcomes, bootstrap),
             agreement(table, outcomes, bootstrap),
-            conditions(bench, outcomes),
+            conditions(comparison, outcomes),
         )
         for name, text in (
             (f"{table.name}.md", as_markdown(report)),

@@ -22,13 +22,14 @@ EXAMPLES = """\
   asymfusion ablate table5 --data data/nyudv2 --output runs/short --set epochs=12 --rows none both all
   asymfusion ablate table5 --data data/nyudv2 --output runs/ablation --report
 
-Interrupted, the same line goes on in the row that it was in. Rows that two tables have in common are run once
-where both have the same --output. Several calls with one --output share its rows, each on a GPU of its own
-(--device cuda:1).
+Interrupted, the same command goes on in the row that it was in. Rows that two tables have in common are run
+once where both have the same --output. Several commands with one --output share its rows, each on a GPU of
+its own (--device cuda:1).
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """See ``asymfusion ablate --help``."""
     add = parser.add_argument
     add("table", choices=sorted(TABLES), help="the paper's table to rerun")
     add("--data", type=Path, help="a folder in the folder format, with splits train and val")
@@ -58,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="one run of each row for each (default: 0)",
     )
-    add("--rows", nargs="+", metavar="ROW", help="these alone (--list shows their names; default: all)")
+    add("--rows", nargs="+", metavar="ROW", help="only these (--list shows their names; default: all)")
     add("--list", action="store_true", help="show the table's rows, train nothing")
     add("--report", action="store_true", help="write the table of what is done, train nothing")
 

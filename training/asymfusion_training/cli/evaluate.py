@@ -7,71 +7,59 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-import torch
-
 from asymfusion_ros.atomic_write import write_whole
 from asymfusion_ros.errors import UserError
 from asymfusion_training.cli.evaluate_options import EXAMPLES, add_arguments
 from asymfusion_training.evaluation.bootstrap import Difference, paired_difference
 from asymfusion_training.evaluation.confusion_picture import save_confusion
-from asymfusion_training.evaluation.evaluate import check_labelled, with_progress
+from asymfusion_training.evaluation.counts import SplitScores, SplitSum
+from asymfusion_training.evaluation.evaluate import check_labelled
+from asymfusion_training.evaluation.job import run_jobs
 from asymfusion_training.evaluation.plan import Plan, make_plan
-from asymfusion_training.evaluation.processes import Job, score_frames
 from asymfusion_training.evaluation.report import (
     as_json,
     bootstrap_report,
-    branch_report,
     class_table,
     difference_table,
+    output_report,
     score_table,
 )
-from asymfusion_training.evaluation.tally import Tallies, summed
-from asymfusion_training.evaluation.torchrun import Ranks, torchrun_ranks
 
 __all__ = ["EXAMPLES", "add_arguments", "run"]
 
 
 def run(args: argparse.Namespace) -> int:
-    with torchrun_ranks() as ranks:
-        try:
-            return _run(args, ranks)
-        except UserError:
-            if ranks.rank:  # rank 0 says it
-                return 1
-            raise
-
-
-def _run(args: argparse.Namespace, ranks: Ranks) -> int:
-    plan = make_plan(args, ranks)
-    scored = [ranks.share_out(plan.names, partial(_score, job, plan.devices, ranks)) for job in plan.jobs]
-    found = [tallies for tallies in scored if tallies is not None]
-    if not found:  # rank 0 has them all
-        return 0
-    for tallies in found:
-        check_labelled(tallies, plan.folder)
-    differences = _differences(args, found)
-    _print(args, plan, found, differences)
+    """Scores, and writes what was asked for. Raises UserError."""
+    plan = make_plan(args)
+    found: list[SplitSum] | UserError = plan.fabric.launch(
+        partial(run_jobs, jobs=plan.jobs, names=plan.names)
+    )
+    if not plan.fabric.is_global_zero:  # of torchrun's: the first one tells
+        return 1 if isinstance(found, UserError) else 0
+    if isinstance(found, UserError):
+        raise found
+    scores = [counts.scores() for counts in found]
+    for one in scores:
+        check_labelled(one, plan.folder)
+    differences = _differences(args, scores)
+    _print(args, plan, scores, differences)
     if args.json is not None:
-        report = _report(args, plan, found, differences)
+        report = _report(args, plan, scores, differences)
         write_whole(args.json, as_json(report).encode())
     if args.confusion is not None:
         title = f"{args.checkpoint} on {plan.folder.name} {args.split}, ensemble"
-        save_confusion(args.confusion, found[0]["ensemble"].confusion, plan.folder.labels, title)
+        save_confusion(args.confusion, scores[0]["ensemble"].confusion, plan.folder.labels, title)
     return 0
 
 
-def _score(job: Job, devices: Sequence[torch.device], ranks: Ranks, names: Sequence[str]) -> Tallies:
-    return summed(with_progress(score_frames(job, names, devices), len(names), ranks.rank == 0))
-
-
-def _differences(args: argparse.Namespace, found: Sequence[Tallies]) -> list[Difference]:
+def _differences(args: argparse.Namespace, found: Sequence[SplitScores]) -> list[Difference]:
     ours = found[0]
     pairs = []
     if args.bootstrap and len(ours) > 2:
         pairs += [
-            (("ensemble", ours["ensemble"]), (branch, ours[branch]))
-            for branch in ours
-            if branch != "ensemble"
+            (("ensemble", ours["ensemble"]), (output, ours[output]))
+            for output in ours
+            if output != "ensemble"
         ]
     if len(found) > 1:
         pairs.append(((args.checkpoint, ours["ensemble"]), (args.against, found[1]["ensemble"])))
@@ -81,18 +69,18 @@ def _differences(args: argparse.Namespace, found: Sequence[Tallies]) -> list[Dif
 def _print(
     args: argparse.Namespace,
     plan: Plan,
-    found: Sequence[Tallies],
+    found: Sequence[SplitScores],
     differences: Sequence[Difference],
 ) -> None:
     parts = []
-    for job, tallies in zip(plan.jobs, found):
-        told = f", {job.settings}" if str(job.settings) else ""
+    for job, scores in zip(plan.jobs, found):
+        views = f", {job.settings}" if str(job.settings) else ""
         title = (
-            f"{plan.folder.name} {args.split}: {len(plan.names)} frames, checkpoint {job.checkpoint}{told}"
+            f"{plan.folder.name} {args.split}: {len(plan.names)} frames, checkpoint {job.checkpoint}{views}"
         )
-        parts.append(f"{title}\n{score_table(tallies)}")
+        parts.append(f"{title}\n{score_table(scores)}")
         if args.per_class:
-            parts.append(class_table(tallies, plan.folder.labels.names))
+            parts.append(class_table(scores, plan.folder.labels.names))
     if differences:
         parts.append(difference_table(differences, len(plan.names), args.seed))
     print("\n\n".join(parts))
@@ -101,24 +89,24 @@ def _print(
 def _report(
     args: argparse.Namespace,
     plan: Plan,
-    found: Sequence[Tallies],
+    found: Sequence[SplitScores],
     differences: Sequence[Difference],
 ) -> dict[str, Any]:
+    names = plan.folder.labels.names
     entries = [
         {
             "checkpoint": job.checkpoint,
             "modalities": list(job.modalities),
-            "branches": {
-                branch: branch_report(tally, plan.folder.labels.names) for branch, tally in tallies.items()
-            },
+            "branches": {output: output_report(counts, names) for output, counts in scores.items()},
         }
-        for job, tallies in zip(plan.jobs, found)
+        for job, scores in zip(plan.jobs, found)
     ]
     report = {
         "data": plan.folder.name,
         "split": args.split,
         "frames": len(plan.names),
         "settings": plan.jobs[0].settings.to_dict(),
+        "precision": args.precision,
         **entries[0],
     }
     if len(entries) > 1:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from asymfusion_ros.engine.device import PRECISIONS
+from asymfusion_ros.settings import declared
+from asymfusion_training.evaluation.scoring_settings import ScoringSettings
+
 EXAMPLES = """\
   asymfusion evaluate default --data data/nyudv2 --split val
   asymfusion evaluate runs/mine/best.safetensors --data my_frames --modalities rgb --per-class
@@ -19,12 +23,16 @@ EXAMPLES = """\
 """
 
 
+HELP = {one.name: one.help for one in declared(ScoringSettings)}
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """See ``asymfusion evaluate --help``."""
     add = parser.add_argument
     add("checkpoint", help="a .safetensors file, or 'default' for the one in the package")
     add("--data", type=Path, required=True, help="a folder in the folder format")
     add("--split", default="val", help="the frames to score (default: %(default)s)")
-    add("--limit", type=int, metavar="N", help="score the split's first N frames alone")
+    add("--limit", type=int, metavar="N", help="score only the split's first N frames")
 
     group = parser.add_argument_group("what the network is given")
     add_views(group)
@@ -33,20 +41,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--modalities",
         nargs="+",
         metavar="NAME",
-        help="these alone, e.g. rgb; the others need no files (default: all)",
+        help="only these, e.g. rgb; the others need no files (default: all)",
     )
     add(
         "--depth-holes",
         type=float,
         default=0.0,
         metavar="SHARE",
-        help="take this share of each frame's depth away, in blobs and along edges (default: none)",
+        help=f"{HELP['depth_holes']} (default: none)",
     )
     add = parser.add_argument_group("comparisons").add_argument
     add(
         "--bootstrap",
         action="store_true",
-        help="an interval for how far the ensemble is ahead of each branch: a paired bootstrap over frames",
+        help="an interval for how far the ensemble is ahead of each modality: a paired bootstrap over frames",
     )
     add(
         "--against",
@@ -54,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="score this one on the same frames, and give an interval for the difference; one with fewer "
         "modalities gets those that it has",
     )
-    add("--seed", type=int, default=0, help="of the depth holes and the bootstrap (default: %(default)s)")
+    add("--seed", type=int, default=0, help=f"{HELP['seed']} (default: %(default)s)")
 
     add = parser.add_argument_group("output").add_argument
     add("--per-class", action="store_true", help="print the IoU of each class too")
@@ -71,11 +79,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=0.02,
         metavar="SHARE",
-        help="width of the boundaries of boundary IoU, of the image's diagonal (default: %(default)s)",
+        help=f"{HELP['boundary_ratio']} (default: %(default)s)",
     )
 
     add = parser.add_argument_group("where it runs").add_argument
     add("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
+    add(
+        "--precision",
+        choices=("auto", *PRECISIONS),
+        default="fp32",
+        help="number format of the network, as the engine has it (default: %(default)s)",
+    )
     add(
         "--processes",
         type=int,
@@ -93,6 +107,6 @@ def add_views(group: argparse._ArgumentGroup) -> None:
         nargs="+",
         default=[1.0],
         metavar="S",
-        help="input sizes to average over (default: 1.0)",
+        help=f"{HELP['scales']} (default: 1.0)",
     )
-    group.add_argument("--flip", action="store_true", help="average over mirror images too")
+    group.add_argument("--flip", action="store_true", help=HELP["flip"])

@@ -6,6 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
+from asymfusion_ros.atomic_write import write_whole
 from asymfusion_ros.errors import ConfigError, UserError
 from asymfusion_training.prepare.check import check_folder
 from asymfusion_training.prepare.check_report import report_dict, report_text
@@ -30,11 +31,12 @@ EXAMPLES = NYUDV2 + CITYSCAPES + CHECK
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """See ``asymfusion prepare --help``."""
     parser.epilog = f"{parser.epilog or ''}\n`asymfusion prepare WHAT --help` shows the options of one."
-    kinds = parser.add_subparsers(dest="what", metavar="WHAT", required=True)
+    commands = parser.add_subparsers(dest="what", metavar="WHAT", required=True)
 
     nyudv2 = _subcommand(
-        kinds,
+        commands,
         "nyudv2",
         "NYU Depth v2, from nyu_depth_v2_labeled.mat",
         "Splits: train (686) and val (109) share no scene and make up trainval, the standard 795; test is\n"
@@ -54,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
     cityscapes = _subcommand(
-        kinds,
+        commands,
         "cityscapes",
         "Cityscapes, from its official tree",
         "Needs leftImg8bit, gtFine, disparity and camera (each KIND_trainvaltest.zip) unpacked in one\n"
@@ -81,7 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         made.add_argument("--output", type=Path, metavar="DIR", required=True, help="the folder to make")
 
     check = _subcommand(
-        kinds,
+        commands,
         "check",
         "look through a folder in the folder format",
         "Reports frames, sizes, class frequencies and depth, and lists every file that is missing,\n"
@@ -90,7 +92,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     check.add_argument("data", type=Path, metavar="DIR", help="a folder in the folder format")
     check.add_argument(
-        "--splits", nargs="+", metavar="SPLIT", help="look at these alone (default: every *.txt)"
+        "--splits", nargs="+", metavar="SPLIT", help="look only at these (default: every *.txt)"
     )
     check.add_argument("--json", type=Path, metavar="FILE", help="write the report to FILE too")
     for sub in (nyudv2, cityscapes, check):
@@ -103,6 +105,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Makes or checks a folder. Raises UserError."""
     if args.workers < 1:
         raise ConfigError(f"--workers is {args.workers}; it must be 1 or more")
     if args.what == "nyudv2":
@@ -118,22 +121,19 @@ def _check(args: argparse.Namespace) -> None:
     report = report_dict(check_folder(args.data, args.splits, args.workers))
     print(report_text(report))
     if args.json is not None:
-        try:
-            args.json.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n")
-        except OSError as error:
-            raise UserError(f"cannot write {args.json}: {error.strerror}") from error
+        write_whole(args.json, (json.dumps(report, indent=2, allow_nan=False) + "\n").encode())
     if report["problems"]:
         raise UserError(f"{args.data} has {len(report['problems'])} problems (listed above)")
 
 
 def _subcommand(
-    kinds: argparse._SubParsersAction[argparse.ArgumentParser],
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
     name: str,
     summary: str,
     description: str,
     examples: str,
 ) -> argparse.ArgumentParser:
-    return kinds.add_parser(
+    return commands.add_parser(
         name,
         help=summary,
         description=f"{summary[0].upper()}{summary[1:]}.\n\n{description}",

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 
 from asymfusion_ros.errors import ConfigError
+from asymfusion_training.loop.trainer import RunOptions
 
 
 def add_run_options(group: argparse._ActionsContainer) -> None:
+    """Adds them to a parser or a group of it."""
     add = group.add_argument
     add("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
     add("--devices", type=int, default=1, metavar="N", help="GPUs of this machine to use (default: 1)")
@@ -27,7 +29,8 @@ def add_run_options(group: argparse._ActionsContainer) -> None:
     )
 
 
-def check_run_options(args: argparse.Namespace) -> None:
+def run_options(args: argparse.Namespace) -> RunOptions:
     """Raises ConfigError for one that cannot be."""
     if args.workers < 0:
         raise ConfigError(f"--workers is {args.workers}; it must be 0 (read in this process) or more")
+    return RunOptions(args.workers, args.save_every, args.hold_frames)

@@ -9,12 +9,10 @@ from pathlib import Path
 import torch
 
 from asymfusion_ros.data.folder import Folder
-from asymfusion_training.cli.run_options import add_run_options, check_run_options
+from asymfusion_training.cli.run_options import add_run_options, run_options
 from asymfusion_training.loop.allocator import keep_freed_memory
-from asymfusion_training.loop.devices import make_fabric
-from asymfusion_training.loop.trainer import Run
-from asymfusion_training.recipe import load_recipe
-from asymfusion_training.tasks.segmentation.model import leaves_some_out
+from asymfusion_training.recipe import load_recipe, settings_tables
+from asymfusion_training.run import make_trainer, training_fabric
 
 EXAMPLES = """\
   asymfusion train --data data/nyudv2 --output runs/first
@@ -29,6 +27,7 @@ EXAMPLES = """\
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """See ``asymfusion train --help``."""
     parser.add_argument(
         "--data", type=Path, required=True, help="a folder in the folder format, with splits train and val"
     )
@@ -45,6 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="change a setting of the recipe, e.g. epochs=30 or network.encoder=efficientnet_lite2",
     )
     parser.add_argument(
+        "--list-settings", action=ListSettings, nargs=0, help="list the settings of a recipe and exit"
+    )
+    parser.add_argument(
         "--output", type=Path, default=Path("runs/latest"), help="where checkpoints go (default: %(default)s)"
     )
     parser.add_argument(
@@ -53,10 +55,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run_options(parser)
 
 
+class ListSettings(argparse.Action):
+    """Prints every setting of a recipe, and ends the command as --help does."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        print(settings_tables(), end="")
+        parser.exit()
+
+
 def run(args: argparse.Namespace) -> int:
-    check_run_options(args)
+    """Trains, and says where the checkpoint is. Raises UserError."""
+    options = run_options(args)
     recipe = load_recipe(args.recipe, args.set)
-    fabric = make_fabric(args.device, args.devices, recipe.precision, leaves_some_out(recipe))
+    fabric = training_fabric([recipe], args.device, args.devices)
     fabric.launch()
     if fabric.device.type == "cpu":
         keep_freed_memory()
@@ -65,23 +76,13 @@ def run(args: argparse.Namespace) -> int:
     if fabric.is_global_zero:
         print(
             f"recipe {args.recipe}, data {args.data}, {fabric.device.type}{threads}{processes}, "
-            f"{recipe.precision}, checkpoints in {args.output}"
+            f"{recipe.loop.precision}, checkpoints in {args.output}"
         )
-    training = Run(
-        recipe,
-        args.recipe,
-        Folder(args.data),
-        args.output,
-        fabric,
-        args.workers,
-        args.resume,
-        args.save_every,
-        args.hold_frames,
-    )
+    trainer = make_trainer(recipe, args.recipe, Folder(args.data), args.output, fabric, options, args.resume)
     try:
-        best = training.train()
+        best = trainer.run()
     except KeyboardInterrupt:
-        print(f"stopped at step {training.step}: --resume goes on from the last state", file=sys.stderr)
+        print(f"stopped at step {trainer.step}: --resume goes on from the last state", file=sys.stderr)
         raise
     if fabric.is_global_zero:
         print(f"the best checkpoint: {best}")

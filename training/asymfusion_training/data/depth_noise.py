@@ -21,7 +21,7 @@ def edges_of(depth: Depth) -> npt.NDArray[np.bool_]:
 def smooth_noise(shape: tuple[int, int], cell: int, rng: np.random.Generator) -> Depth:
     """Normally distributed values that vary over about ``cell`` pixels."""
     coarse = rng.standard_normal((shape[0] // cell + 2, shape[1] // cell + 2)).astype(np.float32)
-    return cv2.resize(coarse, (shape[1], shape[0]))
+    return np.asarray(cv2.resize(coarse, (shape[1], shape[0])), np.float32)
 
 
 def with_holes(depth: Depth, rng: np.random.Generator) -> Depth:

@@ -7,13 +7,13 @@ frames for independent: many of one scene make it too narrow.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from asymfusion_training.evaluation.tally import Counts, Tally
+from asymfusion_training.evaluation.counts import Counts, SplitCounts
 
 RESAMPLES = 10_000
 CONFIDENCE = 0.95
@@ -31,17 +31,18 @@ class Difference:
     high: float
 
     @property
-    def settled(self) -> bool:
-        """Whether the frames tell which is better: zero lies outside the interval."""
+    def significant(self) -> bool:
+        """Whether zero lies outside the interval."""
         return self.low > 0 or self.high < 0
 
-    def verdict(self) -> str:
-        if not self.settled:
-            return "not settled: 0 lies inside the interval"
-        return f"settled: {self.one if self.low > 0 else self.other} is better"
+    def result(self) -> str:
+        """For people: which is better, if it is."""
+        if not self.significant:
+            return "not significant: 0 lies inside the interval"
+        return f"significant: {self.one if self.low > 0 else self.other} is better"
 
 
-def paired_difference(one: tuple[str, Tally], other: tuple[str, Tally], seed: int) -> Difference:
+def paired_difference(one: tuple[str, SplitCounts], other: tuple[str, SplitCounts], seed: int) -> Difference:
     """one, other: (name, counts) over the same frames in the same order."""
     (name, ours), (other_name, theirs) = one, other
     assert len(ours.margins) == len(theirs.margins)
@@ -75,12 +76,12 @@ def resamples(frames: int, count: int, rng: np.random.Generator) -> Counts:
     return rng.multinomial(frames, np.full(frames, 1 / frames), size=count)
 
 
-def mean_ious(draws: Counts, margins: Sequence[Counts]) -> npt.NDArray[np.float64]:
-    """draws: N x F. margins: F times 3 x K, see Tally. -> N, each over the classes that occur in the draw.
+def mean_ious(draws: Counts, margins: Counts) -> npt.NDArray[np.float64]:
+    """draws: N x F. margins: F x 3 x K, see SplitCounts. -> N, each over the classes that occur in the draw.
 
     NaN for a draw without any labelled pixel.
     """
-    table = np.stack(margins).reshape(len(margins), -1).astype(np.float64)
+    table = margins.reshape(len(margins), -1).astype(np.float64)
     hits, labels, predictions = (draws @ table).reshape(len(draws), 3, -1).transpose(1, 0, 2)
     union = labels + predictions - hits
     iou = np.divide(hits, union, out=np.zeros_like(union), where=union > 0)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from asymfusion_training.evaluation.bootstrap import CONFIDENCE, RESAMPLES, Difference
-from asymfusion_training.evaluation.tally import Tallies, Tally
+from asymfusion_training.evaluation.counts import SplitCounts, SplitScores
 
 SCORES = {
     "pixel_accuracy": "pixel accuracy",
@@ -20,20 +20,21 @@ SCORES = {
 }
 
 
-def branch_report(tally: Tally, names: Sequence[str]) -> dict[str, Any]:
-    """A branch's scores as fractions, and its counts of (label, prediction).
+def output_report(counts: SplitCounts, names: Sequence[str]) -> dict[str, Any]:
+    """The scores of a modality or the ensemble as fractions, and its counts of (label, prediction).
 
     Of each class: None where it is in neither labels nor predictions.
     """
     return {
-        **tally.scores(),
-        "class_iou": _by_class(tally.confusion.iou().numpy(), names),
-        "class_boundary_iou": _by_class(tally.boundary_iou(), names),
-        "confusion": tally.confusion.counts.tolist(),
+        **counts.scores(),
+        "class_iou": _by_class(counts.confusion.iou().numpy(), names),
+        "class_boundary_iou": _by_class(counts.boundary_iou(), names),
+        "confusion": counts.confusion.counts.tolist(),
     }
 
 
 def bootstrap_report(differences: Sequence[Difference], frames: int, seed: int) -> dict[str, Any]:
+    """Differences in mean IoU as fractions, with how their intervals were drawn."""
     return {
         "frames": frames,
         "resamples": RESAMPLES,
@@ -46,7 +47,7 @@ def bootstrap_report(differences: Sequence[Difference], frames: int, seed: int) 
                 "difference": found.value,
                 "low": found.low,
                 "high": found.high,
-                "settled": found.settled,
+                "significant": found.significant,
             }
             for found in differences
         ],
@@ -59,26 +60,28 @@ def as_json(report: dict[str, Any]) -> str:
     return re.sub(r"\[\s+([\d.,\s-]+?)\s+\]", lambda row: f"[{' '.join(row[1].split())}]", text) + "\n"
 
 
-def score_table(tallies: Tallies) -> str:
+def score_table(scores: SplitScores) -> str:
+    """A line for each modality and the ensemble, in percent."""
     lines = ["in %".ljust(12) + "".join(title.rjust(16) for title in SCORES.values())]
-    for branch, tally in tallies.items():
-        scores = tally.scores()
-        lines.append(branch.ljust(12) + "".join(_percent(scores[key], 16) for key in SCORES))
+    for output, counts in scores.items():
+        found = counts.scores()
+        lines.append(output.ljust(12) + "".join(_percent(found[key], 16) for key in SCORES))
     return "\n".join(lines)
 
 
-def class_table(tallies: Tallies, names: Sequence[str]) -> str:
-    """IoU of each class in each branch; of the ensemble, boundary IoU too."""
+def class_table(scores: SplitScores, names: Sequence[str]) -> str:
+    """IoU of each class in each output; of the ensemble, boundary IoU too."""
     column = max(len("IoU in %"), *(len(name) for name in names)) + 2
-    columns = [tally.confusion.iou().numpy() for tally in tallies.values()]
-    columns.append(tallies["ensemble"].boundary_iou())
-    lines = ["IoU in %".ljust(column) + "".join(title.rjust(12) for title in (*tallies, "boundary"))]
+    columns = [counts.confusion.iou().numpy() for counts in scores.values()]
+    columns.append(scores["ensemble"].boundary_iou())
+    lines = ["IoU in %".ljust(column) + "".join(title.rjust(12) for title in (*scores, "boundary"))]
     for name, *ious in zip(names, *columns):
         lines.append(name.ljust(column) + "".join(_percent(iou, 12) for iou in ious))
     return "\n".join(lines)
 
 
 def difference_table(differences: Sequence[Difference], frames: int, seed: int) -> str:
+    """A line for each difference, in points, with its interval and whether it is significant."""
     column = max(len(f"{found.one} - {found.other}") for found in differences) + 2
     lines = [
         f"difference in mean IoU, in points, with its {100 * CONFIDENCE:.0f} % interval "
@@ -87,7 +90,7 @@ def difference_table(differences: Sequence[Difference], frames: int, seed: int) 
     for found in differences:
         value, low, high = (100 * number for number in (found.value, found.low, found.high))
         name = f"{found.one} - {found.other}".ljust(column)
-        lines.append(f"{name}{value:+8.2f}  [{low:+.2f}, {high:+.2f}]  {found.verdict()}")
+        lines.append(f"{name}{value:+8.2f}  [{low:+.2f}, {high:+.2f}]  {found.result()}")
     return "\n".join(lines)
 
 

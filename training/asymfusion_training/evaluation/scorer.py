@@ -1,89 +1,102 @@
-"""A network and a folder: frames in by name, counts out."""
+"""Frames of a folder through a network: read, predicted, counted."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
-from asymfusion_ros.data.folder import Folder
+from asymfusion_ros.atomic_write import make_folder, write_whole
+from asymfusion_ros.data.colouring import png
+from asymfusion_ros.data.folder import Folder, Frame
 from asymfusion_ros.data.input_spec import InputSpec
-from asymfusion_ros.network import SegmentationNetwork
-from asymfusion_training.evaluation.holes import with_missing
-from asymfusion_training.evaluation.masks import save_mask
+from asymfusion_ros.data.labels import LabelSet
+from asymfusion_ros.engine.backends.base import Backend
+from asymfusion_training.data.batch import collate
+from asymfusion_training.evaluation.counts import FrameCounts, count_frame
+from asymfusion_training.evaluation.missing_depth import with_missing
 from asymfusion_training.evaluation.predict import predict
-from asymfusion_training.evaluation.settings import Settings
-from asymfusion_training.evaluation.tally import FrameCounts, count_frame
+from asymfusion_training.evaluation.scoring_settings import ScoringSettings
 
-Scores = dict[str, FrameCounts]  # by branch, and of the ensemble
+COLOURED = "colour"  # the folder of the coloured masks, inside that of the masks
 
 
 @dataclass(frozen=True)
 class Scorer:
-    """``network`` is in evaluation mode and gets those ``modalities`` alone.
+    """``backend`` gets only these ``modalities``, which are in the network's order.
 
     masks: a folder for the ensemble's labels, or None. Raises UserError for a frame that cannot be read,
     and for a mask that cannot be written.
     """
 
-    network: SegmentationNetwork
+    backend: Backend
     spec: InputSpec
     folder: Folder
     modalities: tuple[str, ...]
-    settings: Settings
+    settings: ScoringSettings = field(default_factory=ScoringSettings)
     masks: Path | None = None
 
-    def frames(self, names: Sequence[str]) -> Iterator[Scores]:
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """What is scored: each modality, and the ensemble."""
+        return (*self.modalities, "ensemble")
+
+    def frames(self, names: Sequence[str]) -> Iterator[dict[str, FrameCounts]]:
         """The counts of each frame, in order; the next one is read while the network runs."""
-        for name, parts in _read_ahead(self, names):
-            yield self._score(name, parts)
+        with ThreadPoolExecutor(1) as pool:
+            following = pool.submit(self.read, names[0]) if names else None
+            for number in range(len(names)):
+                assert following is not None
+                frame = following.result()
+                if number + 1 < len(names):
+                    following = pool.submit(self.read, names[number + 1])
+                yield self.score(frame)
 
-    def frame(self, name: str) -> Scores:
-        return self._score(name, self.read(name))
-
-    def read(self, name: str) -> dict[str, npt.NDArray[Any]]:
+    def read(self, name: str) -> Frame:
+        """A frame with its label, its ranges with the share of holes that the settings ask for."""
         frame = self.folder.read(name, self.modalities)
+        share, seed = self.settings.depth_holes, self.settings.seed
+        if not share:
+            return frame
+        images = {
+            modality: with_missing(image, share, seed, name)
+            if self.spec.modality(modality).kind == "range"
+            else image
+            for modality, image in frame.images.items()
+        }
+        return replace(frame, images=images)
+
+    def predictions(self, frame: Frame) -> dict[str, npt.NDArray[np.uint8]]:
+        """The labels, H x W, that each output gives a frame of ``read``."""
+        images = collate([frame]).to(self.backend.device).images
+        found = predict(self.backend, self.spec, images, self.settings.scales, self.settings.flip)
+        return {output: labels.cpu().numpy() for output, labels in found.items()}
+
+    def score(self, frame: Frame) -> dict[str, FrameCounts]:
+        """The counts of each output on a frame of ``read``."""
         assert frame.label is not None
-        parts: dict[str, npt.NDArray[Any]] = {**frame.images, "label": frame.label}
-        if self.settings.depth_holes and "depth" in parts:
-            parts["depth"] = with_missing(parts["depth"], self.settings.depth_holes, self.settings.seed, name)
-        return parts
-
-    @torch.inference_mode()
-    def predictions(self, parts: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[np.uint8]]:
-        """The labels, H x W, that each branch and the ensemble give what ``read`` has read."""
-        device = next(self.network.parameters()).device
-        images = {}
-        for modality in self.modalities:
-            image = torch.from_numpy(parts[modality]).to(device)
-            images[modality] = (image.permute(2, 0, 1) if image.ndim == 3 else image[None])[None]
-        found = predict(self.network, self.spec, images, self.settings.scales, self.settings.flip)
-        return {branch: labels.cpu().numpy() for branch, labels in found.items()}
-
-    def _score(self, name: str, parts: dict[str, npt.NDArray[Any]]) -> Scores:
-        predictions = self.predictions(parts)
+        predictions = self.predictions(frame)
         if self.masks is not None:
-            save_mask(self.masks, name, predictions["ensemble"], self.folder.labels)
-        classes = self.network.config.classes
+            save_mask(self.masks, frame.name, predictions["ensemble"], self.folder.labels)
+        classes, ratio = len(self.folder.labels), self.settings.boundary_ratio
         return {
-            branch: count_frame(parts["label"], prediction, classes, self.settings.boundary_ratio)
-            for branch, prediction in predictions.items()
+            output: count_frame(frame.label, prediction, classes, ratio)
+            for output, prediction in predictions.items()
         }
 
 
-def _read_ahead(scorer: Scorer, names: Iterable[str]) -> Iterator[tuple[str, dict[str, npt.NDArray[Any]]]]:
-    with ThreadPoolExecutor(1) as pool:
-        waiting = None
-        for name in names:
-            following = name, pool.submit(scorer.read, name)
-            if waiting is not None:
-                yield waiting[0], waiting[1].result()
-            waiting = following
-        if waiting is not None:
-            yield waiting[0], waiting[1].result()
+def save_mask(folder: Path, name: str, mask: npt.NDArray[np.uint8], labels: LabelSet) -> None:
+    """``mask`` (H x W class indices) as folder/NAME.png, and coloured as folder/colour/NAME.png.
+
+    Raises UserError where they cannot be written.
+    """
+    for path, image in (
+        (folder / f"{name}.png", mask),
+        (folder / COLOURED / f"{name}.png", labels.palette[mask]),
+    ):
+        make_folder(path.parent)
+        write_whole(path, png(image))

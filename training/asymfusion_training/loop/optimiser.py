@@ -1,31 +1,37 @@
-"""The optimiser of a recipe: encoder and decoder at their own rates."""
+"""The optimiser of a recipe: encoder and decoder at their own learning rates."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
+from torch import nn
 
-from asymfusion_ros.network import SegmentationNetwork
-from asymfusion_training.recipe import Recipe
+from asymfusion_training.loop.settings import LoopSettings
 
 
-def make_optimiser(network: SegmentationNetwork, recipe: Recipe) -> torch.optim.Optimizer:
-    """Encoder, and decoder with alpha; norms, biases and alpha without weight decay but for ``decay_all``."""
+def make_optimiser(
+    encoder: Iterable[nn.Parameter], decoder: Iterable[nn.Parameter], settings: LoopSettings
+) -> torch.optim.Optimizer:
+    """``decoder``: with all that learns at its rate. Norms, biases and other parameters that are no
+    convolution's weights are without weight decay, but for ``decay_all``."""
     groups = []
     for part, rate, parameters in (
-        ("encoder", recipe.encoder_rate, list(network.encoder.parameters())),
-        ("decoder", recipe.decoder_rate, [*network.decoder.parameters(), *network.ensemble.parameters()]),
+        ("encoder", settings.encoder_lr, list(encoder)),
+        ("decoder", settings.decoder_lr, list(decoder)),
     ):
         # Convolutions alone have four axes: the norms are S x C.
         for decay, chosen in (
-            (recipe.weight_decay, [p for p in parameters if p.ndim == 4]),
-            (recipe.weight_decay if recipe.decay_all else 0.0, [p for p in parameters if p.ndim < 4]),
+            (settings.weight_decay, [p for p in parameters if p.ndim == 4]),
+            (settings.weight_decay if settings.decay_all else 0.0, [p for p in parameters if p.ndim < 4]),
         ):
             groups.append({"params": chosen, "lr": rate, "weight_decay": decay, "part": part})
-    if recipe.optimiser == "sgd":
-        return torch.optim.SGD(groups, momentum=recipe.momentum)
+    if settings.optimiser == "sgd":
+        return torch.optim.SGD(groups, momentum=settings.momentum)
     return torch.optim.AdamW(groups)
 
 
-def set_rates(optimiser: torch.optim.Optimizer, encoder_rate: float, decoder_rate: float) -> None:
+def set_rates(optimiser: torch.optim.Optimizer, encoder_lr: float, decoder_lr: float) -> None:
+    """Gives the groups of ``make_optimiser`` these learning rates."""
     for group in optimiser.param_groups:
-        group["lr"] = encoder_rate if group["part"] == "encoder" else decoder_rate
+        group["lr"] = encoder_lr if group["part"] == "encoder" else decoder_lr

@@ -4,29 +4,29 @@ from __future__ import annotations
 
 import math
 
-from asymfusion_training.recipe import Recipe
+from asymfusion_training.loop.settings import LoopSettings
 
 START_SHARE, END_SHARE = 1 / 25, 1e-5  # of the peak rate, where a one-cycle schedule begins and ends
 POLY_POWER = 0.9
 
 
-def learning_rates(recipe: Recipe, step: int, steps_per_epoch: int) -> tuple[float, float]:
+def learning_rates(settings: LoopSettings, step: int, steps_per_epoch: int) -> tuple[float, float]:
     """(encoder's, decoder's) learning rate at ``step``, counted from 0 over the whole run."""
     end = 0.0
-    for epochs, encoder_rate, decoder_rate in recipe.stages:
+    for epochs, encoder_lr, decoder_lr in settings.stages:
         end += epochs * steps_per_epoch
         if step < end:
-            return encoder_rate, decoder_rate
-    if recipe.stages:
-        return recipe.stages[-1][1:]
-    share = rate_share(recipe.schedule, step, recipe.epochs * steps_per_epoch, recipe.warm_up)
-    return recipe.encoder_rate * share, recipe.decoder_rate * share
+            return encoder_lr, decoder_lr
+    if settings.stages:
+        return settings.stages[-1][1:]
+    share = rate_share(settings.schedule, step, settings.epochs * steps_per_epoch, settings.warmup)
+    return settings.encoder_lr * share, settings.decoder_lr * share
 
 
-def rate_share(schedule: str, step: int, steps: int, warm_up: float) -> float:
+def rate_share(schedule: str, step: int, steps: int, warmup: float) -> float:
     """The share of the peak rate at ``step`` of ``steps``.
 
-    one_cycle: a cosine from 1/25 up to 1 over the share ``warm_up`` of the steps, and one down to nearly
+    one_cycle: a cosine from 1/25 up to 1 over the share ``warmup`` of the steps, and one down to nearly
     nothing over the rest (Smith and Topin 2018; torch's own class divides by zero when the warm-up is a
     single step). cosine and poly: down from 1 over all steps. constant: 1.
     """
@@ -37,7 +37,7 @@ def rate_share(schedule: str, step: int, steps: int, warm_up: float) -> float:
         return END_SHARE + (1 - END_SHARE) * (1 + math.cos(math.pi * done)) / 2
     if schedule == "poly":
         return (1 - done) ** POLY_POWER
-    rise = max(warm_up * steps, 1.0)
+    rise = max(warmup * steps, 1.0)
     if step < rise:
         return 1 + (START_SHARE - 1) * (1 + math.cos(math.pi * step / rise)) / 2
     fall = (step - rise) / max(steps - rise, 1.0)

@@ -12,6 +12,7 @@ import torch
 
 from asymfusion_ros.atomic_write import write_whole
 from asymfusion_ros.errors import ConfigError, UserError
+from asymfusion_training.loop.settings import RunRecipe
 
 FILE = "state.pt"
 
@@ -28,7 +29,7 @@ def save_state(output: Path, state: Mapping[str, Any]) -> None:
         raise UserError(f"{error}; the state before is still whole, and --resume goes on from it") from error
 
 
-def load_state(output: Path, recipe: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
+def load_state(output: Path, recipe: RunRecipe, data: Mapping[str, Any]) -> dict[str, Any]:
     """The state of the run in ``output``, on the CPU; nothing in the file is executed.
 
     Raises UserError where there is none or it is broken, ConfigError where it is of another recipe or data.
@@ -44,8 +45,10 @@ def load_state(output: Path, recipe: Mapping[str, Any], data: Mapping[str, Any])
         ) from error
     if not (isinstance(state, dict) and {"recipe", "data", "step", "network", "optimiser"} <= state.keys()):
         raise UserError(f"{path} is not the state of a run")
-    for what, now in (("recipe", recipe), ("data", data)):
-        before = state[what]
+    for what, now, before in (
+        ("recipe", recipe.to_dict(), recipe.upgraded(state["recipe"])),
+        ("data", data, state["data"]),
+    ):
         changed = [name for name in sorted({*now, *before}) if now.get(name) != before.get(name)]
         if changed:
             name = changed[0]
@@ -53,4 +56,6 @@ def load_state(output: Path, recipe: Mapping[str, Any], data: Mapping[str, Any])
                 f"{what}: {name} is {now.get(name)!r}, but the run in {output} began with "
                 f"{before.get(name)!r}: set it back, or start another run with another --output"
             )
+    if isinstance(state["optimiser"], dict):  # of a version that knew only one
+        state["optimiser"] = [state["optimiser"]]
     return state

@@ -1,146 +1,124 @@
-"""The training loop."""
+"""The training loop, whatever the task."""
 
 from __future__ import annotations
 
 import math
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from asymfusion_ros.atomic_write import make_folder
-from asymfusion_ros.checkpoint import DEFAULT, load_checkpoint, save_checkpoint
-from asymfusion_ros.data.folder import Folder
-from asymfusion_ros.data.metrics import ConfusionMatrix
+from asymfusion_ros.atomic_write import make_folder, write_whole
+from asymfusion_ros.data.colouring import png
 from asymfusion_ros.errors import UserError
-from asymfusion_ros.network import SegmentationNetwork, build_network
-from asymfusion_training.data.frames import Batch, BatchOrder, TrainingFrames, make_loader
+from asymfusion_training.data.batch import Batch
+from asymfusion_training.data.batch_sampler import BatchSampler
+from asymfusion_training.data.frames import make_loader
 from asymfusion_training.data.held_frames import HeldBatches, HeldFrames
-from asymfusion_training.evaluation.evaluate import evaluate
 from asymfusion_training.loop.history import History
-from asymfusion_training.loop.optimiser import make_optimiser, set_rates
+from asymfusion_training.loop.meters import EpochTimer, LossMeter
+from asymfusion_training.loop.optimiser import set_rates
 from asymfusion_training.loop.schedule import learning_rates
+from asymfusion_training.loop.settings import RunRecipe
 from asymfusion_training.loop.state import FILE, load_state, save_state
-from asymfusion_training.recipe import Recipe
-from asymfusion_training.tasks.segmentation.class_weights import class_weights
-from asymfusion_training.tasks.segmentation.model import TrainingModel, left_alone, reseed
-from asymfusion_training.tasks.segmentation.pictures import save_mask_picture
-from asymfusion_training.weights.pretrained import load_imagenet
-from asymfusion_training.weights.warm_start import start_from
+from asymfusion_training.tasks.base import Scores, Task
+
+PICTURED = 4  # frames in masks.png
+SLOW = 0.1  # of the time spent waiting for frames is worth a word
 
 
-class Run:
-    """One training run in the folder ``output``: best and last checkpoint, history, state to resume from."""
+@dataclass(frozen=True)
+class RunOptions:
+    """How a run is made, which its outcome does not depend on, but for the last.
+
+    workers: processes that read frames. save_every: seconds between two savings of the state that a resumed
+    run goes on from. hold_frames: decode all training frames once and keep them on the device.
+    """
+
+    workers: int = 1
+    save_every: float = 120.0
+    hold_frames: bool = False
+
+
+class Trainer:
+    """One run in the folder ``output``: best and last checkpoint, history, state to resume from.
+
+    step: optimiser steps done. minutes: spent on them, scoring included.
+    """
 
     def __init__(
         self,
-        recipe: Recipe,
+        task: Task,
+        recipe: RunRecipe,
         recipe_name: str,
-        folder: Folder,
         output: Path,
         fabric: Fabric,
-        workers: int = 1,
+        options: RunOptions,
         resume: bool = False,
-        save_every: float = 120.0,
-        hold_frames: bool = False,
     ) -> None:
-        """``save_every``: seconds between two savings of the state that ``resume`` goes on from.
-        ``hold_frames``: all of ``train`` is decoded once and stays on the device.
-
-        Raises UserError or ConfigError for whatever keeps the run from starting."""
-        self.recipe, self.recipe_name, self.folder, self.output = recipe, recipe_name, folder, output
-        self.fabric = fabric
-        self.save_every = save_every
-        self.spec = recipe.input_spec()
-        self.config = recipe.network_config(len(folder.labels))
-        self.val = folder.names("val")
-        frames = TrainingFrames(folder, "train", recipe, self.spec)
-        if len(frames) < recipe.batch:
-            raise UserError(f"split 'train' has {len(frames)} frames, fewer than a batch of {recipe.batch}")
-        self.data = {"name": folder.name, "classes": list(folder.labels.names), "frames": len(frames)}
-        if hold_frames:
-            self.data["held"] = True
+        """Raises UserError or ConfigError for whatever keeps the run from starting."""
+        self.task, self.recipe, self.recipe_name = task, recipe, recipe_name
+        self.settings, self.output, self.fabric, self.options = recipe.loop, output, fabric, options
+        frames = task.frames()
+        if len(frames) < self.settings.batch:
+            raise UserError(
+                f"split 'train' has {len(frames)} frames, fewer than a batch of {self.settings.batch}"
+            )
+        self.data = {**task.data, "frames": len(frames)} | ({"held": True} if options.hold_frames else {})
         state = self._open_output(resume)
-        self.step: int = state["step"] if state else 0
-        self.best: float = state["best"] if state else -math.inf
-        self.epoch_loss: float = state["epoch_loss"] if state else 0.0
-        self.minutes: float = state["minutes"] if state else 0.0
-
-        self.waited = 0.0  # seconds of this epoch that no frames were there
-
-        torch.manual_seed(recipe.seed)
-        network = build_network(self.config)
-        if not state:
-            self._start_weights(network)
-        weights = None
-        if recipe.class_balance:
-            weights = class_weights(folder, "train", recipe.class_balance, self._watched())
-        model = TrainingModel(network, recipe, weights, synced=fabric.world_size > 1)
-        if recipe.channels_last:
-            model = model.to(memory_format=torch.channels_last)
-        if recipe.compile:
-            network.compile()
-        self.network = network
-        self.model, self.optimiser = fabric.setup(model, make_optimiser(network, recipe))
-        if recipe.ema and recipe.modality_dropout:
-            for norm in model.norms():
-                norm.begin_alone()
-        self.averaged = (
-            AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema), use_buffers=True)
-            if recipe.ema
-            else None
-        )
-        if state:
-            self._restore(state)
-        order = BatchOrder(len(frames), recipe, self.step, fabric.global_rank, fabric.world_size)
-        self.steps_per_epoch = order.steps_per_epoch
-        self.steps = order.steps_per_epoch * recipe.total_epochs
+        self.step: int = state.get("step", 0)
+        self.best: float = state.get("best", -math.inf)
+        self.minutes: float = state.get("minutes", 0.0)
+        self.loss = LossMeter(state.get("epoch_loss", 0.0))
+        self.timer = EpochTimer()
+        if not state and (line := task.start()) and fabric.is_global_zero:
+            print(line)
+        self._prepare(state)
+        sampler = BatchSampler(len(frames), self.settings, self.step, fabric.global_rank, fabric.world_size)
+        self.steps_per_epoch = sampler.steps_per_epoch
+        self.steps = self.steps_per_epoch * self.settings.total_epochs
         self.loader: Iterable[Batch | UserError]
-        if hold_frames:
-            self.loader = HeldBatches(HeldFrames(frames, fabric.device, self._watched()), order)
+        if options.hold_frames:
+            self.loader = HeldBatches(HeldFrames(frames, fabric.device, self._watched()), sampler)
         else:
-            self.loader = make_loader(frames, order, workers, fabric.device.type == "cuda")
-        self.history = History(output, self.step // self.steps_per_epoch) if fabric.is_global_zero else None
+            self.loader = make_loader(frames, sampler, options.workers, fabric.device.type == "cuda")
+        self.history = (
+            History(output, task.goal, self.step // self.steps_per_epoch) if fabric.is_global_zero else None
+        )
 
-    def train(self) -> Path:
-        """Trains on ``train``, scores on ``val``; returns the path of the best checkpoint.
+    def run(self) -> Path:
+        """Trains and scores; returns the path of the best checkpoint.
 
         Raises UserError for a frame that cannot be read, when the loss stops being a number, naming the
         batch's files, and for a disk that is full; the checkpoints written so far stay.
         """
         batches = iter(self.loader)
-        self.model.train()
-        unchecked: tuple[Tensor, list[str]] | None = None
-        began, spent = self.step, self.minutes
-        started = saved = time.monotonic()
-        with tqdm(total=self.steps, initial=began, unit="step", disable=not self._watched()) as bar:
+        spent, began, saved = self.minutes, time.monotonic(), time.monotonic()
+        for model in self.models:
+            model.train()
+        with self._progress_bar() as bar:
             while self.step < self.steps:
-                loss, names = self._training_step(batches)
-                # The step before's: asking for this one's loss would make the processor wait for the GPU.
-                self._check(unchecked)
-                unchecked = loss, names
-                self.step += 1
-                self.minutes = spent + (time.monotonic() - started) / 60
-                rate = (self.step - began) * self.recipe.batch / (60 * (self.minutes - spent))
-                epoch, in_epoch = divmod(self.step, self.steps_per_epoch)
-                bar.set_description(f"epoch {epoch + (in_epoch > 0)}/{self.recipe.total_epochs}", False)
-                loss_so_far = self.epoch_loss / max((self.step - 1) % self.steps_per_epoch, 1)
-                bar.set_postfix_str(f"loss {loss_so_far:.3f}, {rate:.1f} images/s", False)
-                bar.update()
-                save = time.monotonic() - saved >= self.save_every
-                if in_epoch == 0 or save:
-                    self._check(unchecked)
-                    self._check_weights(names)
-                    unchecked = None
-                if in_epoch == 0:
-                    save |= self._end_epoch(epoch, rate)
+                with self.timer.step(self.settings.batch):
+                    loss, names = self._training_step(batches)
+                    self.loss.add(loss, names)
+                    self.step += 1
+                    epoch_ends = self.step % self.steps_per_epoch == 0
+                    save = epoch_ends or time.monotonic() - saved >= self.options.save_every
+                    if save:
+                        self._check_weights(names)
+                self.minutes = spent + (time.monotonic() - began) / 60
+                self._show_progress(bar)
+                if epoch_ends:
+                    save = self._end_epoch() or time.monotonic() - saved >= self.options.save_every
                 if save:
                     self._save_state()
                     saved = time.monotonic()
@@ -149,154 +127,168 @@ class Run:
             self.history.close()
         return self.output / "best.safetensors"
 
-    def _training_step(self, batches: Any) -> tuple[Tensor, list[str]]:
-        """One optimiser step -> its mean loss, still on the device, and the frames it saw."""
-        recipe, parts = self.recipe, self.recipe.accumulate
-        set_rates(self.optimiser, *learning_rates(recipe, self.step, self.steps_per_epoch))
-        reseed(recipe, self.step, self.fabric.global_rank)
-        modalities = self.config.modalities
-        alone = left_alone(recipe, len(modalities), self.step)
+    def _training_step(self, batches: Iterator[Batch | UserError]) -> tuple[Tensor, list[str]]:
+        """One step of every objective -> their mean loss, still on the device, and the frames it saw."""
+        rates = learning_rates(self.settings, self.step, self.steps_per_epoch)
+        self._seed_step()
+        parts = [self._next(batches) for _ in range(self.settings.accumulate)]
         total = torch.zeros((), device=self.fabric.device)
-        names: list[str] = []
-        self.optimiser.zero_grad(set_to_none=True)
-        for part in range(parts):
-            asked = time.monotonic()
-            batch = next(batches)
-            self.waited += time.monotonic() - asked
-            if isinstance(batch, UserError):
-                raise batch
-            names += batch.names
-            batch = batch.to(self.fabric.device)
-            inputs: list[Tensor | None] = list(batch.inputs(modalities, self.spec, batch.label.shape[-2:]))
-            if alone is not None:
-                inputs = [x if i == alone else None for i, x in enumerate(inputs)]
-            with self.fabric.no_backward_sync(self.model, enabled=part < parts - 1):
-                loss = self.model(inputs, batch.label)
-                self.fabric.backward(loss / parts)
-            total += loss.detach() / parts
-        self.fabric.clip_gradients(self.model, self.optimiser, max_norm=recipe.clip, error_if_nonfinite=False)
-        self.optimiser.step()
-        if self.averaged is not None:
-            self.averaged.update_parameters(self.network)
-        return total, names
-
-    def _check(self, unchecked: tuple[Tensor, list[str]] | None) -> None:
-        if unchecked is None:
-            return
-        loss, names = unchecked
-        value = loss.item()
-        if not math.isfinite(value):
-            raise UserError(
-                f"the loss is {value} on frames {', '.join(names)}: look at these files, or lower "
-                "encoder_rate and decoder_rate; the checkpoints written before are kept"
+        for model, optimiser in zip(self.models, self.optimisers):
+            set_rates(optimiser, *rates)
+            optimiser.zero_grad(set_to_none=True)
+            for number, part in enumerate(parts, 1):
+                inputs = self.task.inputs(part.to(self.fabric.device), self.step)
+                with self.fabric.no_backward_sync(model, enabled=number < len(parts)):
+                    loss = model(*inputs)
+                    self.fabric.backward(loss / len(parts))
+                total += loss.detach() / len(parts)
+            self.fabric.clip_gradients(
+                model, optimiser, max_norm=self.settings.clip, error_if_nonfinite=False
             )
-        self.epoch_loss += value
+            optimiser.step()
+        if self.averaged is not None:
+            self.averaged.update_parameters(self.task.network)
+        return total, [name for part in parts for name in part.names]
+
+    def _next(self, batches: Iterator[Batch | UserError]) -> Batch:
+        with self.timer.wait():
+            batch = next(batches)
+        if isinstance(batch, UserError):
+            raise batch
+        return batch
+
+    def _seed_step(self) -> None:
+        """A step's dropout is a function of seed, step and process: resuming needs no state of it."""
+        sequence = np.random.SeedSequence((self.settings.seed, self.step, self.fabric.global_rank))
+        torch.manual_seed(int(sequence.generate_state(1, np.uint64)[0] >> 1))
 
     def _check_weights(self, names: list[str]) -> None:
         """Before anything is written: a loss can be a number whose gradients are none."""
-        if not all(bool(p.isfinite().all()) for p in self.network.parameters()):
+        self.loss.settle()
+        if not all(bool(p.isfinite().all()) for p in self.task.network.parameters()):
             raise UserError(
                 f"the weights are no numbers after frames {', '.join(names)}: start again with lower "
-                "encoder_rate and decoder_rate; the checkpoints written before are kept"
+                "encoder_lr and decoder_lr; the checkpoints written before are kept"
             )
 
-    def _end_epoch(self, epoch: int, rate: float) -> bool:
-        """Returns whether the epoch was scored, and so its checkpoints written."""
-        total = self.recipe.total_epochs
-        loss, self.epoch_loss = self.epoch_loss / self.steps_per_epoch, 0.0
-        scores = None
-        if epoch % self.recipe.validate_every == 0 or epoch == total:
-            scores = self._validate()
-        line = {"epoch": epoch, "loss": loss, "minutes": self.minutes, "images_per_second": rate}
-        rates = learning_rates(self.recipe, self.step - 1, self.steps_per_epoch)
-        line |= {"encoder_rate": rates[0], "decoder_rate": rates[1], "val": scores}
-        line["seconds_waiting_for_frames"], self.waited = self.waited, 0.0
-        text = f"epoch {epoch}/{total}: loss {loss:.3f}, {rate:.1f} images/s, {self.minutes:.1f} min"
-        waiting = line["seconds_waiting_for_frames"] * rate / (self.steps_per_epoch * self.recipe.batch)
-        if waiting > 0.1:
-            text += f", {waiting:.0%} of it waiting for frames (more --workers may help)"
-        if scores is not None:
-            ious = ", ".join(f"{branch} {100 * score['mean_iou']:.2f}" for branch, score in scores.items())
-            text += f", mIoU on val: {ious}"
+    def _end_epoch(self) -> bool:
+        """Writes the epoch down; returns whether it was scored, and so its checkpoints written."""
+        epoch, total = self.step // self.steps_per_epoch, self.settings.total_epochs
+        scored = epoch % self.settings.validate_every == 0 or epoch == total
+        scores = self._validate(epoch) if scored else None
+        encoder_lr, decoder_lr = learning_rates(self.settings, self.step - 1, self.steps_per_epoch)
+        line = {
+            "epoch": epoch,
+            "loss": self.loss.restart() / self.steps_per_epoch,
+            "minutes": self.minutes,
+            "images_per_second": self.timer.images_per_second,
+            "seconds_waiting_for_frames": self.timer.waiting,
+            "encoder_lr": encoder_lr,
+            "decoder_lr": decoder_lr,
+            "val": scores,
+        }
         if self.history is not None:
-            tqdm.write(text)
+            tqdm.write(self._told(line))
             self.history.add(line)
+        self.timer.restart()
         if scores is not None:
             self._save_checkpoints(epoch, scores)
-            if self.history is not None:
-                self.history.plot()
-        return scores is not None
+        return scored
 
-    def _validate(self) -> dict[str, dict[str, float]]:
-        """Every branch's scores on ``val``; each process scores its part of the frames."""
-        rank, processes = self.fabric.global_rank, self.fabric.world_size
-        network = self._scored()
-        mine = self.val[rank::processes]
-        matrices = {
-            branch: ConfusionMatrix(self.config.classes) for branch in (*self.config.modalities, "ensemble")
-        }
-        if mine:
-            matrices = evaluate(network, self.spec, self.folder, mine, progress=self._watched())
-        for matrix in matrices.values():
-            counts = matrix.counts.to(self.fabric.device)
-            matrix.counts = self.fabric.all_reduce(counts, reduce_op="sum").cpu()
-        if self.history is not None:
-            picture = save_mask_picture(
-                self.output / "masks.png", network, self.spec, self.folder, self.val[:4]
+    def _told(self, line: dict[str, Any]) -> str:
+        """An epoch's line of the history, for people."""
+        text = (
+            f"epoch {line['epoch']}/{self.settings.total_epochs}: loss {line['loss']:.3f}, "
+            f"{line['images_per_second']:.1f} images/s, {line['minutes']:.1f} min"
+        )
+        if self.timer.waiting_share > SLOW:
+            text += (
+                f", {self.timer.waiting_share:.0%} of the steps' time waiting for frames "
+                "(more --workers may help)"
             )
-            epoch = self.step // self.steps_per_epoch
-            self.history.board.add_image("val", picture, epoch, dataformats="HWC")
-        self.model.train()
-        return {branch: matrix.scores() for branch, matrix in matrices.items()}
+        if line["val"] is not None:
+            goal = self.task.goal
+            found = [f"{output} {100 * score[goal.metric]:.2f}" for output, score in line["val"].items()]
+            text += f", {goal.title} on val in %: {', '.join(found)}"
+        return text
 
-    def _scored(self) -> SegmentationNetwork:
+    def _validate(self, epoch: int) -> Scores:
+        """The scores of the split ``val``, of which each process scores its part of the frames."""
+        names = self.task.scored_frames()
+        mine = names[self.fabric.global_rank :: self.fabric.world_size]
+        network = self._scored()
+        counts = {}
+        for output, own in self.task.evaluate(network, mine, self._watched()).items():
+            whole = self.fabric.all_reduce(own.to(self.fabric.device), reduce_op="sum")
+            assert isinstance(whole, Tensor)
+            counts[output] = whole.cpu()
+        if self.history is not None:
+            picture = self.task.picture(network, names[:PICTURED])
+            write_whole(self.output / "masks.png", png(picture))
+            self.history.add_picture(epoch, picture)
+        for model in self.models:
+            model.train()
+        return self.task.scores(counts)
+
+    def _scored(self) -> nn.Module:
         """The network whose scores count and which is kept: the averaged weights where there are any."""
-        return self.network if self.averaged is None else self.averaged.module
+        return self.task.network if self.averaged is None else self.averaged.module
 
-    def _save_checkpoints(self, epoch: int, scores: dict[str, dict[str, float]]) -> None:
-        better = scores["ensemble"]["mean_iou"] > self.best
-        self.best = max(self.best, scores["ensemble"]["mean_iou"])
-        if not self.fabric.is_global_zero:
+    def _save_checkpoints(self, epoch: int, scores: Scores) -> None:
+        goal = self.task.goal
+        reached = scores[goal.output][goal.metric]
+        better, self.best = reached > self.best, max(self.best, reached)
+        if self.history is None:
             return
         provenance = {
-            "data": self.folder.name,
+            "data": self.data["name"],
             "recipe": self.recipe_name,
             "settings": self.recipe.to_dict(),
             "frames": self.data["frames"],
             "epochs": epoch,
-            "seed": self.recipe.seed,
+            "seed": self.settings.seed,
             "val": scores,
         }
         for name in ("last", "best") if better else ("last",):
-            save_checkpoint(
-                self.output / f"{name}.safetensors",
-                self._scored().state_dict(),
-                self.config,
-                self.folder.labels,
-                self.spec,
-                provenance,
-                torch.float16,
-            )
+            self.task.save(self.output / f"{name}.safetensors", self._scored(), provenance)
+        self.history.plot()
 
-    def _start_weights(self, network: SegmentationNetwork) -> None:
-        source = self.recipe.pretrained
-        if source == DEFAULT or source.endswith(".safetensors"):
-            line = start_from(network, self.folder.labels, load_checkpoint(source))
-            if self.fabric.is_global_zero:
-                print(line)
-        elif source != "none":
-            load_imagenet(network, source)
-
-    def _open_output(self, resume: bool) -> dict[str, Any] | None:
-        """The state to resume from; None for a new run."""
+    def _open_output(self, resume: bool) -> dict[str, Any]:
+        """The state to resume from; empty for a new run."""
         if resume:
-            return load_state(self.output, self.recipe.to_dict(), self.data)
+            return load_state(self.output, self.recipe, self.data)
         if (self.output / FILE).exists():
             raise UserError(
                 f"{self.output} already holds a run: go on with it by --resume, or give another --output"
             )
         make_folder(self.output)
-        return None
+        return {}
+
+    def _prepare(self, state: dict[str, Any]) -> None:
+        """Models, optimisers and averaged weights on the device, as ``state`` has them where there is one."""
+        network = self.task.network
+        self.models: list[Any] = []  # wrapped by Fabric
+        self.optimisers: list[torch.optim.Optimizer] = []
+        for model, optimiser in self.task.objectives(self.fabric.world_size):
+            if self.settings.channels_last:
+                model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            wrapped, own = self.fabric.setup(model, optimiser)
+            self.models.append(wrapped)
+            self.optimisers.append(own)
+        if self.settings.compile:
+            network.compile()
+        average = get_ema_multi_avg_fn(self.settings.ema)
+        self.averaged = (
+            AveragedModel(network, multi_avg_fn=average, use_buffers=True) if self.settings.ema else None
+        )
+        if not state:
+            return
+        network.load_state_dict(state["network"])
+        for own, stored in zip(self.optimisers, state["optimiser"]):
+            own.load_state_dict(stored)
+        if self.averaged is not None:
+            self.averaged.load_state_dict(state["averaged"])
+        self.fabric.strategy.precision.load_state_dict(state["precision"])
 
     def _save_state(self) -> None:
         if not self.fabric.is_global_zero:
@@ -308,21 +300,24 @@ class Run:
                 "data": self.data,
                 "step": self.step,
                 "best": self.best,
-                "epoch_loss": self.epoch_loss,
+                "epoch_loss": self.loss.total,
                 "minutes": self.minutes,
-                "network": self.network.state_dict(),
-                "optimiser": self.optimiser.state_dict(),
+                "network": self.task.network.state_dict(),
+                "optimiser": [optimiser.state_dict() for optimiser in self.optimisers],
                 "averaged": self.averaged.state_dict() if self.averaged is not None else None,
                 "precision": self.fabric.strategy.precision.state_dict(),
             },
         )
 
-    def _restore(self, state: dict[str, Any]) -> None:
-        self.network.load_state_dict(state["network"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        if self.averaged is not None:
-            self.averaged.load_state_dict(state["averaged"])
-        self.fabric.strategy.precision.load_state_dict(state["precision"])
+    def _progress_bar(self) -> Any:
+        return tqdm(total=self.steps, initial=self.step, unit="step", disable=not self._watched())
+
+    def _show_progress(self, bar: Any) -> None:
+        epoch, in_epoch = divmod(self.step, self.steps_per_epoch)
+        bar.set_description(f"epoch {epoch + (in_epoch > 0)}/{self.settings.total_epochs}", False)
+        mean = self.loss.total / max((self.step - 1) % self.steps_per_epoch, 1)
+        bar.set_postfix_str(f"loss {mean:.3f}, {self.timer.images_per_second:.1f} images/s", False)
+        bar.update()
 
     def _watched(self) -> bool:
         """Whether a progress bar is of use: in the first process, where somebody looks at a terminal."""

@@ -21,6 +21,7 @@ from asymfusion_training.prepare.parallel import in_parallel
 from asymfusion_training.prepare.writer import UNFINISHED
 
 Counts = npt.NDArray[np.int64]
+STORED = 65536  # values that 16 bits hold
 Size = tuple[int, int]  # height, width
 
 
@@ -34,35 +35,40 @@ class Problem:
 
 @dataclass
 class FrameCheck:
-    """What one frame holds. labels: 256, depths: 65536 pixel counts; None where the file cannot be used."""
+    """What one frame holds. labels: 256 pixel counts, None where the file cannot be used. values: 65536, of
+    each single-channel modality whose file can."""
 
     size: Size | None = None
     labels: Counts | None = None
-    depths: Counts | None = None
+    values: dict[str, Counts] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
 
 @dataclass
 class SplitCheck:
-    """The sum over a split's frames. labelled: False where none of its frames has a label."""
+    """The sum over a split's frames. labelled: False where none of its frames has a label. values: of every
+    single-channel modality of the folder."""
 
     names: list[str]
     labelled: bool
+    values: dict[str, Counts]
     sizes: Counter[Size] = field(default_factory=Counter)
     labels: Counts = field(default_factory=lambda: np.zeros(256, np.int64))
-    depths: Counts = field(default_factory=lambda: np.zeros(65536, np.int64))
 
     def add(self, frame: FrameCheck) -> None:
+        """One more frame."""
         if frame.size is not None:
             self.sizes[frame.size] += 1
         if frame.labels is not None:
             self.labels += frame.labels
-        if frame.depths is not None:
-            self.depths += frame.depths
+        for name, counts in frame.values.items():
+            self.values[name] += counts
 
 
 @dataclass
 class FolderCheck:
+    """What a folder holds, by split, and what is wrong with it."""
+
     folder: Folder
     splits: dict[str, SplitCheck]
     problems: list[Problem]
@@ -89,7 +95,13 @@ def check_folder(root: Path, splits: Sequence[str] | None = None, workers: int =
                 raise
             problems.append(Problem(root / f"{split}.txt", str(error)))
             continue
-        found[split] = SplitCheck(names, any(_label_path(folder, name).is_file() for name in names))
+        labelled = any(folder.label_path(name).is_file() for name in names)
+        values = {
+            name: np.zeros(STORED, np.int64)
+            for name, files in folder.images.items()
+            if files.modality.kind != "colour"
+        }
+        found[split] = SplitCheck(names, labelled, values)
     if not found and not problems:
         raise UserError(
             f"{root} has no splits: write the frames' names, one a line, into {root / 'train.txt'}"
@@ -121,31 +133,39 @@ def _check_frame(folder: Folder, name: str, needs_label: bool) -> FrameCheck:
             check.problems.append(Problem(path, str(error).removeprefix(f"{path} ")))
             return None
 
-    jpg, png = (folder.root / "rgb" / f"{name}.{ending}" for ending in ("jpg", "png"))
-    rgb = None
-    if jpg.exists() or png.exists():
-        rgb = read(jpg if jpg.exists() else png, cv2.IMREAD_COLOR)
-    else:
-        check.problems.append(Problem(jpg, f"is missing, and {png.name} too"))
-    depth_path, label_path = folder.root / "depth" / f"{name}.png", _label_path(folder, name)
-    depth = read(depth_path, cv2.IMREAD_UNCHANGED)
-    if depth is not None and (depth.ndim != 2 or depth.dtype not in (np.uint8, np.uint16)):
-        check.problems.append(
-            Problem(depth_path, f"is {_kind(depth)}; depth has one channel of 8 or 16 bits")
-        )
-        depth = None
+    images: list[tuple[Path, npt.NDArray[Any]]] = []
+    for name_of, files in folder.images.items():
+        path = files.path(name)
+        if files.modality.kind == "colour":
+            if path.exists():
+                image = read(path, cv2.IMREAD_COLOR)
+            else:
+                jpg = path.with_suffix(".jpg")
+                check.problems.append(Problem(jpg, f"is missing, and {path.name} too"))
+                continue
+        else:
+            image = read(path, cv2.IMREAD_UNCHANGED)
+            if image is not None and (image.ndim != 2 or image.dtype not in (np.uint8, np.uint16)):
+                text = f"is {_kind(image)}; {name_of} has one channel of 8 or 16 bits"
+                check.problems.append(Problem(path, text))
+                continue
+            if image is not None:
+                check.values[name_of] = np.bincount(image.ravel(), minlength=STORED)
+        if image is not None:
+            images.append((path, image))
+    label_path = folder.label_path(name)
     label = read(label_path, cv2.IMREAD_UNCHANGED) if needs_label else None
     if label is not None and (label.ndim != 2 or label.dtype != np.uint8):
         check.problems.append(Problem(label_path, f"is {_kind(label)}; a label has one channel of 8 bits"))
         label = None
+    if label is not None:
+        images.append((label_path, label))
 
-    sizes = [(image.shape[0], image.shape[1]) for image in (rgb, depth, label) if image is not None]
+    sizes = [(image.shape[0], image.shape[1]) for _, image in images]
     check.size = sizes[0] if sizes else None
-    for path, image in ((depth_path, depth), (label_path, label)):
-        if image is not None and image.shape != check.size:
-            check.problems.append(Problem(path, f"is {_by(image.shape)}, but its frame is {_by(sizes[0])}"))
-    if depth is not None:
-        check.depths = np.bincount(depth.ravel(), minlength=65536)
+    for (path, _), size in zip(images, sizes):
+        if size != check.size:
+            check.problems.append(Problem(path, f"is {_by(size)}, but its frame is {_by(sizes[0])}"))
     if label is not None:
         counts = np.bincount(label.ravel(), minlength=256)
         if folder.void != VOID:
@@ -179,10 +199,6 @@ def _warnings(splits: dict[str, SplitCheck]) -> list[str]:
                 "a score on what was trained on says nothing"
             )
     return warnings
-
-
-def _label_path(folder: Folder, name: str) -> Path:
-    return folder.root / "label" / f"{name}.png"
 
 
 def _kind(image: npt.NDArray[Any]) -> str:

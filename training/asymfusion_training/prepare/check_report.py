@@ -11,11 +11,12 @@ from asymfusion_training.prepare.check import Counts, FolderCheck, SplitCheck
 
 
 def report_dict(check: FolderCheck) -> dict[str, Any]:
-    """Shares are fractions, depths metres; a number that does not exist is None."""
+    """Shares are fractions, values in their physical unit; a number that does not exist is None."""
     folder = check.folder
     return {
         "data": folder.name,
         "root": str(folder.root),
+        "images": {name: files.modality.kind for name, files in folder.images.items()},
         "labels": folder.labels.name,
         "splits": {name: _split_dict(split, check) for name, split in check.splits.items()},
         "warnings": check.warnings,
@@ -33,17 +34,25 @@ def _split_dict(split: SplitCheck, check: FolderCheck) -> dict[str, Any]:
         "frames": len(split.names),
         "labelled": split.labelled,
         "sizes": {f"{width}x{height}": count for (height, width), count in split.sizes.most_common()},
-        "depth": depth_statistics(split.depths, check.folder.depth_scale),
+        **{
+            name: statistics(counts, check.folder.images[name].unit, check.folder.images[name].modality.kind)
+            for name, counts in split.values.items()
+        },
         "void": _ratio(int(split.labels[VOID]), everything),
         "classes": shares,
         "never_seen": [name for name, count in zip(names, pixels) if not count] if split.labelled else [],
     }
 
 
-def depth_statistics(counts: Counts, depth_scale: float) -> dict[str, float | None]:
-    """min, median and max in metres over the pixels with depth, and the share of those without."""
+def statistics(counts: Counts, unit: float, kind: str) -> dict[str, float | None]:
+    """min, median and max of what was measured, in its physical unit, and the share of ``invalid`` pixels.
+
+    counts: of each stored value, a step of which is ``unit``. kind: of the modality; a range stores 0 where
+    nothing was measured.
+    """
     valid = counts.copy()
-    valid[0] = 0
+    if kind == "range":
+        valid[0] = 0
     total = int(valid.sum())
     values: dict[str, float | None] = {"min": None, "median": None, "max": None}
     if total:
@@ -52,8 +61,8 @@ def depth_statistics(counts: Counts, depth_scale: float) -> dict[str, float | No
         middle = np.searchsorted(upto, [(total - 1) // 2, total // 2], side="right")
         seen = np.flatnonzero(valid)
         units = {"min": seen[0], "median": middle.mean(), "max": seen[-1]}
-        values = {key: float(value) * depth_scale for key, value in units.items()}
-    return {**values, "invalid": _ratio(int(counts[0]), int(counts.sum()))}
+        values = {key: float(value) * unit for key, value in units.items()}
+    return {**values, "invalid": _ratio(int((counts - valid).sum()), int(counts.sum()))}
 
 
 def report_text(report: dict[str, Any]) -> str:
@@ -73,11 +82,15 @@ def report_text(report: dict[str, Any]) -> str:
     lines += [row("", list(splits)), row("frames", [split["frames"] for split in splits.values()])]
     for size in dict.fromkeys(size for split in splits.values() for size in split["sizes"]):
         lines.append(row(f"  of {size}", [split["sizes"].get(size, 0) for split in splits.values()]))
-    for key in ("min", "median", "max"):
-        lines.append(row(f"depth {key}, m", [number(split["depth"][key]) for split in splits.values()]))
-    lines.append(
-        row("without depth, %", [number(split["depth"]["invalid"], 100) for split in splits.values()])
-    )
+    for name, kind in report["images"].items():
+        if kind == "colour":
+            continue
+        unit = ", m" if kind == "range" else ""
+        for key in ("min", "median", "max"):
+            lines.append(row(f"{name} {key}{unit}", [number(split[name][key]) for split in splits.values()]))
+        if kind == "range":
+            lacking = [number(split[name]["invalid"], 100) for split in splits.values()]
+            lines.append(row(f"without {name}, %", lacking))
     lines.append(row("void, %", [number(split["void"], 100) for split in splits.values()]))
     if any(split["labelled"] for split in splits.values()):
         lines += ["", row("class, % of labelled", list(splits))]

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from asymfusion_ros.data.colouring import png
 from asymfusion_ros.data.labels import CITYSCAPES19, VOID
 from asymfusion_training.prepare.cityscapes_tree import CityFrame, find_frames
-from asymfusion_training.prepare.images import SourceError, png, png_size, read_image
+from asymfusion_training.prepare.images import SourceError, png_size, read_image
 from asymfusion_training.prepare.writer import FolderWriter, make_frames
 
 # The labelIds that are scored, in the order of the train ids; the others of 0 to 33 are void.

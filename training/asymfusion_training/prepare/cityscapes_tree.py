@@ -28,6 +28,7 @@ class CityFrame:
     labelled: bool = True
 
     def path(self, kind: str) -> Path:
+        """Of the frame's file of a kind, a key of KINDS."""
         city = self.name.split("_")[0]
         return self.root / kind / self.split / city / (self.name + KINDS[kind])
 

@@ -43,15 +43,8 @@ def read_image(path: Path, flags: int = cv2.IMREAD_UNCHANGED) -> npt.NDArray[Any
     return image
 
 
-def png(image: npt.NDArray[Any]) -> bytes:
-    """A PNG of H x W uint8 or uint16, or of H x W x 3 uint8 RGB."""
-    if image.ndim == 3:
-        image = image[..., ::-1]
-    return cv2.imencode(".png", np.ascontiguousarray(image))[1].tobytes()
-
-
 def png_size(path: Path) -> tuple[int, int]:
-    """(height, width) of an 8-bit RGB PNG, by its first and last bytes alone: decoding it takes far longer.
+    """(height, width) of an 8-bit RGB PNG, by its first and last bytes only: decoding it takes far longer.
 
     Raises SourceError for a file that is missing, cut short or no such PNG.
     """

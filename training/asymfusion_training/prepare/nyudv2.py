@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from asymfusion_ros.data.colouring import png
 from asymfusion_ros.errors import UserError
-from asymfusion_training.prepare.images import png
 from asymfusion_training.prepare.nyudv2_file import NyuFile
 from asymfusion_training.prepare.nyudv2_splits import cut, facts, read_halves, shared_rooms
 from asymfusion_training.prepare.writer import FolderWriter, make_frames
@@ -68,4 +68,5 @@ def prepare_nyudv2(mat: Path, output: Path, splits: Path | None, raw_depth: bool
 
 
 def frame_name(number: int) -> str:
+    """Of a frame number, from 1."""
     return f"{number:06d}"

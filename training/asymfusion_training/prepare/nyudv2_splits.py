@@ -32,6 +32,7 @@ class Splits:
 
     @property
     def trainval(self) -> tuple[int, ...]:
+        """The half to train on, in order."""
         return tuple(sorted(self.train + self.val))
 
 

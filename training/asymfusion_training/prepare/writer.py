@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+from asymfusion_ros.atomic_write import whole
 from asymfusion_ros.errors import UserError
 from asymfusion_training.prepare.images import SourceError
 from asymfusion_training.prepare.parallel import in_parallel
@@ -54,7 +55,8 @@ class FolderWriter:
         for part in PARTS:
             (self.root / part).mkdir(parents=True, exist_ok=True)
         if not begun:
-            self._put(self.root / UNFINISHED, lambda path: path.write_bytes(description))
+            with whole(self.root / UNFINISHED) as path:
+                path.write_bytes(description)
 
     def has(self, part: str, name: str) -> bool:
         """Whether part/NAME.png is finished. Power that fails can leave an empty file: that is not."""
@@ -63,13 +65,13 @@ class FolderWriter:
 
     def write(self, part: str, name: str, data: bytes) -> None:
         """Makes part/NAME.png of these bytes."""
-        with _disk_errors(self.root):
-            self._put(self.root / part / f"{name}.png", lambda path: path.write_bytes(data))
+        with _disk_errors(self.root), whole(self.root / part / f"{name}.png") as path:
+            path.write_bytes(data)
 
     def link(self, part: str, name: str, source: Path) -> None:
         """Makes part/NAME.png a hard link to a file, or a copy where there can be no link."""
-        with _disk_errors(self.root):
-            self._put(self.root / part / f"{name}.png", lambda path: self._link(source, path))
+        with _disk_errors(self.root), whole(self.root / part / f"{name}.png") as path:
+            self._link(source, path)
 
     def _link(self, source: Path, path: Path) -> None:
         path.unlink(missing_ok=True)  # of a run that was killed
@@ -80,14 +82,6 @@ class FolderWriter:
                 raise
             shutil.copyfile(source, path)
             self.copied = True
-
-    def _put(self, path: Path, make: Callable[[Path], object]) -> None:
-        beside = path.with_name(path.name + ".part")
-        try:
-            make(beside)
-            os.replace(beside, path)
-        finally:
-            beside.unlink(missing_ok=True)
 
     def finish(self, splits: Mapping[str, Sequence[str]], unlabelled: frozenset[str] = frozenset()) -> None:
         """Counts the files of every frame that a split lists, then writes the splits and dataset.yaml.
@@ -105,8 +99,8 @@ class FolderWriter:
             )
         with _disk_errors(self.root):
             for split, listed in splits.items():
-                text = "".join(f"{name}\n" for name in listed)
-                self._put(self.root / f"{split}.txt", lambda path, text=text: path.write_text(text))
+                with whole(self.root / f"{split}.txt") as path:
+                    path.write_text("".join(f"{name}\n" for name in listed))
             if (self.root / UNFINISHED).exists():
                 os.replace(self.root / UNFINISHED, self.root / "dataset.yaml")
 

@@ -1,4 +1,4 @@
-"""What training minimises: cross entropy of each branch and of the ensemble, and distillation."""
+"""What training minimises: cross entropy of each modality and of the ensemble, and distillation."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def segmentation_loss(
     class_weights: Tensor | None = None,
     at: str = "half",
 ) -> Tensor:
-    """The sum of the branches' and the ensemble's cross entropy and of the weighted distillation.
+    """The sum of the modalities' and the ensemble's cross entropy and of the weighted distillation.
 
     label: N x H x W uint8 with void. class_weights: K, or None for all alike. The ensemble sees detached
-    logits, so that its term trains alpha alone; the distillation's target is detached too (Section 4.2 of
-    the paper), and its KL divergence is multiplied by temperature ** 2, which keeps its gradients' scale
+    logits, so that its term trains nothing but alpha; the distillation's target is detached too (Section 4.2
+    of the paper), and its KL divergence is multiplied by temperature ** 2, which keeps its gradients' scale
     (Hinton et al. 2015).
     at: ``half`` takes all terms at twice the decoder's resolution, which costs a quarter of the time that
     ``labels``, the labels' own, does.
@@ -35,11 +35,11 @@ def segmentation_loss(
     size = tuple(label.shape[-2:] if at == "labels" else (2 * side for side in output.ensemble.shape[-2:]))
     target = F.interpolate(label[:, None].float(), size, mode="nearest-exact")[:, 0].long()
     logits = [
-        None if branch is None else F.interpolate(branch.float(), size, mode="bilinear", align_corners=False)
-        for branch in output.logits
+        None if x is None else F.interpolate(x.float(), size, mode="bilinear", align_corners=False)
+        for x in output.logits
     ]
-    ensemble, _ = network.ensemble([None if branch is None else branch.detach() for branch in logits])
-    branches = [branch for branch in logits if branch is not None]
+    ensemble, _ = network.ensemble([None if x is None else x.detach() for x in logits])
+    available = [x for x in logits if x is not None]
     known = target != VOID
     weight = known.float() if class_weights is None else class_weights[target.where(known, 0)] * known
     pixels, weights = _means_over(known.sum(), weight.sum())
@@ -51,13 +51,13 @@ def segmentation_loss(
     loss = cross_entropy(ensemble.log_softmax(1))
     log_teacher = (ensemble.detach() / temperature).log_softmax(1)
     teacher = log_teacher.exp()
-    for branch in branches:
-        log_branch = branch.log_softmax(1)
-        loss = loss + cross_entropy(log_branch)
-        if distillation and len(branches) > 1:
+    for own in available:
+        log_own = own.log_softmax(1)
+        loss = loss + cross_entropy(log_own)
+        if distillation and len(available) > 1:
             if temperature != 1:
-                log_branch = (branch / temperature).log_softmax(1)
-            divergence = (teacher * (log_teacher - log_branch)).sum(1)  # KL(teacher || branch)
+                log_own = (own / temperature).log_softmax(1)
+            divergence = (teacher * (log_teacher - log_own)).sum(1)  # KL(teacher || own)
             loss = loss + distillation * temperature**2 * divergence.where(known, 0).sum() / pixels
     return loss
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
-import torch
 from torch import Tensor, nn
 
 from asymfusion_ros.network import SegmentationNetwork
-from asymfusion_ros.network.fusion.registry import FUSIONS
 from asymfusion_ros.network.layers.norms import PrivateBatchNorm2d
 from asymfusion_training.loop.synced_norm import synced_batch_norm
-from asymfusion_training.recipe import Recipe
 from asymfusion_training.tasks.segmentation.losses import segmentation_loss
+from asymfusion_training.tasks.segmentation.settings import SegmentationSettings
 
 
 class TrainingModel(nn.Module):
@@ -22,25 +19,27 @@ class TrainingModel(nn.Module):
     def __init__(
         self,
         network: SegmentationNetwork,
-        recipe: Recipe,
+        settings: SegmentationSettings,
         class_weights: Tensor | None = None,
         synced: bool = False,
     ) -> None:
         super().__init__()
         self.network = network
-        self.recipe = recipe
+        self.settings = settings
         self.register_buffer("class_weights", class_weights, persistent=False)
         for norm in self.norms():
-            norm.momentum = recipe.norm_momentum
+            norm.momentum = settings.norm_momentum
             if synced:
                 norm.batch_norm = synced_batch_norm
 
     def norms(self) -> list[PrivateBatchNorm2d]:
+        """Every batch norm of the network."""
         return [module for module in self.network.modules() if isinstance(module, PrivateBatchNorm2d)]
 
     def train(self, mode: bool = True) -> TrainingModel:
+        """Frozen norms stay in evaluation mode."""
         super().train(mode)
-        if self.recipe.norms == "frozen":
+        if self.settings.norms == "frozen":
             for norm in self.norms():
                 norm.eval()
         return self
@@ -51,30 +50,8 @@ class TrainingModel(nn.Module):
             self.network,
             self.network(inputs),
             label,
-            self.recipe.distillation,
-            self.recipe.temperature,
+            self.settings.distillation,
+            self.settings.temperature,
             self.class_weights,
-            self.recipe.loss_at,
+            self.settings.loss_at,
         )
-
-
-def left_alone(recipe: Recipe, modalities: int, step: int) -> int | None:
-    """The modality that is alone at this step, None where all are present; the same on every process."""
-    rng = np.random.default_rng((recipe.seed, step, 1))
-    if modalities == 1 or rng.random() >= recipe.modality_dropout:
-        return None
-    return int(rng.integers(modalities))
-
-
-def leaves_some_out(recipe: Recipe) -> bool:
-    """Whether a step can leave parameters without a gradient: the layers that are one modality's alone, where
-    that is left out of the step."""
-    config = recipe.network_config(2)
-    own = not config.shared_convs or FUSIONS[config.fusion].parametric
-    return own and len(config.modalities) > 1 and recipe.modality_dropout > 0
-
-
-def reseed(recipe: Recipe, step: int, rank: int) -> None:
-    """Makes a step's dropout a function of seed, step and process, so that resuming needs no state of it."""
-    seed = int(np.random.SeedSequence((recipe.seed, step, rank)).generate_state(1, np.uint64)[0] >> 1)
-    torch.manual_seed(seed)

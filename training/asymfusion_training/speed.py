@@ -1,4 +1,4 @@
-"""How fast training is, as a ratio: `python -m asymfusion_training.loop.speed --help`.
+"""How fast training is, as a ratio: `python -m asymfusion_training.speed --help`.
 
 Compares steps of a recipe as `asymfusion train` makes them with a plain loop over the same network and
 the same frames: eager, float32, torch's default layout and the default allocator. Each variant runs in
@@ -18,7 +18,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from asymfusion_ros.network import build_network
+from asymfusion_ros.network import SegmentationNetwork, build_network
 from asymfusion_training.loop.allocator import keep_freed_memory
 from asymfusion_training.loop.devices import make_fabric
 from asymfusion_training.loop.optimiser import make_optimiser
@@ -30,10 +30,11 @@ CLASSES = 40
 
 
 def main() -> int:
+    """Runs each variant in processes of its own, in turns."""
     parser = argparse.ArgumentParser(
-        prog="python -m asymfusion_training.loop.speed",
+        prog="python -m asymfusion_training.speed",
         description="Time training steps against a plain eager float32 loop over the same network.",
-        epilog="example: python -m asymfusion_training.loop.speed --set precision=bf16",
+        epilog="example: python -m asymfusion_training.speed --set precision=bf16",
     )
     parser.add_argument("--recipe", default="nyudv2_efficientnet_lite0")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
@@ -53,7 +54,7 @@ def main() -> int:
             command = [
                 sys.executable,
                 "-m",
-                "asymfusion_training.loop.speed",
+                "asymfusion_training.speed",
                 *sys.argv[1:],
                 "--variant",
                 variant,
@@ -65,7 +66,7 @@ def main() -> int:
                 flush=True,
             )
     plain, ours = (statistics.median(found) for found in seconds.values())
-    batch = load_recipe(args.recipe, args.set).batch
+    batch = load_recipe(args.recipe, args.set).loop.batch
     print(
         f"plain: {batch / plain:.2f} images/s; asymfusion train: {batch / ours:.2f}; {plain / ours:.2f} times"
     )
@@ -75,20 +76,26 @@ def main() -> int:
 def frames(recipe: Recipe) -> tuple[list[Tensor], Tensor]:
     """The same random inputs and labels for either variant."""
     spec = recipe.input_spec()
-    size = recipe.crop or (spec.height, spec.width)
+    size = recipe.data.crop or (spec.height, spec.width)
     torch.manual_seed(0)
     count = len(recipe.network_config(CLASSES).modalities)
-    inputs = [torch.randn(recipe.batch, 3, *size) for _ in range(count)]
-    return inputs, torch.randint(CLASSES, (recipe.batch, *size), dtype=torch.uint8)
+    inputs = [torch.randn(recipe.loop.batch, 3, *size) for _ in range(count)]
+    return inputs, torch.randint(CLASSES, (recipe.loop.batch, *size), dtype=torch.uint8)
+
+
+def _optimiser(network: SegmentationNetwork, recipe: Recipe) -> torch.optim.Optimizer:
+    decoder = [*network.decoder.parameters(), *network.ensemble.parameters()]
+    return make_optimiser(network.encoder.parameters(), decoder, recipe.loop)
 
 
 def plain_step(recipe: Recipe, device: str) -> Callable[[], object]:
+    """A step of the plain loop."""
     fabric = make_fabric(device)
     network = build_network(recipe.network_config(CLASSES)).to(fabric.device).train()
-    optimiser = make_optimiser(network, recipe)
+    optimiser = _optimiser(network, recipe)
     inputs, label = frames(recipe)
     inputs, label = [x.to(fabric.device) for x in inputs], label.to(fabric.device)
-    terms = recipe.distillation, recipe.temperature, None, recipe.loss_at
+    terms = recipe.task.distillation, recipe.task.temperature, None, recipe.task.loss_at
 
     def step() -> None:
         optimiser.zero_grad()
@@ -99,16 +106,17 @@ def plain_step(recipe: Recipe, device: str) -> Callable[[], object]:
 
 
 def our_step(recipe: Recipe, device: str) -> Callable[[], object]:
-    fabric = make_fabric(device, precision=recipe.precision)
+    """A step as `asymfusion train` makes it."""
+    fabric = make_fabric(device, precision=recipe.loop.precision)
     if fabric.device.type == "cpu":
         keep_freed_memory()
     network = build_network(recipe.network_config(CLASSES))
-    model = TrainingModel(network, recipe)
-    if recipe.channels_last:
-        model = model.to(memory_format=torch.channels_last)
-    if recipe.compile:
+    model = TrainingModel(network, recipe.task)
+    if recipe.loop.channels_last:
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if recipe.loop.compile:
         network.compile()
-    model, optimiser = fabric.setup(model, make_optimiser(network, recipe))
+    model, optimiser = fabric.setup(model, _optimiser(network, recipe))
     model.train()
     inputs, label = frames(recipe)
     inputs = [x.to(fabric.device, memory_format=torch.channels_last) for x in inputs]
@@ -117,7 +125,7 @@ def our_step(recipe: Recipe, device: str) -> Callable[[], object]:
     def step() -> None:
         optimiser.zero_grad(set_to_none=True)
         fabric.backward(model(inputs, label))
-        fabric.clip_gradients(model, optimiser, max_norm=recipe.clip, error_if_nonfinite=False)
+        fabric.clip_gradients(model, optimiser, max_norm=recipe.loop.clip, error_if_nonfinite=False)
         optimiser.step()
 
     return step

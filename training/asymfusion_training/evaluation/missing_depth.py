@@ -19,7 +19,7 @@ def with_missing(
     """H x W metres (0: none) -> the same with ``share`` (0 to 1) of its valid pixels set to 0.
 
     What goes is blobs, and bands along the edges of surfaces. It depends on ``seed`` and the frame's
-    ``name`` alone, so that two networks lose the same pixels.
+    ``name`` only, so that two networks lose the same pixels.
     """
     valid = depth > 0
     lost = round(share * int(valid.sum()))

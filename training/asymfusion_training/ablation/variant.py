@@ -19,7 +19,7 @@ LARGER = {
 
 
 @dataclass(frozen=True)
-class Setting:
+class Variant:
     """The fields of NetworkConfig that the tables vary; distilled: with the recipe's distillation or none;
     larger: with the encoder that ``LARGER`` has for the recipe's."""
 
@@ -33,7 +33,7 @@ class Setting:
 
     @property
     def name(self) -> str:
-        """Of the row's folder: the same setting in two tables is one run."""
+        """Of the row's folder: the same variant in two tables is one run."""
         parts = ["+".join(self.modalities)]
         if len(self.modalities) > 1:
             parts += [
@@ -46,7 +46,7 @@ class Setting:
         return "_".join([*parts, "larger"] if self.larger else parts)
 
     def recipe(self, base: Recipe, seed: int) -> Recipe:
-        """``base`` with this setting. Raises ConfigError where it cannot have it."""
+        """``base`` with this variant. Raises ConfigError where it cannot have it."""
         network = {
             **base.network,
             "modalities": list(self.modalities),
@@ -60,5 +60,10 @@ class Setting:
             if encoder not in LARGER:
                 raise ConfigError(f"there is no second backbone beside {encoder}")
             network["encoder"] = LARGER[encoder]
-        distillation = base.distillation if self.distilled else 0.0
-        return replace(base, network=network, distillation=distillation, seed=seed)
+        distillation = base.task.distillation if self.distilled else 0.0
+        return replace(
+            base,
+            network=network,
+            task=replace(base.task, distillation=distillation),
+            loop=replace(base.loop, seed=seed),
+        )

@@ -1,0 +1,42 @@
+"""Several frames as tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from asymfusion_ros.data.folder import Frame
+
+
+@dataclass(frozen=True)
+class Batch:
+    """names: of N frames. images: by modality's name, N x 3 x H x W uint8 for colour, else N x 1 x H x W
+    float32 in the modality's physical unit. label: N x H x W uint8."""
+
+    names: list[str]
+    images: dict[str, Tensor]
+    label: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """The same on a device."""
+        images = {name: image.to(device, non_blocking=True) for name, image in self.images.items()}
+        return Batch(self.names, images, self.label.to(device, non_blocking=True))
+
+    def pin_memory(self) -> Batch:
+        """What a DataLoader calls, for a copy to a GPU that runs beside its work."""
+        images = {name: image.pin_memory() for name, image in self.images.items()}
+        return Batch(self.names, images, self.label.pin_memory())
+
+
+def collate(frames: Sequence[Frame]) -> Batch:
+    """Frames of one size, all with the same modalities and a label, as a batch."""
+    images = {}
+    for name in frames[0].images:
+        stacked = torch.from_numpy(np.stack([frame.images[name] for frame in frames]))
+        images[name] = stacked.permute(0, 3, 1, 2) if stacked.ndim == 4 else stacked[:, None]
+    labels = [frame.label for frame in frames if frame.label is not None]
+    return Batch([frame.name for frame in frames], images, torch.from_numpy(np.stack(labels)))

@@ -1,0 +1,37 @@
+"""A recipe and a folder of frames, ready to be trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lightning_fabric import Fabric
+
+from asymfusion_ros.data.folder import Folder
+from asymfusion_training.loop.devices import make_fabric
+from asymfusion_training.loop.trainer import RunOptions, Trainer
+from asymfusion_training.recipe import Recipe
+from asymfusion_training.tasks.segmentation.modality_dropout import leaves_parameters_out
+from asymfusion_training.tasks.segmentation.task import SegmentationTask
+
+
+def training_fabric(recipes: list[Recipe], device: str, devices: int) -> Fabric:
+    """The processes for runs of these recipes, which share a precision, not launched yet."""
+    left_out = any(
+        leaves_parameters_out(recipe.network_config(2), recipe.task.modality_dropout) for recipe in recipes
+    )
+    return make_fabric(device, devices, recipes[0].loop.precision, left_out)
+
+
+def make_trainer(
+    recipe: Recipe,
+    recipe_name: str,
+    folder: Folder,
+    output: Path,
+    fabric: Fabric,
+    options: RunOptions,
+    resume: bool = False,
+) -> Trainer:
+    """Raises UserError or ConfigError for whatever keeps the run from starting."""
+    config = recipe.network_config(len(folder.labels))
+    task = SegmentationTask(recipe.task, config, recipe.input_spec(), recipe.data, recipe.loop, folder)
+    return Trainer(task, recipe, recipe_name, output, fabric, options, resume)

@@ -1,0 +1,50 @@
+"""The recipe's section ``task`` of segmentation: where the network starts and what its loss is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from asymfusion_ros.settings import check_limits, setting
+
+
+@dataclass(frozen=True)
+class SegmentationSettings:
+    """Raises ConfigError for a value that is impossible."""
+
+    pretrained: str = setting(
+        "imagenet",
+        "imagenet, the path of such a file, or none; default (the package's checkpoint) or another "
+        ".safetensors file to fine-tune it",
+    )
+    norms: str = setting(
+        "live",
+        "live statistics of each batch, or frozen ones of the pretrained weights",
+        choices=("live", "frozen"),
+    )
+    norm_momentum: float = setting(
+        0.1, "share of a step's statistics in the running ones that evaluation uses", above=0, maximum=1
+    )
+    class_balance: float = setting(
+        0.0,
+        "class c weighs (median frequency / its frequency) ** class_balance in the cross entropy, within "
+        "0.1 to 10; 0: all alike",
+        minimum=0,
+    )
+    modality_dropout: float = setting(
+        0.4,
+        "chance of a step that sees only one modality, so that the network serves when a camera is lost",
+        minimum=0,
+        below=1,
+    )
+    loss_at: str = setting(
+        "half",
+        "resolution of the loss: half the labels' costs a quarter of the labels' own",
+        choices=("half", "labels"),
+    )
+    distillation: float = setting(
+        0.3, "weight of the KL divergence from the detached ensemble to each modality", minimum=0
+    )
+    temperature: float = setting(1.0, "of the distillation", above=0)
+
+    def __post_init__(self) -> None:
+        check_limits(self, "recipe: ")
