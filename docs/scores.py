@@ -1,0 +1,96 @@
+"""The score tables of README.md and MODEL_CARD.md, made from docs/scores.json.
+
+    python docs/scores.py                         write both files' tables from the JSON
+    python docs/scores.py --data data/nyudv2      score the checkpoint again first, and update the JSON
+
+A table stands between the lines `<!-- scores: NAME -->` and `<!-- end of scores -->`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).resolve().parent
+SCORES = FOLDER / "scores.json"
+FILES = (FOLDER.parent / "README.md", FOLDER.parent / "MODEL_CARD.md")
+COLUMNS = {
+    "pixel_accuracy": "pixel accuracy",
+    "mean_accuracy": "mean accuracy",
+    "mean_iou": "mean IoU",
+    "boundary_iou": "boundary IoU",
+}
+NAMES = {"rgb": "RGB"}
+BLOCK = re.compile(r"(<!-- scores: ([\w ]+) -->\n).*?(<!-- end of scores -->)", re.DOTALL)
+
+
+def score_table(rows: list[dict[str, Any]]) -> str:
+    """One line for each prediction; the ensemble's with nothing left out or added stands out."""
+    lines = [f"| available | prediction of | {' | '.join(COLUMNS.values())} |", "|---" * 6 + "|"]
+    for row in rows:
+        available = row["available"]
+        for name, scores in row["branches"].items():
+            cells = [NAMES.get(name, name), *(f"{100 * scores[key]:.2f}" for key in COLUMNS)]
+            if name == "ensemble" and not row["options"]:
+                cells = [f"**{cell}**" for cell in cells]
+            lines.append(f"| {available} | {' | '.join(cells)} |")
+            available = ""
+    return "\n".join(lines) + "\n"
+
+
+def difference_table(rows: list[dict[str, Any]]) -> str:
+    """Differences in mean IoU, in points; significant where the interval leaves out zero."""
+    lines = ["| A | B | A - B in points | 95 % interval | result |", "|---" * 5 + "|"]
+    for row in rows:
+        result = "A is better" if row["low"] > 0 else "B is better" if row["high"] < 0 else "not significant"
+        value, low, high = (f"{100 * row[key]:+.2f}" for key in ("difference", "low", "high"))
+        lines.append(f"| {row['one']} | {row['other']} | {value} | {low} to {high} | {result} |")
+    return "\n".join(lines) + "\n"
+
+
+def commands(rows: list[dict[str, Any]]) -> str:
+    """The commands that gave the scores."""
+    lines = [f"asymfusion evaluate default --data data/nyudv2 {row['options']}".rstrip() for row in rows]
+    return "\n".join(["```sh", *lines, "```"]) + "\n"
+
+
+def rendered(text: str, scores: dict[str, Any]) -> str:
+    """``text`` with every table between markers made anew. Raises KeyError for an unknown table's name."""
+    rows = scores["scores"]
+    tables = {"val": score_table(rows), "commands": commands(rows)}
+    tables |= {name: difference_table(found) for name, found in scores["differences"].items()}
+    return BLOCK.sub(lambda block: block[1] + tables[block[2]] + block[3], text)
+
+
+def score_again(scores: dict[str, Any], data: str) -> None:
+    """Replaces the scores of each row by what its command gives now."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "scores.json"
+        for row in scores["scores"]:
+            command = [sys.executable, "-m", "asymfusion_ros.cli", "evaluate", "default", "--data", data]
+            subprocess.run([*command, *row["options"].split(), "--json", str(report)], check=True)
+            branches = json.loads(report.read_text())["branches"]
+            for name in row["branches"]:
+                row["branches"][name] = {key: round(branches[name][key], 6) for key in COLUMNS}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Write the score tables of README.md and MODEL_CARD.md.")
+    parser.add_argument("--data", help="score the checkpoint on this folder first")
+    args = parser.parse_args()
+    scores = json.loads(SCORES.read_text())
+    if args.data:
+        score_again(scores, args.data)
+        SCORES.write_text(json.dumps(scores, indent=2) + "\n")
+    for path in FILES:
+        path.write_text(rendered(path.read_text(), scores))
+
+
+if __name__ == "__main__":
+    main()
