@@ -6,9 +6,8 @@ JSON. Loading one builds the network from that description and runs no code from
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -20,24 +19,20 @@ from torch import Tensor
 
 from asymfusion_ros import __version__
 from asymfusion_ros.atomic_write import write_whole
+from asymfusion_ros.checkpoint.description import ModelDescription
 from asymfusion_ros.data.input_spec import InputSpec
 from asymfusion_ros.data.labels import LabelSet
-from asymfusion_ros.errors import CheckpointError, ConfigError
+from asymfusion_ros.errors import CheckpointError
 from asymfusion_ros.network import NetworkConfig, SegmentationNetwork, build_network
 from asymfusion_ros.network.layers.modality import may_be_missing
 
-FORMAT = "asymfusion/1"
 DEFAULT = "default"
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class Checkpoint(ModelDescription):
     """Weights and everything needed to use them."""
 
-    config: NetworkConfig
-    labels: LabelSet
-    input_spec: InputSpec
-    provenance: Mapping[str, Any]
     state_dict: Mapping[str, Tensor]
 
     def build(self) -> SegmentationNetwork:
@@ -61,28 +56,25 @@ def save_checkpoint(
     input_spec: InputSpec,
     provenance: Mapping[str, Any],
     dtype: torch.dtype = torch.float32,
+    temperatures: Mapping[str, float] | None = None,
 ) -> None:
     """Writes beside ``path``, then renames: the file is whole or not there.
 
-    ``dtype`` float16 halves the size. ``provenance`` is any JSON: data set, recipe, metrics. Raises
+    ``dtype`` float16 halves the size. ``provenance`` is any JSON: data set, recipe, metrics.
+    ``temperatures``: ModelDescription's. Raises
     CheckpointError for weights that are no numbers (or too large for ``dtype``), which load_checkpoint
     would refuse, and for a path that cannot be written.
     """
     path = Path(path)
-    metadata = {
-        "format": FORMAT,
-        "network": json.dumps(config.to_dict()),
-        "labels": json.dumps(labels.to_dict()),
-        "input": json.dumps(input_spec.to_dict()),
-        "provenance": json.dumps({"code_version": __version__, **provenance}),
-    }
+    provenance = {"code_version": __version__, **provenance}
+    described = ModelDescription(config, labels, input_spec, provenance, temperatures=temperatures or {})
     tensors = {name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in state_dict.items()}
     broken = _not_finite(tensors)
     if broken is not None:
         raise CheckpointError(
             f"cannot write {path}: {broken} holds NaN, infinite values, or such beyond {dtype}'s range"
         )
-    write_whole(path, save(tensors, metadata), CheckpointError)
+    write_whole(path, save(tensors, described.to_metadata()), CheckpointError)
 
 
 def load_checkpoint(path: str | Path) -> Checkpoint:
@@ -105,28 +97,10 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
             tensors = {name: file.get_tensor(name) for name in names}
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"checkpoint {path} cannot be read: {_kind(path, error)}") from error
-    if metadata.get("format") != FORMAT:
-        raise CheckpointError(
-            f"checkpoint {path} is a safetensors file, but not one of asymfusion "
-            f"(its metadata lacks format {FORMAT!r}): train one, or convert the authors' with "
-            "`asymfusion convert`"
-        )
-    absent = [key for key in ("network", "labels", "input", "provenance") if key not in metadata]
-    if absent:
-        raise CheckpointError(f"checkpoint {path} does not describe itself: its metadata lacks {absent[0]!r}")
-    try:
-        config = NetworkConfig.from_dict(json.loads(metadata["network"]))
-        labels = LabelSet.from_dict(json.loads(metadata["labels"]))
-        input_spec = InputSpec.from_dict(json.loads(metadata["input"]))
-        provenance = json.loads(metadata["provenance"])
-    except (ConfigError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(
-            f"checkpoint {path} describes a network that this version cannot build: {error}"
-        ) from error
-    if len(labels) != config.classes:
-        raise CheckpointError(f"checkpoint {path} has {config.classes} classes, but names {len(labels)}")
-    _compare(path, config, tensors)
-    return Checkpoint(config, labels, input_spec, provenance, tensors)
+    described = ModelDescription.from_metadata(metadata, f"checkpoint {path}")
+    _compare(path, described.config, tensors)
+    parts = {one.name: getattr(described, one.name) for one in fields(described)}
+    return Checkpoint(**parts, state_dict=tensors)
 
 
 def _compare(path: Path, config: NetworkConfig, tensors: Mapping[str, Tensor]) -> None:

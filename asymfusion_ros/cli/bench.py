@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
         "size": [width, height],
         "modalities": args.modalities,
         "device": _device_name(segmenter.device),
-        "precision": str(segmenter.dtype).removeprefix("torch."),
+        "precision": segmenter.backend.precision,
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "version": __version__,

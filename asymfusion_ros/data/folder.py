@@ -1,16 +1,27 @@
 """The folder format: a data set of RGB, depth and label images that people can make by hand.
 
 dataset.yaml       name; labels: a built-in set's name or a list of class names; depth_scale: metres
-                   per stored unit; void: the label value that means unlabelled
+                   per stored unit; void: the label value that means unlabelled; images: further modalities
 rgb/ID.jpg|png     8-bit colour
 depth/ID.png       8- or 16-bit, 0 where there is no depth
 label/ID.png       8-bit class indices
 SPLIT.txt          one ID a line
+
+``images`` names each modality's kind (colour, range, scalar; may be left out for a known name), the physical
+unit of a stored step, and its folder (the modality's name where left out)::
+
+    images:
+      rgb: {}
+      depth: {unit: 0.001}
+      thermal: {unit: 0.01, folder: flir}
+      haze: {kind: scalar}
+
+Without it a folder has rgb, and depth in steps of depth_scale.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,23 +32,69 @@ import numpy.typing as npt
 import yaml
 
 from asymfusion_ros.data.labels import VOID, LabelSet, label_set
-from asymfusion_ros.errors import ConfigError, UserError
+from asymfusion_ros.data.modality import Modality, modality
+from asymfusion_ros.errors import ConfigError, ImageError, UserError
+from asymfusion_ros.settings import check_limits, checked, setting
 
-MODALITIES = ("rgb", "depth")
+Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
-class Sample:
-    """rgb: H x W x 3 uint8. depth: H x W float32 metres, 0 where unknown. label: H x W uint8, void 255."""
+class Frame:
+    """The images of one instant.
+
+    images: by modality's name, H x W x 3 uint8 RGB for colour, else H x W float32 in the modality's physical
+    unit. label: H x W uint8, void 255; None where there is none. All of one size.
+    """
 
     name: str
-    rgb: npt.NDArray[np.uint8]
-    depth: npt.NDArray[np.float32]
+    images: Mapping[str, Array]
     label: npt.NDArray[np.uint8] | None
 
 
+@dataclass(frozen=True)
+class ImageFiles:
+    """Where a folder holds a modality's images. unit: physical unit of a stored step."""
+
+    modality: Modality
+    folder: Path
+    unit: float
+
+    def path(self, name: str) -> Path:
+        """The image's file: .jpg is for colour alone."""
+        jpg = self.folder / f"{name}.jpg"
+        return jpg if self.modality.kind == "colour" and jpg.exists() else jpg.with_suffix(".png")
+
+    def read(self, name: str) -> Array:
+        """The image, as a Frame has it. Raises UserError for a file that is missing or does not decode."""
+        path = self.path(name)
+        colour = self.modality.kind == "colour"
+        if colour and not path.is_file():
+            raise UserError(
+                f"{path.with_suffix('.jpg')} is missing (and {path.name} too), but a split lists {name!r}"
+            )
+        stored = _read(path, cv2.IMREAD_COLOR if colour else cv2.IMREAD_UNCHANGED)
+        try:
+            return self.modality.from_file(stored, self.unit)
+        except ImageError as error:
+            raise UserError(f"{path} {error}") from error
+
+
+@dataclass(frozen=True)
+class _ImageEntry:
+    kind: str | None = setting(None, "colour, range or scalar")
+    unit: float | None = setting(None, "physical unit of a stored step", above=0)
+    folder: str | None = setting(None, "the folder's name")
+
+    def __post_init__(self) -> None:
+        check_limits(self, "images: ")
+
+
 class Folder:
-    """A data set in the folder format. Raises UserError naming the file that is missing or wrong."""
+    """A data set in the folder format. Raises UserError naming the file that is missing or wrong.
+
+    images: the ImageFiles of each modality that it has.
+    """
 
     def __init__(self, root: str | Path) -> None:
         self.root = Path(root)
@@ -48,7 +105,10 @@ class Folder:
             values = yaml.safe_load(description.read_text())
             self.name = str(values["name"])
             self.labels: LabelSet = label_set(values["labels"], self.name)
-            self.depth_scale = float(values["depth_scale"])
+            listed = "images" in values
+            self.depth_scale = (
+                float(values["depth_scale"]) if "depth_scale" in values or not listed else 0.001
+            )
             self.void = int(values.get("void", VOID))
         except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
             raise UserError(
@@ -59,9 +119,34 @@ class Folder:
             raise UserError(
                 f"{description}: depth_scale is {self.depth_scale}; it is metres per unit, above 0"
             )
-
         if not 0 <= self.void <= 255:
             raise UserError(f"{description}: void is {self.void}; it is a value of 8-bit labels, 0 to 255")
+        try:
+            self.images = self._images(values["images"] if listed else {"rgb": {}, "depth": {}})
+        except ConfigError as error:
+            raise UserError(f"{description}: {error}") from error
+
+    def _images(self, described: object) -> dict[str, ImageFiles]:
+        if not isinstance(described, Mapping) or not described:
+            raise ConfigError(f"images is {described!r}; write one `name: {{kind: ..., unit: ...}}` a line")
+        found = {}
+        for name, values in described.items():
+            if not isinstance(name, str):
+                raise ConfigError(f"images: {name!r} is not the name of a modality")
+            entry = _ImageEntry(**checked(_ImageEntry, values or {}, f"images: {name}"))
+            one = modality(name, entry.kind)
+            unit = entry.unit or (self.depth_scale if one.kind == "range" else one.unit)
+            found[name] = ImageFiles(one, self.root / (entry.folder or name), unit)
+        return found
+
+    def check_modalities(self, modalities: Iterable[str]) -> None:
+        """Raises ConfigError naming the modalities that the folder has no images of."""
+        lacking = sorted(set(modalities) - set(self.images))
+        if lacking:
+            raise ConfigError(
+                f"modalities: {self.root} has images of {', '.join(self.images)}, not of "
+                f"{', '.join(lacking)}: list them under images in its dataset.yaml"
+            )
 
     def names(self, split: str) -> list[str]:
         """The frame names of a split. Raises UserError where it is missing or empty."""
@@ -78,52 +163,34 @@ class Folder:
             raise UserError(f"split {split!r} is empty: {path} lists no frames")
         return names
 
-    def read(self, name: str, with_label: bool = True) -> Sample:
-        """One frame. Raises UserError for a file that is missing, does not decode or has another size."""
-        parts = self.parts(name, (*MODALITIES, "label") if with_label else MODALITIES)
-        return Sample(name, parts["rgb"], parts["depth"], parts.get("label"))
+    def read(self, name: str, modalities: Sequence[str] | None = None, label: bool = True) -> Frame:
+        """One frame with the images of ``modalities`` (None: all that the folder has).
 
-    def parts(self, name: str, wanted: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
-        """Those images of a frame that are ``wanted`` (rgb, depth, label), as a Sample has them.
-
-        No other file needs to be there, so that data without one modality serve the others. Raises
-        UserError as ``read`` does, and ConfigError for a modality that a folder has no images of.
+        No other file needs to be there, so that data without one modality serve the others. Raises UserError
+        for a file that is missing, does not decode or has another size than the frame's first, and
+        ConfigError for a modality that the folder has no images of.
         """
-        check_modalities(part for part in wanted if part != "label")
-        read: dict[str, Callable[[str], npt.NDArray[Any]]]
-        read = {"rgb": self._read_rgb, "depth": self._read_depth, "label": self.read_label}
-        found = {part: read[part](name) for part in wanted}
-        for part in wanted[1:]:
-            (height, width), (first_height, first_width) = found[part].shape[:2], found[wanted[0]].shape[:2]
+        modalities = tuple(self.images) if modalities is None else modalities
+        self.check_modalities(modalities)
+        images = {modality: self.images[modality].read(name) for modality in modalities}
+        labels = self.read_label(name) if label else None
+        paths = [self.images[modality].path(name) for modality in images]
+        read = [*zip(paths, images.values()), *([] if labels is None else [(self.label_path(name), labels)])]
+        for path, image in read[1:]:
+            (height, width), (first_height, first_width) = image.shape[:2], read[0][1].shape[:2]
             if (height, width) != (first_height, first_width):
                 raise UserError(
-                    f"{self._path(part, name)} is {width}x{height}, "
-                    f"but {self._path(wanted[0], name)} is {first_width}x{first_height}"
+                    f"{path} is {width}x{height}, but {read[0][0]} is {first_width}x{first_height}"
                 )
-        return found
+        return Frame(name, images, labels)
 
-    def _path(self, part: str, name: str) -> Path:
-        jpg = self.root / part / f"{name}.jpg"
-        return jpg if part == "rgb" and jpg.exists() else jpg.with_suffix(".png")
-
-    def _read_rgb(self, name: str) -> npt.NDArray[np.uint8]:
-        path = self._path("rgb", name)
-        if not path.is_file():
-            raise UserError(
-                f"{path.with_suffix('.jpg')} is missing (and {path.name} too), but a split lists {name!r}"
-            )
-        return np.ascontiguousarray(_read(path, cv2.IMREAD_COLOR)[..., ::-1])
-
-    def _read_depth(self, name: str) -> npt.NDArray[np.float32]:
-        path = self._path("depth", name)
-        depth = _read(path, cv2.IMREAD_UNCHANGED)
-        if depth.ndim != 2:
-            raise UserError(f"{path} has {depth.shape[2]} channels; depth has one")
-        return depth.astype(np.float32) * np.float32(self.depth_scale)
+    def label_path(self, name: str) -> Path:
+        """The file of a frame's label."""
+        return self.root / "label" / f"{name}.png"
 
     def read_label(self, name: str) -> npt.NDArray[np.uint8]:
         """H x W uint8, void 255. Raises UserError as ``read`` does."""
-        path = self._path("label", name)
+        path = self.label_path(name)
         label = _read(path, cv2.IMREAD_UNCHANGED)
         if label.ndim != 2 or label.dtype != np.uint8:
             raise UserError(f"{path} is not an 8-bit image of one channel holding class indices")
@@ -136,13 +203,6 @@ class Folder:
                 f"{len(self.labels) - 1} and void {self.void}"
             )
         return label
-
-
-def check_modalities(modalities: Iterable[str]) -> None:
-    """Raises ConfigError for a modality that a folder has no images of."""
-    unknown = sorted(set(modalities) - set(MODALITIES))
-    if unknown:
-        raise ConfigError(f"modalities: a folder has rgb and depth alone, not {', '.join(unknown)}")
 
 
 def _read(path: Path, flags: int) -> npt.NDArray[Any]:

@@ -7,55 +7,106 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import torch
 from torch import Tensor
-from torch.nn import functional as F
 
+from asymfusion_ros.data.modality import IMAGENET_MEAN, IMAGENET_STD, Modality, Stats, modality
 from asymfusion_ros.errors import ConfigError
-from asymfusion_ros.settings import checked
+from asymfusion_ros.settings import check_limits, checked, setting
 
 GRANULE = 8  # network sizes are multiples of this: odd ones waste time in padding and are no better
 
 
 @dataclass(frozen=True)
-class InputSpec:
-    """How RGB and depth become the network's inputs.
+class ImageDescription:
+    """What ``images`` of an InputSpec says of one modality; what it leaves out is the modality's default."""
 
-    height, width: the size a frame of that aspect ratio is resized to. A frame of another aspect ratio
-    keeps its own, at about the same number of pixels, so that nothing is stretched and speed stays.
-    rgb_mean, rgb_std: of R, G and B on the scale 0 to 255.
-    depth_mean, depth_std: metres. Depth beyond depth_max (metres) counts as depth_max.
-    depth_invalid: what a pixel without depth (zero, negative, NaN, Inf) becomes, after normalisation.
-    Depth is repeated into the three channels that the shared first convolution takes.
+    kind: str | None = setting(None, "colour, range or scalar; needed where the name is not a known one")
+    unit: float | None = setting(None, "physical unit of a step of integer images", above=0)
+    mean: tuple[float, ...] | None = setting(None, "one value, or one each for R, G and B, in that unit")
+    std: tuple[float, ...] | None = setting(None, "likewise")
+    maximum: float | None = setting(None, "values beyond it count as it")
+    invalid: float | None = setting(None, "what a pixel that was not measured becomes, after normalisation")
+
+    def __post_init__(self) -> None:
+        check_limits(self, "input: images: ")
+        for name in ("mean", "std"):
+            values = getattr(self, name)
+            if values is not None and len(values) not in (1, 3):
+                raise ConfigError(f"input: images: {name} has {len(values)} values; it needs one, or three")
+        if self.std is not None and not min(self.std) > 0:
+            raise ConfigError(f"input: images: std is {list(self.std)}; all of it must be positive")
+
+    def modality(self, name: str) -> Modality:
+        """The modality called ``name``. Raises ConfigError for an unknown name without a kind."""
+        found = modality(name, self.kind)
+        return found if self.unit is None else replace(found, unit=self.unit)  # type: ignore[type-var]
+
+    def stats(self, name: str) -> Stats:
+        """Its normalisation."""
+        given = {key: getattr(self, key) for key in ("mean", "std", "maximum", "invalid")}
+        known = {key: value for key, value in given.items() if value is not None}
+        return replace(self.modality(name).stats, **known)
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """How a frame's images become the network's inputs.
+
+    A frame of height x width's aspect ratio is resized to that. One of another aspect ratio keeps its own, at
+    about the same number of pixels, so that nothing is stretched and speed stays. All modalities have three
+    channels: a single one is repeated, for the first convolution is shared. Raises ConfigError.
     """
 
-    height: int = 240
-    width: int = 320
-    rgb_mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
-    rgb_std: tuple[float, float, float] = (58.395, 57.12, 57.375)
-    depth_mean: float = 2.7
-    depth_std: float = 1.4
-    depth_max: float = 10.0
-    depth_invalid: float = 0.0
+    height: int = setting(240, "the network's input size", minimum=GRANULE)
+    width: int = setting(320, "the network's input size", minimum=GRANULE)
+    rgb_mean: tuple[float, float, float] = setting(IMAGENET_MEAN, "of R, G and B, 0 to 255")
+    rgb_std: tuple[float, float, float] = setting(IMAGENET_STD, "of R, G and B, 0 to 255")
+    depth_mean: float = setting(2.7, "metres")
+    depth_std: float = setting(1.4, "metres", above=0)
+    depth_max: float = setting(10.0, "metres; depth beyond it counts as it", above=0)
+    depth_invalid: float = setting(0.0, "what a pixel without depth becomes, after normalisation")
+    images: dict[str, dict[str, Any]] = setting({}, "further modalities, by name: kind, unit, mean, std, ...")
 
     def __post_init__(self) -> None:
         for name in ("rgb_mean", "rgb_std"):
-            values = tuple(float(value) for value in getattr(self, name))
-            if len(values) != 3:
-                raise ConfigError(f"input: {name} has {len(values)} values; it needs one each for R, G and B")
-            object.__setattr__(self, name, values)
-        if not all(side >= GRANULE and side % GRANULE == 0 for side in (self.height, self.width)):
+            object.__setattr__(self, name, tuple(float(value) for value in getattr(self, name)))
+        check_limits(self, "input: ")
+        if self.height % GRANULE or self.width % GRANULE:
             raise ConfigError(
                 f"input: height {self.height} and width {self.width} must be multiples of {GRANULE}"
             )
-        for name in ("depth_std", "depth_max"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"input: {name} is {getattr(self, name)}; it must be positive")
-        if not all(value > 0 for value in self.rgb_std):
+        if not min(self.rgb_std) > 0:
             raise ConfigError(f"input: rgb_std is {self.rgb_std}; all of it must be positive")
+        for name in self.images:
+            if name in ("rgb", "depth"):
+                raise ConfigError(f"input: images: {name} has settings of its own: {name}_mean and so on")
+        described = {
+            name: ImageDescription(**checked(ImageDescription, values, f"input: images: {name}"))
+            for name, values in self.images.items()
+        }
+        found = {name: (image.modality(name), image.stats(name)) for name, image in described.items()}
+        object.__setattr__(self, "_described", found)  # every frame asks: worked out once
+
+    def modality(self, name: str) -> Modality:
+        """The modality of a name. Raises ConfigError for one that neither is known nor described."""
+        described: dict[str, tuple[Modality, Stats]] = self._described  # type: ignore[attr-defined]
+        return described[name][0] if name in described else modality(name)
+
+    def stats(self, name: str) -> Stats:
+        """The normalisation of a modality. Raises ConfigError as ``modality`` does."""
+        if name == "rgb":
+            return Stats(self.rgb_mean, self.rgb_std)
+        if name == "depth":
+            return Stats((self.depth_mean,), (self.depth_std,), self.depth_max, self.depth_invalid)
+        described: dict[str, tuple[Modality, Stats]] = self._described  # type: ignore[attr-defined]
+        return described[name][1] if name in described else modality(name).stats
+
+    def network_input(self, name: str, x: Tensor, size: tuple[int, int]) -> Tensor:
+        """A modality's N x C x H x W in its physical unit -> N x 3 x size, float32, normalised."""
+        return self.modality(name).normalise(x, size, self.stats(name))
 
     def network_size(self, height: int, width: int) -> tuple[int, int]:
         """(height, width) that a frame of this size is resized to."""
@@ -64,32 +115,14 @@ class InputSpec:
         scale = math.sqrt(self.height * self.width / (height * width))
         return tuple(max(GRANULE, round(side * scale / GRANULE) * GRANULE) for side in (height, width))  # type: ignore[return-value]
 
-    def rgb(self, image: Tensor, size: tuple[int, int]) -> Tensor:
-        """N x 3 x H x W, RGB of 0 to 255 in any dtype -> N x 3 x size, float32, normalised."""
-        x = image.float()
-        if x.shape[-2:] != size:
-            x = F.interpolate(x, size, mode="bilinear", antialias=True)
-        mean = x.new_tensor(self.rgb_mean).view(1, 3, 1, 1)
-        std = x.new_tensor(self.rgb_std).view(1, 3, 1, 1)
-        return (x - mean) / std
-
-    def depth(self, metres: Tensor, size: tuple[int, int]) -> Tensor:
-        """N x 1 x H x W float metres -> N x 3 x size, float32, normalised.
-
-        Resized by nearest neighbour: a mean across an object's edge would be a surface that is not there.
-        """
-        x = metres
-        if x.shape[-2:] != size:
-            x = F.interpolate(x, size, mode="nearest-exact")
-        x = x.float()
-        valid = torch.isfinite(x) & (x > 0)
-        normalised = (x.clamp(max=self.depth_max) - self.depth_mean) / self.depth_std
-        return torch.where(valid, normalised, self.depth_invalid).expand(-1, 3, -1, -1)
-
     def to_dict(self) -> dict[str, Any]:
-        return {
+        """The settings as JSON can hold them; ``images`` only where there are any."""
+        values = {
             key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()
         }
+        if not self.images:
+            del values["images"]
+        return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> InputSpec:

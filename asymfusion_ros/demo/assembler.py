@@ -12,7 +12,6 @@ import numpy.typing as npt
 from sensor_msgs.msg import Image
 
 from asymfusion_ros.demo.views import View
-from asymfusion_ros.engine.raw_image import DEPTH_ENCODINGS
 from asymfusion_ros.errors import ImageError
 from asymfusion_ros.ros.images import Convert, read_depth, read_rgb, rgb_pixels
 from asymfusion_ros.ros.inputs.conversion import ColourConversion
@@ -30,7 +29,7 @@ def to_metres(message: Image) -> npt.NDArray[np.float32]:
     """A depth image as H x W float32 metres, NaN where unknown (REP 118). Raises ImageError."""
     frame = read_depth(message)
     metres = frame.pixels().astype(np.float32)
-    if DEPTH_ENCODINGS[frame.encoding][1] == 2:
+    if frame.layout.dtype == "uint16":
         metres /= 1000
     metres[~(np.isfinite(metres) & (metres > 0))] = np.nan
     return metres

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from tqdm import tqdm
 
-from asymfusion_ros.engine.segmenter import Segmenter
+from asymfusion_ros.engine.segmenter import Image, Segmenter
 
 STAGES = ("upload", "preprocess", "network", "postprocess", "download")
 
@@ -33,9 +33,8 @@ def measure(
         mark, elapsed = _gpu_clock(segmenter.device) if gpu else _cpu_clock()
         mark()
         with torch.inference_mode():
-            given = segmenter.frames(
-                rgb if "rgb" in modalities else None, depth if "depth" in modalities else None
-            )
+            every: dict[str, Image] = {"rgb": rgb, "depth": depth}
+            given = segmenter.images({name: every[name] for name in modalities})
             buffers = segmenter.upload(given)
             mark()
             inputs = segmenter.preprocess(given, buffers)

@@ -16,15 +16,15 @@ def choose_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise ConfigError(f"device: {name!r} is none; use auto, cpu, cuda or cuda:N") from error
+        raise ConfigError(f"unknown device {name!r}: use auto, cpu, cuda or cuda:N") from error
     if device.type == "cuda":
         count = torch.cuda.device_count()
         if not torch.cuda.is_available() or (device.index or 0) >= count:
             raise ConfigError(
-                f"device: {name!r} is not there (torch sees {count} CUDA devices); use auto or cpu"
+                f"device {name!r} is not there (torch sees {count} CUDA devices): use auto or cpu"
             )
     elif device.type != "cpu":
-        raise ConfigError(f"device: {name!r} is not supported; use auto, cpu, cuda or cuda:N")
+        raise ConfigError(f"device {name!r} is not supported: use auto, cpu, cuda or cuda:N")
     return device
 
 
@@ -33,5 +33,5 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
     if name == "auto":
         return torch.float16 if device.type == "cuda" else torch.float32
     if name not in PRECISIONS:
-        raise ConfigError(f"precision: {name!r} is none; use auto, {', '.join(PRECISIONS)}")
+        raise ConfigError(f"unknown precision {name!r}: use auto, {', '.join(PRECISIONS)}")
     return PRECISIONS[name]

@@ -26,12 +26,12 @@ def labels_everywhere(logits: Tensor, size: tuple[int, int]) -> Tensor:
     return full[0].argmax(0).to(torch.uint8)
 
 
-def confidence_at(logits: Tensor, size: tuple[int, int]) -> Tensor:
-    """K x h x w -> ``size``, uint8, 0 to 255: the winning class's softmax probability.
+def confidence_at(logits: Tensor, size: tuple[int, int], temperature: float = 1.0) -> Tensor:
+    """K x h x w -> ``size``, uint8, 0 to 255: the winning class's probability, softmax(logits / temperature).
 
     Taken at the logits' resolution and upsampled bilinearly, which costs one channel instead of K.
     """
-    logits = logits.float()
+    logits = logits.float() if temperature == 1 else logits.float() / temperature
     probability = torch.exp(logits.amax(0) - torch.logsumexp(logits, 0))
     full = F.interpolate(probability[None, None], size, mode="bilinear", align_corners=False)
     return (full[0, 0] * 255).round().clamp(0, 255).to(torch.uint8)

@@ -12,12 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from asymfusion_ros.data.encodings import LAYOUTS, Layout
 from asymfusion_ros.errors import ImageError
-
-# encoding -> (channels, bytes a channel); names as in sensor_msgs/image_encodings.hpp
-COLOUR_ENCODINGS = {"rgb8": (3, 1), "bgr8": (3, 1), "rgba8": (4, 1), "bgra8": (4, 1), "mono8": (1, 1)}
-# REP 118: 16-bit is millimetres with 0 invalid, 32-bit float is metres with NaN or Inf invalid
-DEPTH_ENCODINGS = {"16UC1": (1, 2), "mono16": (1, 2), "32FC1": (1, 4)}
 
 ByteBuffer = npt.NDArray[np.uint8] | bytes | bytearray | memoryview
 
@@ -42,7 +38,7 @@ class RawImage:
         _check_encoding(self.encoding)
         if self.height <= 0 or self.width <= 0:
             raise ImageError(f"the image is {self.width}x{self.height}: it has no pixels")
-        row = self.width * self.pixel_bytes
+        row = self.width * self.layout.pixel_bytes
         if self.step < row:
             raise ImageError(
                 f"step is {self.step} bytes, but a row of {self.width} {self.encoding} pixels needs {row}"
@@ -56,17 +52,9 @@ class RawImage:
             )
 
     @property
-    def channels(self) -> int:
-        return (COLOUR_ENCODINGS | DEPTH_ENCODINGS)[self.encoding][0]
-
-    @property
-    def pixel_bytes(self) -> int:
-        channels, size = (COLOUR_ENCODINGS | DEPTH_ENCODINGS)[self.encoding]
-        return channels * size
-
-    @property
-    def is_depth(self) -> bool:
-        return self.encoding in DEPTH_ENCODINGS
+    def layout(self) -> Layout:
+        """How a pixel lies in ``data``."""
+        return LAYOUTS[self.encoding]
 
     @classmethod
     def from_buffer(
@@ -108,31 +96,29 @@ class RawImage:
 
     def pixels(self) -> npt.NDArray[np.generic]:
         """The image as a strided array without a copy: H x W (x channels), in the frame's byte order."""
-        size = self.pixel_bytes // self.channels
-        kind = {1: "u1", 2: "u2", 4: "f4"}[size]
-        dtype = np.dtype((">" if self.bigendian else "<") + kind)
+        layout = self.layout
+        dtype = np.dtype(layout.dtype).newbyteorder(">" if self.bigendian else "<")
         shape: tuple[int, ...] = (self.height, self.width)
-        strides: tuple[int, ...] = (self.step, self.pixel_bytes)
-        if self.channels > 1:
-            shape, strides = (*shape, self.channels), (*strides, size)
+        strides: tuple[int, ...] = (self.step, layout.pixel_bytes)
+        if layout.channels > 1:
+            shape, strides = (*shape, layout.channels), (*strides, layout.value_bytes)
         return np.ndarray(shape, dtype, self.data, 0, strides)
 
 
 def _check_encoding(encoding: str) -> None:
-    known = COLOUR_ENCODINGS | DEPTH_ENCODINGS
-    if encoding not in known:
-        raise ImageError(f"encoding {encoding!r} is not supported: use one of {', '.join(known)}")
+    if encoding not in LAYOUTS:
+        raise ImageError(f"encoding {encoding!r} is not supported: use one of {', '.join(LAYOUTS)}")
 
 
 def _check_layout(image: npt.NDArray[np.generic], encoding: str) -> None:
     """Raises ImageError where an array cannot be of ``encoding``."""
     _check_encoding(encoding)
-    channels, size = (COLOUR_ENCODINGS | DEPTH_ENCODINGS)[encoding]
-    dtype = {1: "uint8", 2: "uint16", 4: "float32"}[size]
+    layout = LAYOUTS[encoding]
+    channels = layout.channels
     shapes = ["H x W", "H x W x 1"] if channels == 1 else [f"H x W x {channels}"]
     fits = image.shape[2:] == (channels,) or (image.ndim == 2 and channels == 1)
-    if image.dtype.name != dtype or not fits:
+    if image.dtype.name != layout.dtype or not fits:
         raise ImageError(
             f"an array of {image.dtype.name} with shape {image.shape} is not {encoding}: "
-            f"that is {' or '.join(shapes)}, {dtype}"
+            f"that is {' or '.join(shapes)}, {layout.dtype}"
         )

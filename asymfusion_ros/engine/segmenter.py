@@ -1,8 +1,8 @@
-"""The engine: one RGB-D frame in, one mask out, on one device."""
+"""The engine: the images of one frame in, one mask out, on one device."""
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -14,13 +14,11 @@ from torch import Tensor
 
 from asymfusion_ros.checkpoint import Checkpoint, load_checkpoint
 from asymfusion_ros.data.labels import LabelSet
-from asymfusion_ros.engine.device import choose_device, choose_precision
-from asymfusion_ros.engine.fold import fold_norms
+from asymfusion_ros.engine.backends import Backend, open_backend
 from asymfusion_ros.engine.postprocess import confidence_at, labels_at
-from asymfusion_ros.engine.preprocess import Uploader, decode_depth, decode_rgb
 from asymfusion_ros.engine.raw_image import RawImage
-from asymfusion_ros.errors import ConfigError, ImageError
-from asymfusion_ros.network import NetworkOutput
+from asymfusion_ros.engine.upload import Uploader
+from asymfusion_ros.errors import ImageError
 
 Image = RawImage | npt.NDArray[np.generic]
 
@@ -50,99 +48,122 @@ class Segmenter:
     """A checkpoint ready to run. Not for several threads at once.
 
     The steps of a call are methods of their own, so that each can be timed.
+
+    Attributes: ``checkpoint``; ``backend``, which runs its network; ``modalities``, each name's Modality.
     """
 
-    def __init__(self, checkpoint: Checkpoint, device: str = "auto", precision: str = "auto") -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, device: str = "auto", precision: str = "auto", backend: str = "torch"
+    ) -> None:
         self.checkpoint = checkpoint
-        self.device = choose_device(device)
-        self.dtype = choose_precision(precision, self.device)
-        unknown = set(checkpoint.config.modalities) - {"rgb", "depth"}
-        if unknown:
-            raise ConfigError(
-                f"the checkpoint wants {', '.join(sorted(unknown))}; frames have rgb and depth alone"
-            )
-        self.network = checkpoint.build()
-        fold_norms(self.network)
-        self.network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        spec = checkpoint.input_spec
+        self._modalities = {name: spec.modality(name) for name in checkpoint.config.modalities}
+        self.backend: Backend = open_backend(backend, checkpoint, device, precision)
         self._uploaders = {name: Uploader(self.device) for name in self.modalities}
 
     @classmethod
     def from_checkpoint(
-        cls, path: str | Path = "default", device: str = "auto", precision: str = "auto"
+        cls,
+        path: str | Path = "default",
+        device: str = "auto",
+        precision: str = "auto",
+        backend: str = "torch",
     ) -> Segmenter:
         """``path``: a .safetensors file, or ``default`` for the one in the package.
 
         device: auto, cpu, cuda or cuda:N. precision: auto, fp32, fp16 or bf16. Raises CheckpointError or
-        ConfigError.
+        ConfigError (a modality of an unknown kind, a backend, device or precision that is not there).
         """
-        return cls(load_checkpoint(path), device, precision)
+        return cls(load_checkpoint(path), device, precision, backend)
+
+    @property
+    def device(self) -> torch.device:
+        """Where frames are segmented."""
+        return self.backend.device
 
     @property
     def modalities(self) -> tuple[str, ...]:
+        """The names of the images that it takes, in the network's order."""
         return self.checkpoint.config.modalities
 
     @property
     def label_set(self) -> LabelSet:
+        """What the labels mean."""
         return self.checkpoint.labels
 
-    @torch.inference_mode()
-    def __call__(self, rgb: Image | None, depth: Image | None, confidence: bool = True) -> Result:
-        """Segments a frame; either image may be None, not both.
+    def __call__(
+        self,
+        rgb: Image | None = None,
+        depth: Image | None = None,
+        confidence: bool = True,
+        **others: Image | None,
+    ) -> Result:
+        """Segments a frame: ``segmenter(rgb, depth)``, ``segmenter(rgb=..., depth=..., thermal=...)``.
 
-        rgb: RawImage, or H x W x 3 uint8 RGB. depth: RawImage, or H x W uint16 millimetres or float32 metres;
-        of another size than rgb, it is resized. The result has rgb's size, or depth's where rgb is None.
-        Raises ImageError for an image that cannot be used.
+        Each image may be None, not all. RawImage, or an array: H x W x 3 uint8 RGB for colour; H x W uint16
+        millimetres or float32 metres for a range; H x W of uint8, uint16 (counts) or float32 (the physical
+        unit) for a scalar. Images of modalities that the checkpoint does not have are left out. All are
+        resized to the reference, rgb or the first that is there, and the result has its size. Raises
+        ImageError for an image that cannot be used.
         """
-        frames = self.frames(rgb, depth)
-        buffers = self.upload(frames)
-        output = self.infer(self.preprocess(frames, buffers))
-        reference = frames.get("rgb") or frames["depth"]
-        return self.postprocess(output, (reference.height, reference.width), confidence)
+        return self.segment({"rgb": rgb, "depth": depth, **others}, confidence)
+
+    @torch.inference_mode()
+    def segment(self, given: Mapping[str, Image | None], confidence: bool = True) -> Result:
+        """The same for images by modality's name."""
+        images = self.images(given)
+        logits = self.infer(self.preprocess(images, self.upload(images)))
+        reference = self.reference(images)
+        temperature = self.checkpoint.temperature(images)
+        return self.postprocess(logits, (reference.height, reference.width), confidence, temperature)
 
     def warm_up(self, height: int, width: int) -> None:
-        """Runs blank frames of this size, once for each combination of modalities: first calls are slow."""
-        blank: dict[str, Image] = {
-            "rgb": np.zeros((height, width, 3), np.uint8),
-            "depth": np.ones((height, width), np.uint16),
-        }
-        for count in range(len(self.modalities), 0, -1):
-            for names in combinations(self.modalities, count):
-                rgb, depth = (blank[name] if name in names else None for name in ("rgb", "depth"))
-                self(rgb, depth).numpy()
+        """Runs blank frames of this size, once for each set of available modalities: first calls are slow."""
+        blank: dict[str, Image] = {}
+        for name, modality in self._modalities.items():
+            if modality.kind == "colour":
+                blank[name] = np.zeros((height, width, 3), np.uint8)
+            else:
+                blank[name] = np.ones((height, width), np.uint16)
+        for count in range(len(blank), 0, -1):
+            for names in combinations(blank, count):
+                self.segment({name: blank[name] for name in names}).numpy()
 
-    def frames(self, rgb: Image | None, depth: Image | None) -> dict[str, RawImage]:
-        """The images given, checked, by modality."""
-        frames = {}
-        for name, image in (("rgb", rgb), ("depth", depth)):
-            if image is not None and name in self.modalities:
-                frames[name] = image if isinstance(image, RawImage) else RawImage.from_array(image)
-        if not frames:
+    def images(self, given: Mapping[str, Image | None]) -> dict[str, RawImage]:
+        """The images of the checkpoint's modalities among ``given``, checked, in the network's order."""
+        found = {}
+        for name in self.modalities:
+            image = given.get(name)
+            if image is not None:
+                found[name] = image if isinstance(image, RawImage) else RawImage.from_array(image)
+        if not found:
             raise ImageError(f"no image: give at least one of {', '.join(self.modalities)}")
-        return frames
+        return found
 
-    def upload(self, frames: dict[str, RawImage]) -> dict[str, Tensor]:
-        return {name: self._uploaders[name](frame) for name, frame in frames.items()}
+    def reference(self, images: Mapping[str, RawImage]) -> RawImage:
+        """The image whose size the result has: rgb, or the first that is there."""
+        return images.get("rgb") or next(iter(images.values()))
 
-    def preprocess(self, frames: dict[str, RawImage], buffers: dict[str, Tensor]) -> list[Tensor | None]:
-        """The network's inputs, 1 x 3 x h x w each, None for an absent modality."""
-        spec = self.checkpoint.input_spec
-        reference = frames.get("rgb") or frames["depth"]
+    def upload(self, images: Mapping[str, RawImage]) -> dict[str, Tensor]:
+        """The images' bytes on the device, flat uint8."""
+        return {name: self._uploaders[name](image) for name, image in images.items()}
+
+    def preprocess(self, images: Mapping[str, RawImage], buffers: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The network's inputs, 1 x 3 x h x w each, of the modalities that are there."""
+        spec, reference = self.checkpoint.input_spec, self.reference(images)
         size = spec.network_size(reference.height, reference.width)
-        made: dict[str, Tensor] = {}
-        if "rgb" in frames:
-            made["rgb"] = spec.rgb(decode_rgb(buffers["rgb"], frames["rgb"]), size)
-        if "depth" in frames:
-            made["depth"] = spec.depth(decode_depth(buffers["depth"], frames["depth"]), size)
-        return [
-            made[name].contiguous(memory_format=torch.channels_last) if name in made else None
-            for name in self.modalities
-        ]
+        return {
+            name: spec.network_input(name, self._modalities[name].decode(buffers[name], image), size)
+            for name, image in images.items()
+        }
 
-    def infer(self, inputs: list[Tensor | None]) -> NetworkOutput:
-        lower = self.dtype != torch.float32
-        with torch.autocast(self.device.type, self.dtype) if lower else nullcontext():
-            return self.network(inputs)
+    def infer(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """The ensemble's logits, 1 x K x h x w at the decoder's resolution."""
+        return self.backend(inputs)
 
-    def postprocess(self, output: NetworkOutput, size: tuple[int, int], confidence: bool) -> Result:
-        logits = output.ensemble[0]
-        return Result(labels_at(logits, size), confidence_at(logits, size) if confidence else None)
+    def postprocess(
+        self, logits: Tensor, size: tuple[int, int], confidence: bool, temperature: float = 1.0
+    ) -> Result:
+        """1 x K x h x w -> labels, and where wanted their confidence, at ``size``."""
+        probability = confidence_at(logits[0], size, temperature) if confidence else None
+        return Result(labels_at(logits[0], size), probability)

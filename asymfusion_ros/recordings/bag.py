@@ -24,7 +24,7 @@ from rosbags.rosbag1 import ReaderError as ReaderError1
 from rosbags.rosbag2 import ReaderError as ReaderError2
 from rosbags.typesys import Stores, get_typestore
 
-from asymfusion_ros.engine.raw_image import DEPTH_ENCODINGS
+from asymfusion_ros.data.encodings import RANGE
 from asymfusion_ros.recordings.recording import NANOSECONDS, Calibration, Kind, RecordingError, Sample
 
 RAW, COMPRESSED, CAMERA_INFO = (
@@ -45,7 +45,7 @@ class ImageTopic:
 
     @property
     def kind(self) -> Kind:
-        return "depth" if self.encoding in DEPTH_ENCODINGS else "rgb"
+        return "depth" if self.encoding in RANGE else "rgb"
 
     def __str__(self) -> str:
         form = ", compressed" if self.compressed else ""

@@ -60,7 +60,7 @@ class FolderRecording:
 
     def __iter__(self) -> Iterator[Sample]:
         for index, name in enumerate(self._names):
-            frame = self._folder.read(name, with_label=False)
+            frame = self._folder.read(name, ("rgb", "depth"), label=False)
             time = round(index * NANOSECONDS / self.rate)
-            yield Sample.from_array("rgb", time, frame.rgb, FRAME_ID)
-            yield Sample.from_array("depth", time, millimetres(frame.depth), FRAME_ID)
+            yield Sample.from_array("rgb", time, frame.images["rgb"], FRAME_ID)
+            yield Sample.from_array("depth", time, millimetres(frame.images["depth"]), FRAME_ID)

@@ -14,7 +14,8 @@ import numpy.typing as npt
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-from asymfusion_ros.engine.raw_image import COLOUR_ENCODINGS, DEPTH_ENCODINGS, RawImage
+from asymfusion_ros.data.encodings import COLOUR, RANGE
+from asymfusion_ros.engine.raw_image import RawImage
 from asymfusion_ros.errors import ImageError
 
 # encodings that a conversion to rgb8 makes usable -> bytes a pixel
@@ -50,19 +51,19 @@ def read_rgb(message: Image, convert: Convert) -> RawImage:
 
 def read_depth(message: Image) -> RawImage:
     """The depth image of ``message`` over the message's own memory; ImageError says what is wrong."""
-    if message.encoding not in DEPTH_ENCODINGS:
-        swapped = message.encoding in COLOUR_ENCODINGS or message.encoding in CONVERTED_ENCODINGS
+    if message.encoding not in RANGE:
+        swapped = message.encoding in COLOUR or message.encoding in CONVERTED_ENCODINGS
         hint = "are the RGB and depth topics swapped?" if swapped else "republish it as 16UC1 or 32FC1"
-        raise ImageError(f"encoding {message.encoding!r} is not depth ({', '.join(DEPTH_ENCODINGS)}): {hint}")
+        raise ImageError(f"encoding {message.encoding!r} is not depth ({', '.join(RANGE)}): {hint}")
     return _frame(message, message.encoding)
 
 
 def _colour_frame(message: Image) -> RawImage:
     encoding = OPENCV_ENCODINGS.get(message.encoding, message.encoding)
-    if encoding in DEPTH_ENCODINGS:
+    if encoding in RANGE:
         raise ImageError(f"encoding {encoding!r} is not colour: are the RGB and depth topics swapped?")
-    if encoding not in COLOUR_ENCODINGS:
-        known = ", ".join([*COLOUR_ENCODINGS, *CONVERTED_ENCODINGS])
+    if encoding not in COLOUR:
+        known = ", ".join([*COLOUR, *CONVERTED_ENCODINGS])
         raise ImageError(f"encoding {encoding!r} is not supported: republish the image as one of {known}")
     return _frame(message, encoding)
 
@@ -92,7 +93,7 @@ def has_valid_depth(depth: RawImage) -> bool:
 def rgb_pixels(frame: RawImage) -> npt.NDArray[np.uint8]:
     """The frame as H x W x 3 RGB uint8, a view where the layout allows; depth in grey, near bright."""
     pixels = frame.pixels()
-    if frame.is_depth:
+    if frame.encoding in RANGE:
         return _grey_depth(pixels)
     if frame.encoding == "mono8":
         return np.broadcast_to(pixels[..., None], (*pixels.shape, 3))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers import CLASSES, SPEC, refused, tiny_config, write_checkpoint
+from helpers import CLASSES, SPEC, refused, tiny_checkpoint, tiny_config, write_checkpoint
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
@@ -246,3 +246,39 @@ def test_the_package_carries_a_default():
     assert checkpoint.labels == NYU40
     assert checkpoint.config.modalities == ("rgb", "depth")
     assert {"data", "recipe", "val"} <= set(checkpoint.provenance)
+
+
+def test_temperatures_come_back_and_belong_to_what_is_available(tmp_path):
+    checkpoint = tiny_checkpoint(tmp_path)
+    path = tmp_path / "calibrated.safetensors"
+    save_checkpoint(
+        path,
+        checkpoint.state_dict,
+        checkpoint.config,
+        checkpoint.labels,
+        checkpoint.input_spec,
+        {},
+        temperatures={"rgb+depth": 1.5, "depth": 2.0},
+    )
+    loaded = load_checkpoint(path)
+    assert loaded.temperature(("rgb", "depth")) == 1.5
+    assert loaded.temperature(("depth",)) == 2.0
+    assert loaded.temperature(("rgb",)) == 1.0
+    assert checkpoint.temperature(("rgb", "depth")) == 1.0
+
+
+@pytest.mark.parametrize("wrong", [0, -1, float("nan"), "warm"])
+def test_a_temperature_that_cannot_be(tmp_path, wrong):
+    checkpoint = tiny_checkpoint(tmp_path)
+    path = tmp_path / "wrong.safetensors"
+    save_checkpoint(
+        path,
+        checkpoint.state_dict,
+        checkpoint.config,
+        checkpoint.labels,
+        checkpoint.input_spec,
+        {},
+        temperatures={"rgb+depth": wrong},
+    )
+    with pytest.raises(CheckpointError, match="cannot build"):
+        load_checkpoint(path)

@@ -28,7 +28,7 @@ def test_a_file_as_the_authors_save_it(tmp_path, capsys):
     assert checkpoint.provenance["converted_from"] == "model-best.pth.tar"
     assert torch.equal(checkpoint.state_dict["decoder.classifier.weight"], weights["clf_conv.module.weight"])
     # their network sees stored depth / 5000: 2.5 m, stored as 2500 mm, becomes 0.5
-    depth = checkpoint.input_spec.depth(torch.full((1, 1, 8, 8), 2.5), (8, 8))
+    depth = checkpoint.input_spec.network_input("depth", torch.full((1, 1, 8, 8), 2.5), (8, 8))
     assert depth.unique().tolist() == [0.5]
 
 

@@ -33,19 +33,19 @@ def test_a_frame_by_hand(root):
         np.array([[0, 1500]], np.uint16),
         [[2, 255]],
     )
-    sample = Folder(root).read("frame0")
-    assert sample.name == "frame0"
-    assert sample.rgb.tolist() == [[[1, 2, 3], [4, 5, 6]]]
-    assert sample.depth.dtype == np.float32
-    assert sample.depth[0].tolist() == pytest.approx([0.0, 1.5])
-    assert sample.label.tolist() == [[2, 255]]
-    assert (sample.rgb.dtype, sample.label.dtype) == (np.uint8, np.uint8)
+    frame = Folder(root).read("frame0")
+    assert frame.name == "frame0"
+    assert frame.images["rgb"].tolist() == [[[1, 2, 3], [4, 5, 6]]]
+    assert frame.images["depth"].dtype == np.float32
+    assert frame.images["depth"][0].tolist() == pytest.approx([0.0, 1.5])
+    assert frame.label.tolist() == [[2, 255]]
+    assert (frame.images["rgb"].dtype, frame.label.dtype) == (np.uint8, np.uint8)
 
 
 def test_depth_of_8_bits_and_its_scale(root):
     one_frame(root, np.zeros((1, 2, 3)), np.array([[10, 255]], np.uint8), [[0, 1]])
     write_description(root, depth_scale=0.04)
-    assert Folder(root).read("frame0").depth[0].tolist() == pytest.approx([0.4, 10.2])
+    assert Folder(root).read("frame0").images["depth"][0].tolist() == pytest.approx([0.4, 10.2])
 
 
 def test_void_may_be_another_value(root):
@@ -56,7 +56,7 @@ def test_void_may_be_another_value(root):
 
 def test_a_frame_without_its_label(root):
     (root / "label" / "frame0.png").unlink()
-    assert Folder(root).read("frame0", with_label=False).label is None
+    assert Folder(root).read("frame0", label=False).label is None
 
 
 def test_jpg_colour(root):
@@ -64,7 +64,7 @@ def test_jpg_colour(root):
     (root / "rgb" / "frame0.png").unlink()
     cv2.imwrite(str(root / "rgb" / "frame0.jpg"), image, [cv2.IMWRITE_JPEG_QUALITY, 100])
     # only roughly: jpg loses a little
-    assert abs(Folder(root).read("frame0").rgb[5, 5].astype(int) - image[5, 5, ::-1]).max() < 12
+    assert abs(Folder(root).read("frame0").images["rgb"][5, 5].astype(int) - image[5, 5, ::-1]).max() < 12
 
 
 def test_labels_and_splits(root):
@@ -167,18 +167,55 @@ def test_one_modality_needs_no_files_of_the_other(root, wanted, other):
     for path in (root / other).iterdir():
         path.unlink()
     (root / other).rmdir()
-    parts = Folder(root).parts("frame0", (wanted, "label"))
-    assert list(parts) == [wanted, "label"]
-    assert np.array_equal(parts[wanted], getattr(whole, wanted))
-    assert np.array_equal(parts["label"], whole.label)
+    frame = Folder(root).read("frame0", (wanted,))
+    assert list(frame.images) == [wanted]
+    assert np.array_equal(frame.images[wanted], whole.images[wanted])
+    assert np.array_equal(frame.label, whole.label)
 
 
 def test_depth_alone_of_another_size_than_its_label(root):
     picture(root / "depth" / "frame0.png", np.ones((24, 64), np.uint16))
     with pytest.raises(UserError, match=r"label/frame0\.png is 64x48, but .*depth/frame0\.png is 64x24"):
-        Folder(root).parts("frame0", ("depth", "label"))
+        Folder(root).read("frame0", ("depth",))
 
 
 def test_a_modality_that_a_folder_has_no_images_of(root):
-    with pytest.raises(ConfigError, match="a folder has rgb and depth alone, not thermal"):
-        Folder(root).parts("frame0", ("rgb", "thermal"))
+    with pytest.raises(ConfigError, match="has images of rgb, depth, not of thermal: list them under images"):
+        Folder(root).read("frame0", ("rgb", "thermal"))
+
+
+def test_further_modalities_are_read_in_their_unit(root):
+    (root / "flir").mkdir()
+    picture(root / "flir" / "frame0.png", np.full((48, 64), 29515, np.uint16))
+    write_description(root, images="{rgb: , depth: {unit: 0.002}, thermal: {folder: flir, unit: 0.01}}")
+    folder = Folder(root)
+    frame = folder.read("frame0", ("thermal", "depth"))
+    assert list(frame.images) == ["thermal", "depth"]
+    assert frame.images["thermal"].dtype == np.float32
+    assert frame.images["thermal"][0, 0] == pytest.approx(295.15)
+    picture(root / "depth" / "frame0.png", np.full((48, 64), 1500, np.uint16))
+    assert folder.read("frame0", ("depth",)).images["depth"][0, 0] == pytest.approx(3.0)
+
+
+def test_with_images_listed_depth_scale_may_be_left_out(root):
+    write_description(root, depth_scale=None, images="{rgb: }")
+    assert list(Folder(root).images) == ["rgb"]
+
+
+@pytest.mark.parametrize(
+    ("images", "named"),
+    [
+        ("[rgb, depth]", "images is ['rgb', 'depth']; write one"),
+        ("{}", "images is {}"),
+        ("{haze: }", "modality 'haze' is unknown"),
+        ("{haze: {kind: points}}", "unknown kind 'points'"),
+        ("{depth: {unit: 0}}", "unit is 0.0; it must be above 0"),
+        ("{depth: {scale: 1}}", "images: depth: unknown setting scale"),
+        ("{5: }", "5 is not the name of a modality"),
+    ],
+)
+def test_a_wrong_list_of_images(root, images, named):
+    write_description(root, images=images)
+    with pytest.raises(UserError) as caught:
+        Folder(root)
+    assert named in str(caught.value) and str(root / "dataset.yaml") in str(caught.value)

@@ -1,6 +1,7 @@
 """The engine from frames to labels, against the same pipeline written out."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from asymfusion_ros.data.folder import Folder
 from asymfusion_ros.data.input_spec import InputSpec
 from asymfusion_ros.engine import RawImage
 from asymfusion_ros.errors import ConfigError, ImageError
+from asymfusion_training.data.augment import Sample
 from asymfusion_training.data.frames import collate
 
 
@@ -158,13 +160,14 @@ def test_frames_are_independent(segmenter):
 
 def test_what_scoring_feeds_the_network_is_what_the_engine_feeds(tmp_path, segmenter):
     folder = Folder(write_folder(tmp_path / "stripes", frames=1, size=(96, 128)))
-    sample = folder.read("frame0")
-    frames = segmenter.frames(sample.rgb, (sample.depth * 1000).round().astype(np.uint16))
-    ours = segmenter.preprocess(frames, segmenter.upload(frames))
-    batch = collate([sample])
+    read = folder.read("frame0").images
+    millimetres = (read["depth"] * 1000).round().astype(np.uint16)
+    images = segmenter.images({"rgb": read["rgb"], "depth": millimetres})
+    ours = segmenter.preprocess(images, segmenter.upload(images))
+    batch = collate([Sample("frame0", read["rgb"], read["depth"], np.zeros((96, 128), np.uint8))])
     theirs = batch.inputs(segmenter.modalities, SPEC, SPEC.network_size(96, 128))
-    for one, other in zip(ours, theirs):
-        assert torch.equal(one, other)
+    for name, other in zip(segmenter.modalities, theirs):
+        assert torch.equal(ours[name], other)
 
 
 @pytest.mark.parametrize("modality", ["rgb", "depth"])
@@ -185,10 +188,62 @@ def test_a_checkpoint_of_one_modality(tmp_path, modality):
 def test_modalities_in_another_order(tmp_path, checkpoint):
     swapped = Segmenter(tiny_checkpoint(tmp_path, config=tiny_config(("depth", "rgb"))), "cpu")
     rgb, depth = random_pair()
-    frames = swapped.frames(rgb, depth)
-    given = Segmenter(checkpoint, "cpu").preprocess(frames, swapped.upload(frames))
-    made = swapped.preprocess(frames, swapped.upload(frames))
-    assert torch.equal(made[0], given[1]) and torch.equal(made[1], given[0])
+    images = swapped.images({"rgb": rgb, "depth": depth})
+    given = Segmenter(checkpoint, "cpu").preprocess(images, swapped.upload(images))
+    made = swapped.preprocess(images, swapped.upload(images))
+    assert list(images) == ["depth", "rgb"]
+    assert all(torch.equal(made[name], given[name]) for name in images)
+
+
+def test_a_third_modality(tmp_path):
+    names = ("rgb", "depth", "thermal")
+    segmenter = Segmenter(tiny_checkpoint(tmp_path, config=tiny_config(names)), "cpu")
+    segmenter.warm_up(48, 64)
+    rgb, depth = random_pair()
+    warm = np.linspace(280, 310, depth.size, dtype=np.float32).reshape(depth.shape)
+    images = {"rgb": rgb, "depth": depth, "thermal": warm}
+    results = {}
+    for available in (names, ("rgb", "depth"), ("rgb", "thermal"), ("depth", "thermal"), ("thermal",)):
+        results[available] = segmenter(**{name: images[name] for name in available}).labels
+        assert results[available].shape == depth.shape
+    assert len({tuple(labels.flatten().tolist()) for labels in results.values()}) == len(results)
+    # Counts of a hundredth of a kelvin are the same temperatures.
+    counts = segmenter(thermal=np.round(warm * 100).astype(np.uint16)).labels
+    assert (counts == results[("thermal",)]).float().mean() > 0.99
+    with pytest.raises(ImageError, match="at least one of rgb, depth, thermal"):
+        segmenter(infrared=warm)
+
+
+def test_a_modality_of_an_unknown_kind_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="modality 'lidar' is unknown: use one of rgb, depth"):
+        Segmenter(tiny_checkpoint(tmp_path, config=tiny_config(("rgb", "lidar"))), "cpu")
+    spec = InputSpec(height=48, width=64, images={"lidar": {"kind": "range"}})
+    described = Segmenter(tiny_checkpoint(tmp_path, config=tiny_config(("rgb", "lidar")), spec=spec), "cpu")
+    assert described(lidar=random_pair()[1]).labels.shape == (96, 128)
+
+
+def test_the_confidence_is_tempered_by_what_is_available(checkpoint, segmenter):
+    tempered = Segmenter(replace(checkpoint, temperatures={"rgb+depth": 4.0}), "cpu")
+    rgb, depth = random_pair()
+    plain, cooled = segmenter(rgb, depth), tempered(rgb, depth)
+    assert torch.equal(plain.labels, cooled.labels)
+    assert (cooled.confidence <= plain.confidence).all() and (cooled.confidence < plain.confidence).any()
+    assert torch.equal(tempered(rgb).confidence, segmenter(rgb).confidence)
+
+
+def test_an_unknown_backend_is_refused(checkpoint):
+    with pytest.raises(ConfigError, match="unknown backend 'tensorflow'; use one of torch"):
+        Segmenter(checkpoint, "cpu", backend="tensorflow")
+
+
+def test_the_backend_gives_every_modality_s_logits(checkpoint, segmenter):
+    images = segmenter.images(dict(zip(("rgb", "depth"), random_pair())))
+    inputs = segmenter.preprocess(images, segmenter.upload(images))
+    output = segmenter.backend.outputs(inputs)
+    assert torch.equal(output.ensemble, segmenter.backend(inputs))
+    assert len(output.logits) == 2 and all(branch.shape == output.ensemble.shape for branch in output.logits)
+    alone = segmenter.backend.outputs({"depth": inputs["depth"]})
+    assert alone.logits[0] is None and torch.equal(alone.logits[1], alone.ensemble)
 
 
 def test_a_network_input_far_from_the_default(tmp_path):
@@ -216,8 +271,8 @@ def test_what_it_says_of_itself(checkpoint, segmenter):
     ("rgb", "depth", "named"),
     [
         (None, None, "no image: give at least one of rgb, depth"),
-        (np.zeros((4, 4), np.uint16), None, "'16UC1' is no colour image"),
-        (None, np.zeros((4, 4, 3), np.uint8), "'rgb8' is no depth image"),
+        (np.zeros((4, 4), np.uint16), None, "'16UC1' is not that of a colour image"),
+        (None, np.zeros((4, 4, 3), np.uint8), "'rgb8' is not that of a range image"),
         (None, np.zeros((4, 4), np.float64), "float64"),
         (np.zeros((0, 4, 3), np.uint8), None, "no pixels"),
     ],
@@ -230,16 +285,13 @@ def test_images_that_cannot_be_used(segmenter, rgb, depth, named):
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:99", "mps", ""])
 def test_devices_that_are_not_there(checkpoint, device):
-    with pytest.raises(ConfigError, match=f"device: '{device}'"):
+    with pytest.raises(ConfigError, match=f"device '{device}'"):
         Segmenter(checkpoint, device)
 
 
-def test_settings_that_cannot_be(tmp_path, checkpoint):
-    with pytest.raises(ConfigError, match="precision: 'int4' is none; use auto, fp32, fp16, bf16"):
+def test_settings_that_cannot_be(checkpoint):
+    with pytest.raises(ConfigError, match="unknown precision 'int4': use auto, fp32, fp16, bf16"):
         Segmenter(checkpoint, "cpu", "int4")
-    thermal = tiny_checkpoint(tmp_path, config=tiny_config(("rgb", "thermal")))
-    with pytest.raises(ConfigError, match="wants thermal"):
-        Segmenter(thermal, "cpu")
 
 
 def test_from_a_file(tmp_path, checkpoint):

@@ -64,7 +64,7 @@ def test_frames_without_any_label(checkpoint, tmp_path):
         (["--split", "test"], "split 'test' is missing"),
         (["--modalities", "rgb", "thermal"], "'thermal' is not one of the checkpoint's rgb, depth"),
         (["--limit", "0"], "--limit is 0; it must be 1 or more"),
-        (["--device", "gpu"], "device: 'gpu'"),
+        (["--device", "gpu"], "device 'gpu'"),
         (
             ["--limit", "1", "--json", "/nowhere/a.json"],
             "cannot write /nowhere/a.json: there is no folder /nowhere",

@@ -21,11 +21,7 @@ import asymfusion_ros
 from asymfusion_ros.cli.main import SUBCOMMANDS
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDERS = {
-    "asymfusion_ros": "asymfusion_ros",
-    "asymfusion_training": "training",
-    "asymfusion_ros.demo": "demo",
-}
+FOLDERS = {"asymfusion_ros": "asymfusion_ros", "asymfusion_training": "training/asymfusion_training"}
 NOT_SOURCE = shutil.ignore_patterns(
     "__pycache__", "*.pyc", ".*", "*.egg-info", "build", "install", "log", "runs", "output"
 )

@@ -56,7 +56,7 @@ def test_depth_by_hand(root, call, output):
     assert main(call) == 0
     folder = Folder(output)
     assert folder.depth_scale == 0.005
-    depth = folder.read(CITIES["train"][0]).depth
+    depth = folder.read(CITIES["train"][0]).images["depth"]
     assert depth[1, :7].tolist() == pytest.approx([0, 0, 0, 0, 200, 20, 10])
     assert depth[1, 7] == pytest.approx(1.5625, abs=0.0026)
     assert not depth[0].any()
@@ -70,7 +70,7 @@ def test_each_image_has_its_own_camera(root, call, output):
             str(place(root, "disparity", "train", name, "disparity.png")), np.full(CITY_SIZE, 5121, np.uint16)
         )
     assert main(call) == 0
-    depths = [Folder(output).read(name).depth[0, 0] for name in CITIES["train"]]
+    depths = [Folder(output).read(name).images["depth"][0, 0] for name in CITIES["train"]]
     assert depths == pytest.approx([20, 10, 20])
 
 
@@ -88,7 +88,7 @@ def test_the_disparity_itself(root, call, output):
     assert main([*call, "--disparity"]) == 0
     folder = Folder(output)
     assert folder.name == "cityscapes_disparity"
-    assert folder.read(CITIES["train"][0]).depth[1, :5].tolist() == [0, 0, 1 / 256, 1, 20]
+    assert folder.read(CITIES["train"][0]).images["depth"][1, :5].tolist() == [0, 0, 1 / 256, 1, 20]
     assert "pixels" in (output / "dataset.yaml").read_text()
 
 
@@ -119,7 +119,7 @@ def test_images_are_links_and_splits_are_whole(root, call, output, capsys):
         for name in names:
             source = place(root, "leftImg8bit", split, name, "leftImg8bit.png")
             assert os.path.samefile(source, output / "rgb" / f"{name}.png")
-            assert np.array_equal(folder.read(name).rgb, cv2.imread(str(source))[..., ::-1])
+            assert np.array_equal(folder.read(name).images["rgb"], cv2.imread(str(source))[..., ::-1])
     # the labels of test are dummies
     assert (folder.read(CITIES["test"][0]).label == 255).all()
     # nothing is left of the work
@@ -140,7 +140,7 @@ def test_test_without_labels(root, call, output, capsys):
     (root / "gtFine" / "test" / "berlin" / "berlin_000000_000019_gtFine_labelIds.png").unlink()
     assert main(call) == 0
     assert "1 frames of test are without labels" in capsys.readouterr().out
-    assert Folder(output).read(CITIES["test"][0], with_label=False).label is None
+    assert Folder(output).read(CITIES["test"][0], label=False).label is None
     assert main(["prepare", "check", str(output)]) == 0
     assert "test has no labels" in capsys.readouterr().out
 
@@ -248,7 +248,7 @@ def test_a_wrong_file_is_named_and_a_rerun_makes_that_frame_alone(
     wrong.write_bytes(sound)
     assert main(call) == 0
     assert "5 frames, 1 of them made now" in capsys.readouterr().out
-    assert Folder(output).read(CITIES["train"][0]).rgb.shape == (*CITY_SIZE, 3)
+    assert Folder(output).read(CITIES["train"][0]).images["rgb"].shape == (*CITY_SIZE, 3)
 
 
 def test_depth_and_disparity_do_not_mix(call, output, capsys):

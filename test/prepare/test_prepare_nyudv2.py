@@ -39,9 +39,9 @@ def test_pixels_by_hand(mat, call, tmp_path):
     edit(mat, "labels", (3, 9, 0), 1)
     assert main(call) == 0
     sample = Folder(tmp_path / "nyu").read("000004")
-    assert sample.rgb.shape == (6, 10, 3)
-    assert sample.rgb[2, 7].tolist() == [10, 20, 30]
-    assert sample.depth[2, 7] == pytest.approx(1.234, abs=1e-6)
+    assert sample.images["rgb"].shape == (6, 10, 3)
+    assert sample.images["rgb"][2, 7].tolist() == [10, 20, 30]
+    assert sample.images["depth"][2, 7] == pytest.approx(1.234, abs=1e-6)
     assert sample.label[2, 7] == NYU40.names.index("otherfurniture")  # garbage bin
     assert sample.label[5, 0] == 255  # unlabelled
     assert sample.label[0, 9] == NYU40.names.index("wall")
@@ -58,10 +58,12 @@ def test_every_pixel_of_every_frame(mat, call, tmp_path):
                 for column in range(WIDTH):
                     here = (number - 1, column, row)
                     assert (
-                        sample.rgb[row, column].tolist()
+                        sample.images["rgb"][row, column].tolist()
                         == file["images"][number - 1, :, column, row].tolist()
                     )
-                    assert sample.depth[row, column] == pytest.approx(file["depths"][here], abs=0.00051)
+                    assert sample.images["depth"][row, column] == pytest.approx(
+                        file["depths"][here], abs=0.00051
+                    )
                     assert sample.label[row, column] == nyu40[int(file["labels"][here])]
     assert folder.labels is NYU40
     assert folder.name == "nyudv2"
@@ -72,7 +74,7 @@ def test_raw_depth_has_holes(mat, call, tmp_path):
     for column, metres in enumerate([2.5, 0.0, 10.0, np.nan, 9.999]):
         edit(mat, "rawDepths", (0, column, 0), metres)
     assert main([*call, "--raw-depth"]) == 0
-    depth = Folder(tmp_path / "nyu").read("000001").depth
+    depth = Folder(tmp_path / "nyu").read("000001").images["depth"]
     assert depth[0, :5].tolist() == pytest.approx([2.5, 0, 0, 0, 9.999])
     assert not depth[1:].any()
 

@@ -101,7 +101,7 @@ def test_a_full_disk(call, tmp_path, capsys):
         capsys, *call
     )
     assert main(call) == 0
-    assert Folder(root).read("000003").rgb.shape == (HEIGHT, WIDTH, 3)
+    assert Folder(root).read("000003").images["rgb"].shape == (HEIGHT, WIDTH, 3)
 
 
 def test_other_options_do_not_mix_with_what_is_there(call, tmp_path, capsys):

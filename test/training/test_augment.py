@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from helpers import write_folder
 
-from asymfusion_ros.data.folder import Folder, Sample
+from asymfusion_ros.data.folder import Folder
 from asymfusion_ros.data.input_spec import InputSpec
-from asymfusion_training.data.augment import augmented
+from asymfusion_training.data.augment import Sample, augmented
 from asymfusion_training.data.frames import TrainingFrames
 from asymfusion_training.recipe import Recipe
 

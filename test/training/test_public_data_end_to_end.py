@@ -57,7 +57,7 @@ def test_nyudv2_to_the_engine(nyudv2):
     hits = known = 0
     for name in names:
         sample = folder.read(name)
-        labels = segmenter(sample.rgb, sample.depth).numpy().labels
+        labels = segmenter(sample.images["rgb"], sample.images["depth"]).numpy().labels
         # what was scored is what the engine says
         mask = cv2.imread(str(root / "masks" / f"{name}.png"), cv2.IMREAD_UNCHANGED)
         assert mask.shape == labels.shape == SIZE

@@ -31,7 +31,8 @@ def test_the_three_recipes(encoder, epochs):
     spec = recipe.input_spec()
     # stored millimetres / 5000, whatever they are; nothing where there is no depth
     metres = torch.tensor([0.0, 1.0, 5.0, 60.0]).view(1, 1, 2, 2)
-    assert spec.depth(metres, (2, 2))[0, 0].flatten().tolist() == pytest.approx([0.0, 0.2, 1.0, 12.0])
+    made = spec.network_input("depth", metres, (2, 2))[0, 0]
+    assert made.flatten().tolist() == pytest.approx([0.0, 0.2, 1.0, 12.0])
 
 
 def test_one_step_of_the_released_recipe():

@@ -13,12 +13,21 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from asymfusion_ros.data.folder import Sample
 from asymfusion_ros.data.labels import VOID
 from asymfusion_training.data.depth_noise import with_holes, with_sensor_noise
 from asymfusion_training.recipe import Recipe
 
 GREY = 127  # of pixels beyond the frame
+
+
+@dataclass(frozen=True)
+class Sample:
+    """rgb: H x W x 3 uint8. depth: H x W float32 metres, 0 where unknown. label: H x W uint8, void 255."""
+
+    name: str
+    rgb: npt.NDArray[np.uint8]
+    depth: npt.NDArray[np.float32]
+    label: npt.NDArray[np.uint8] | None
 
 
 @dataclass(frozen=True)

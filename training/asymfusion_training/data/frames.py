@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from asymfusion_ros.data.folder import Folder, Sample, check_modalities
+from asymfusion_ros.data.folder import Folder
 from asymfusion_ros.data.input_spec import InputSpec
 from asymfusion_ros.errors import ConfigError, UserError
-from asymfusion_training.data.augment import augmented
+from asymfusion_training.data.augment import Sample, augmented
 from asymfusion_training.recipe import Recipe
 
 Key = tuple[int, int]  # epoch, index of the frame in its split
@@ -32,8 +32,8 @@ class Batch:
 
     def inputs(self, modalities: tuple[str, ...], spec: InputSpec, size: tuple[int, int]) -> list[Tensor]:
         """The network's inputs at this (height, width), in the order of its modalities."""
-        made = {"rgb": lambda: spec.rgb(self.rgb, size), "depth": lambda: spec.depth(self.depth, size)}
-        return [made[name]() for name in modalities]
+        images = {"rgb": self.rgb, "depth": self.depth}
+        return [spec.network_input(name, images[name], size) for name in modalities]
 
     def to(self, device: torch.device) -> Batch:
         rgb, depth, label = (x.to(device, non_blocking=True) for x in (self.rgb, self.depth, self.label))
@@ -51,7 +51,7 @@ class TrainingFrames(Dataset[Sample]):
         self.folder = folder
         self.names = folder.names(split)
         self.modalities = recipe.network_config(len(folder.labels)).modalities
-        check_modalities(self.modalities)
+        folder.check_modalities(self.modalities)
         # A network without depth is not to wait for the noise of one that nobody reads.
         self.recipe = recipe if "depth" in self.modalities else replace(recipe, depth_holes=0, depth_noise=0)
         self.full_size = (spec.height, spec.width)
@@ -69,11 +69,12 @@ class TrainingFrames(Dataset[Sample]):
     def read(self, name: str) -> Sample:
         """The whole frame, unchanged. Images of a modality that the network does not have are black, and
         need no files."""
-        parts = self.folder.parts(name, (*self.modalities, "label"))
-        size = parts["label"].shape
-        rgb = parts["rgb"] if "rgb" in parts else np.zeros((*size, 3), np.uint8)
-        depth = parts["depth"] if "depth" in parts else np.zeros(size, np.float32)
-        return Sample(name, rgb, depth, parts["label"])
+        frame = self.folder.read(name, self.modalities)
+        assert frame.label is not None
+        size = frame.label.shape
+        rgb = frame.images.get("rgb", np.zeros((*size, 3), np.uint8))
+        depth = frame.images.get("depth", np.zeros(size, np.float32))
+        return Sample(name, rgb, depth, frame.label)
 
     def __getitems__(self, keys: list[Key]) -> Batch | UserError:
         """A batch, or why there is none: raised in a worker process, an error arrives as a traceback."""

@@ -16,10 +16,9 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from asymfusion_ros.data.folder import Sample
 from asymfusion_ros.data.labels import VOID
 from asymfusion_ros.errors import ConfigError, UserError
-from asymfusion_training.data.augment import GREY, Change, draw_change
+from asymfusion_training.data.augment import GREY, Change, Sample, draw_change
 from asymfusion_training.data.frames import Batch, BatchOrder, Key, TrainingFrames, collate
 
 READERS = 8  # threads: decoding gives up Python's lock

@@ -9,7 +9,7 @@ import torch
 
 from asymfusion_ros.atomic_write import check_place, make_folder
 from asymfusion_ros.checkpoint import Checkpoint, load_checkpoint
-from asymfusion_ros.data.folder import Folder, check_modalities
+from asymfusion_ros.data.folder import Folder
 from asymfusion_ros.engine.device import choose_device
 from asymfusion_ros.errors import ConfigError, UserError
 from asymfusion_training.evaluation.processes import Job
@@ -69,7 +69,7 @@ def _job(
         raise ConfigError(
             f"--against {path} has {', '.join(has)} alone, none of --modalities {' '.join(args.modalities)}"
         )
-    check_modalities(given)
+    folder.check_modalities(given)
     return Job(path, args.data, given, settings)
 
 

@@ -56,8 +56,7 @@ def scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:
 
 
 def _inputs(spec: InputSpec, images: Mapping[str, Tensor], size: tuple[int, int]) -> dict[str, Tensor]:
-    prepare = {"rgb": spec.rgb, "depth": spec.depth}
-    return {name: prepare[name](image, size) for name, image in images.items()}
+    return {name: spec.network_input(name, image, size) for name, image in images.items()}
 
 
 def _averaged(views: list[Tensor], size: tuple[int, int]) -> Tensor:

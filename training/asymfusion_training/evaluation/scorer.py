@@ -48,7 +48,9 @@ class Scorer:
         return self._score(name, self.read(name))
 
     def read(self, name: str) -> dict[str, npt.NDArray[Any]]:
-        parts = self.folder.parts(name, (*self.modalities, "label"))
+        frame = self.folder.read(name, self.modalities)
+        assert frame.label is not None
+        parts: dict[str, npt.NDArray[Any]] = {**frame.images, "label": frame.label}
         if self.settings.depth_holes and "depth" in parts:
             parts["depth"] = with_missing(parts["depth"], self.settings.depth_holes, self.settings.seed, name)
         return parts

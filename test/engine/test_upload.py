@@ -6,8 +6,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from asymfusion_ros.data.modality import KNOWN
 from asymfusion_ros.engine import RawImage
-from asymfusion_ros.engine.preprocess import Uploader, decode_depth, decode_rgb
+from asymfusion_ros.engine.upload import Uploader
 from asymfusion_ros.errors import ImageError
 
 upload = Uploader(torch.device("cpu"))
@@ -36,8 +37,8 @@ def buffer_of(height, row, padding, seed, whole):
 def test_colour(encoding, height, width, padding, whole):
     order = {"rgb8": "rgb", "bgr8": "bgr", "rgba8": "rgba", "bgra8": "bgra", "mono8": "m"}[encoding]
     data, step = buffer_of(height, width * len(order), padding, height * width, whole)
-    frame = RawImage.from_buffer(data, height, width, encoding, step)
-    decoded = decode_rgb(upload(frame), frame)
+    image = RawImage.from_buffer(data, height, width, encoding, step)
+    decoded = KNOWN["rgb"].decode(upload(image), image)
     assert decoded.shape == (1, 3, height, width)
     assert decoded.dtype == torch.uint8
     for y in range(height):
@@ -60,8 +61,8 @@ def test_depth(encoding, bigendian, height, width, padding, whole):
     kind = "f4" if encoding == "32FC1" else "u2"
     dtype = np.dtype((">" if bigendian else "<") + kind)
     data, step = buffer_of(height, width * dtype.itemsize, padding, height + width, whole)
-    frame = RawImage.from_buffer(data, height, width, encoding, step, bigendian)
-    decoded = decode_depth(upload(frame), frame)
+    image = RawImage.from_buffer(data, height, width, encoding, step, bigendian)
+    decoded = KNOWN["depth"].decode(upload(image), image)
     assert decoded.shape == (1, 1, height, width)
     assert decoded.dtype == torch.float32
     rows = [np.frombuffer(data, dtype, width, y * step) for y in range(height)]
@@ -73,22 +74,23 @@ def test_depth(encoding, bigendian, height, width, padding, whole):
 
 def test_depth_by_hand():
     # 256 mm as little-endian bytes 00 01, 65535 mm, and 0, which stays 0
-    frame = RawImage.from_buffer(bytes([0, 1, 0xFF, 0xFF, 0, 0]), 1, 3, "16UC1", 6)
-    assert decode_depth(upload(frame), frame).flatten().tolist() == pytest.approx([0.256, 65.535, 0.0])
+    image = RawImage.from_buffer(bytes([0, 1, 0xFF, 0xFF, 0, 0]), 1, 3, "16UC1", 6)
+    metres = KNOWN["depth"].decode(upload(image), image)
+    assert metres.flatten().tolist() == pytest.approx([0.256, 65.535, 0.0])
 
 
 @pytest.mark.parametrize("offset", [1, 2, 3])
 def test_a_buffer_may_begin_at_any_address(offset):
     metres = np.array([[1.5, np.nan], [-2.0, np.inf]], np.float32)
     memory = bytearray(offset) + bytearray(metres.tobytes())
-    frame = RawImage.from_buffer(memoryview(memory)[offset:], 2, 2, "32FC1", 8)
-    np.testing.assert_array_equal(decode_depth(upload(frame), frame)[0, 0].numpy(), metres)
+    image = RawImage.from_buffer(memoryview(memory)[offset:], 2, 2, "32FC1", 8)
+    np.testing.assert_array_equal(KNOWN["depth"].decode(upload(image), image)[0, 0].numpy(), metres)
 
 
-def test_a_frame_is_left_as_it_was():
+def test_a_image_is_left_as_it_was():
     data = bytearray(range(48))
-    frame = RawImage.from_buffer(data, 4, 4, "bgr8", 12)
-    decode_rgb(upload(frame), frame)
+    image = RawImage.from_buffer(data, 4, 4, "bgr8", 12)
+    KNOWN["rgb"].decode(upload(image), image)
     assert data == bytearray(range(48))
 
 
@@ -97,7 +99,23 @@ def test_images_on_the_wrong_input_are_named():
         RawImage.from_array(np.zeros((2, 2, 3), np.uint8)),
         RawImage.from_array(np.zeros((2, 2), np.uint16)),
     )
-    with pytest.raises(ImageError, match="'16UC1' is no colour image: use one of rgb8"):
-        decode_rgb(upload(depth), depth)
-    with pytest.raises(ImageError, match="'rgb8' is no depth image: use one of 16UC1"):
-        decode_depth(upload(colour), colour)
+    with pytest.raises(ImageError, match="'16UC1' is not that of a colour image \\(rgb\\): use one of rgb8"):
+        KNOWN["rgb"].decode(upload(depth), depth)
+    with pytest.raises(ImageError, match="'rgb8' is not that of a range image \\(depth\\): use one of 16UC1"):
+        KNOWN["depth"].decode(upload(colour), colour)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "data", "expected"),
+    [
+        ("mono8", bytes([0, 7]), [0.0, 0.07]),
+        ("mono16", bytes([1, 0, 0, 1]), [0.01, 2.56]),
+        ("32FC1", np.array([295.5, np.nan], "<f4").tobytes(), [295.5, np.nan]),
+    ],
+)
+def test_a_scalar_counts_integers_in_its_unit_and_takes_floats_as_they_are(encoding, data, expected):
+    image = RawImage.from_buffer(data, 1, 2, encoding, len(data))
+    decoded = KNOWN["thermal"].decode(upload(image), image)  # in steps of 0.01 K
+    np.testing.assert_allclose(decoded.flatten().numpy(), np.array(expected, np.float32), rtol=1e-6)
+    valid = KNOWN["thermal"].valid(decoded).flatten()
+    assert valid.tolist() == [bool(np.isfinite(value)) for value in expected]

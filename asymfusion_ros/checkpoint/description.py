@@ -1,0 +1,86 @@
+"""What a model is, apart from its weights: the metadata of a checkpoint, and of what is exported from it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from asymfusion_ros.data.input_spec import InputSpec
+from asymfusion_ros.data.labels import LabelSet
+from asymfusion_ros.errors import CheckpointError, ConfigError
+from asymfusion_ros.network import NetworkConfig
+
+FORMAT = "asymfusion/1"
+
+
+def available_key(modalities: Iterable[str]) -> str:
+    """The name of a set of available modalities, in the network's order: ``rgb+depth``."""
+    return "+".join(modalities)
+
+
+@dataclass(frozen=True)
+class ModelDescription:
+    """The network's layers, what its classes mean, what its inputs are, and where it came from (any JSON).
+
+    temperatures: what the logits are divided by before a softmax gives the confidence, for each set of
+    available modalities (``available_key``) that was calibrated (Guo et al. 2017).
+    """
+
+    config: NetworkConfig
+    labels: LabelSet
+    input_spec: InputSpec
+    provenance: Mapping[str, Any]
+    temperatures: Mapping[str, float] = field(default_factory=dict, kw_only=True)
+
+    def temperature(self, modalities: Iterable[str]) -> float:
+        """Of these available modalities, in the network's order; 1 where they were not calibrated."""
+        return self.temperatures.get(available_key(modalities), 1.0)
+
+    def to_metadata(self) -> dict[str, str]:
+        """Text by name, each a JSON value but ``format``."""
+        calibration = {"temperatures": dict(self.temperatures)}
+        return {
+            "format": FORMAT,
+            "network": json.dumps(self.config.to_dict()),
+            "labels": json.dumps(self.labels.to_dict()),
+            "input": json.dumps(self.input_spec.to_dict()),
+            "provenance": json.dumps(dict(self.provenance)),
+            **({"calibration": json.dumps(calibration)} if self.temperatures else {}),
+        }
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, str], where: str) -> ModelDescription:
+        """Raises CheckpointError, which begins with ``where``, for text that describes no model of ours."""
+        if metadata.get("format") != FORMAT:
+            raise CheckpointError(
+                f"{where} is a safetensors file, but not one of asymfusion "
+                f"(its metadata lacks format {FORMAT!r}): train one, or convert the authors' with "
+                "`asymfusion convert`"
+            )
+        lacking = [key for key in ("network", "labels", "input", "provenance") if key not in metadata]
+        if lacking:
+            raise CheckpointError(f"{where} does not describe itself: its metadata lacks {lacking[0]!r}")
+        try:
+            config = NetworkConfig.from_dict(json.loads(metadata["network"]))
+            labels = LabelSet.from_dict(json.loads(metadata["labels"]))
+            input_spec = InputSpec.from_dict(json.loads(metadata["input"]))
+            provenance = json.loads(metadata["provenance"])
+            temperatures = _temperatures(json.loads(metadata.get("calibration", '{"temperatures": {}}')))
+        except (ConfigError, ValueError, KeyError, TypeError) as error:
+            raise CheckpointError(
+                f"{where} describes a network that this version cannot build: {error}"
+            ) from error
+        if len(labels) != config.classes:
+            raise CheckpointError(f"{where} has {config.classes} classes, but names {len(labels)}")
+        return cls(config, labels, input_spec, provenance, temperatures=temperatures)
+
+
+def _temperatures(calibration: Any) -> dict[str, float]:
+    found = {str(name): float(value) for name, value in calibration["temperatures"].items()}
+    wrong = next((value for value in found.values() if not (math.isfinite(value) and value > 0)), None)
+    if wrong is not None:
+        raise ConfigError(f"calibration: a temperature of {wrong} is not a number above 0")
+    return found

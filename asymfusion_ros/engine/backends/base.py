@@ -1,0 +1,32 @@
+"""What the Segmenter asks of whatever runs the network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from asymfusion_ros.network import NetworkOutput
+
+Inputs = Mapping[str, Tensor | None]
+
+
+class Backend(Protocol):
+    """A network ready to infer. Not for several threads at once.
+
+    device: where its inputs are to be, and its outputs are. precision: ``fp32``, ``fp16`` or ``bf16``.
+    """
+
+    @property
+    def device(self) -> torch.device: ...
+    @property
+    def precision(self) -> str: ...
+
+    def __call__(self, inputs: Inputs) -> Tensor:
+        """Each modality's N x 3 x h x w, None (or no entry) where it is absent -> the ensemble's logits,
+        N x K x h' x w', at the decoder's resolution."""
+
+    def outputs(self, inputs: Inputs) -> NetworkOutput:
+        """The same inputs -> the logits of every modality and of the ensemble."""
