@@ -1,9 +1,9 @@
-"""The score tables of README.md and MODEL_CARD.md, made from docs/scores.json.
+"""The tables of the documentation that are made, not written: scores from docs/scores.json, and settings.
 
-    python docs/scores.py                         write both files' tables from the JSON
-    python docs/scores.py --data data/nyudv2      score the checkpoint again first, and update the JSON
+    python docs/tables.py                         write every table anew
+    python docs/tables.py --data data/nyudv2      score the default checkpoint first, and update the JSON
 
-A table stands between the lines `<!-- scores: NAME -->` and `<!-- end of scores -->`.
+A table stands between the lines `<!-- table: NAME -->` and `<!-- end of table -->`.
 """
 
 from __future__ import annotations
@@ -17,9 +17,14 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from asymfusion_ros.data.input_spec import ImageDescription, InputSpec
+from asymfusion_ros.ros.settings import NodeSettings
+from asymfusion_ros.settings import markdown_table
+from asymfusion_training.recipe import settings_tables
+
 FOLDER = Path(__file__).resolve().parent
 SCORES = FOLDER / "scores.json"
-FILES = (FOLDER.parent / "README.md", FOLDER.parent / "MODEL_CARD.md")
+FILES = (FOLDER.parent / "README.md", FOLDER.parent / "MODEL_CARD.md", FOLDER / "settings.md")
 COLUMNS = {
     "pixel_accuracy": "pixel accuracy",
     "mean_accuracy": "mean accuracy",
@@ -27,7 +32,7 @@ COLUMNS = {
     "boundary_iou": "boundary IoU",
 }
 NAMES = {"rgb": "RGB"}
-BLOCK = re.compile(r"(<!-- scores: ([\w ]+) -->\n).*?(<!-- end of scores -->)", re.DOTALL)
+BLOCK = re.compile(r"(<!-- table: ([\w ]+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 
 
 def score_table(rows: list[dict[str, Any]]) -> str:
@@ -60,12 +65,19 @@ def commands(rows: list[dict[str, Any]]) -> str:
     return "\n".join(["```sh", *lines, "```"]) + "\n"
 
 
-def rendered(text: str, scores: dict[str, Any]) -> str:
-    """``text`` with every table between markers made anew. Raises KeyError for an unknown table's name."""
+def tables(scores: dict[str, Any]) -> dict[str, str]:
+    """Every table by its name."""
     rows = scores["scores"]
-    tables = {"val": score_table(rows), "commands": commands(rows)}
-    tables |= {name: difference_table(found) for name, found in scores["differences"].items()}
-    return BLOCK.sub(lambda block: block[1] + tables[block[2]] + block[3], text)
+    found = {"val": score_table(rows), "commands": commands(rows)}
+    found |= {name: difference_table(differences) for name, differences in scores["differences"].items()}
+    declared = {"node": NodeSettings, "input": InputSpec, "images": ImageDescription}
+    found |= {name: markdown_table(kind) for name, kind in declared.items()}
+    return found | {"recipe": settings_tables()}
+
+
+def rendered(text: str, found: dict[str, str]) -> str:
+    """``text`` with every table between markers made anew. Raises KeyError for an unknown table's name."""
+    return BLOCK.sub(lambda block: block[1] + found[block[2]] + block[3], text)
 
 
 def score_again(scores: dict[str, Any], data: str) -> None:
@@ -81,15 +93,15 @@ def score_again(scores: dict[str, Any], data: str) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Write the score tables of README.md and MODEL_CARD.md.")
-    parser.add_argument("--data", help="score the checkpoint on this folder first")
+    parser = argparse.ArgumentParser(description="Write the tables of the documentation.")
+    parser.add_argument("--data", help="score the default checkpoint on this folder first")
     args = parser.parse_args()
     scores = json.loads(SCORES.read_text())
     if args.data:
         score_again(scores, args.data)
         SCORES.write_text(json.dumps(scores, indent=2) + "\n")
     for path in FILES:
-        path.write_text(rendered(path.read_text(), scores))
+        path.write_text(rendered(path.read_text(), tables(scores)))
 
 
 if __name__ == "__main__":
