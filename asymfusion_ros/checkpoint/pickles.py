@@ -36,13 +36,13 @@ def load_tensors(path: str | Path) -> Mapping[str, Tensor]:
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
-            f"{path} is no torch file, or holds more than tensors and numbers, which could run code: "
+            f"{path} is not a torch file, or holds more than tensors and numbers, which could run code: "
             "save its state dict alone with torch.save"
         ) from error
     except DAMAGED as error:
         reason = (str(error).splitlines() or ["it ends too soon"])[0]
         raise CheckpointError(
-            f"{path} is damaged or no torch file ({type(error).__name__}: {reason})"
+            f"{path} is damaged or not a torch file ({type(error).__name__}: {reason})"
         ) from error
     for key in WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):

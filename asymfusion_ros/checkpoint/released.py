@@ -55,7 +55,9 @@ def convert_released(released: Mapping[str, Tensor], config: NetworkConfig) -> d
             continue  # no network with a fixed momentum reads it
         ours_name, row = _renamed(name)
         if ours_name not in expected:
-            raise CheckpointError(f"{name} is no tensor of RefineNet with {config.encoder}: wrong encoder?")
+            raise CheckpointError(
+                f"{name} is not a tensor of RefineNet with {config.encoder}: wrong encoder?"
+            )
         wanted = expected[ours_name].shape
         if row is None:
             ours[ours_name] = tensor.clone()
@@ -111,7 +113,7 @@ def released_config(released: Mapping[str, Tensor]) -> NetworkConfig:
     classifier, alpha = names.get("clf_conv.module.weight"), names.get("alpha")
     if encoder is None or classifier is None or alpha is None:
         raise CheckpointError(
-            "these are no weights of the authors' RefineNet with ResNet-50, 101 or 152: "
+            "these are not weights of the authors' RefineNet with ResNet-50, 101 or 152: "
             "layer3, clf_conv.module.weight or alpha is missing"
         )
     return NetworkConfig(

@@ -18,6 +18,7 @@ DEPTH_DIVISOR = 5000.0  # the authors' code feeds the network stored depth / 500
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the command\'s options."""
     parser.add_argument("released", type=Path, help="a file saved by the authors' code (yikaiw/AsymFusion)")
     parser.add_argument("output", type=Path, help="the .safetensors checkpoint to write")
     parser.add_argument(
@@ -30,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Runs the command; returns its exit code. Raises UserError."""
     weights = load_tensors(args.released)
     config = released_config(weights)
     names = NYU40 if config.classes == len(NYU40) else _numbered(config.classes)

@@ -28,6 +28,7 @@ LARGEST = 65536  # pixels of a side
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the command\'s options."""
     parser.add_argument("checkpoint", metavar="CKPT", help="a .safetensors file, or 'default'")
     parser.add_argument(
         "--size",
@@ -44,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Runs the command; returns its exit code. Raises UserError."""
     if args.size is not None and not all(1 <= side <= LARGEST for side in args.size):
         raise UserError(f"--size {args.size[0]} {args.size[1]}: height and width are 1 to {LARGEST} pixels")
     if args.plot is not None and args.plot.suffix.lower() != ".png":

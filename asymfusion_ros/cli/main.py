@@ -48,6 +48,7 @@ SUBCOMMANDS = {
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Runs one subcommand (of ``sys.argv`` where no arguments are given); returns the exit code."""
     parser = argparse.ArgumentParser(
         prog="asymfusion",
         description="RGB-D semantic segmentation for robots, after AsymFusion (ACM Multimedia 2020).",

@@ -157,7 +157,7 @@ class Folder:
         try:
             lines = path.read_text(encoding="utf-8").splitlines()
         except UnicodeDecodeError as error:
-            raise UserError(f"{path} is no UTF-8 text: it must list one frame name a line") from error
+            raise UserError(f"{path} is not UTF-8 text: it must list one frame name a line") from error
         names = [line.strip() for line in lines if line.strip()]
         if not names:
             raise UserError(f"split {split!r} is empty: {path} lists no frames")

@@ -48,7 +48,7 @@ class LabelSet:
             raise ConfigError(f"labels: {len(self.colours)} colours for {len(self.names)} classes")
         wrong = next((c for c in self.colours if not (0 <= min(c) and max(c) <= 255)), None)
         if wrong is not None:
-            raise ConfigError(f"labels: {wrong} is no colour: red, green and blue are 0 to 255")
+            raise ConfigError(f"labels: {wrong} is not a colour: red, green and blue are 0 to 255")
 
     def __len__(self) -> int:
         return len(self.names)
@@ -61,10 +61,12 @@ class LabelSet:
         return palette
 
     def to_dict(self) -> dict[str, Any]:
+        """The set as JSON can hold it."""
         return {"name": self.name, "names": list(self.names), "colours": [list(c) for c in self.colours]}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> LabelSet:
+        """What ``to_dict`` gave. Raises KeyError or ConfigError."""
         return cls(values["name"], tuple(values["names"]), tuple(tuple(c) for c in values.get("colours", ())))
 
 

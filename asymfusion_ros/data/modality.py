@@ -43,15 +43,24 @@ class ImageLayout(Protocol):
     """What decoding needs to know of an image besides its bytes (asymfusion_ros.engine.RawImage)."""
 
     @property
-    def height(self) -> int: ...
+    def height(self) -> int:
+        """Rows."""
+
     @property
-    def width(self) -> int: ...
+    def width(self) -> int:
+        """Columns."""
+
     @property
-    def encoding(self) -> str: ...
+    def encoding(self) -> str:
+        """A name of data/encodings.py."""
+
     @property
-    def step(self) -> int: ...
+    def step(self) -> int:
+        """Bytes from a row to the next."""
+
     @property
-    def bigendian(self) -> bool: ...
+    def bigendian(self) -> bool:
+        """Whether values of several bytes have the highest first."""
 
 
 class Modality(Protocol):
@@ -69,13 +78,20 @@ class Modality(Protocol):
     smooth: ClassVar[bool]
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What a checkpoint calls it."""
+
     @property
-    def topic(self) -> str: ...
+    def topic(self) -> str:
+        """The node's relative topic."""
+
     @property
-    def unit(self) -> float: ...
+    def unit(self) -> float:
+        """Physical unit of a step of integers."""
+
     @property
-    def stats(self) -> Stats: ...
+    def stats(self) -> Stats:
+        """The default normalisation."""
 
     def decode(self, buffer: Tensor, image: ImageLayout) -> Tensor:
         """The image's bytes, flat uint8 -> 1 x C x H x W in the physical unit. Raises ImageError for an

@@ -64,7 +64,7 @@ def choose_topic(topics: list[ImageTopic], kind: Kind, wanted: str | None) -> Im
     if wanted is not None:
         found = [topic for topic in topics if topic.name == wanted]
         if not found:
-            raise RecordingError(f"{option} {wanted} is no image topic of the bag; it has: {listing}")
+            raise RecordingError(f"{option} {wanted} is not an image topic of the bag; it has: {listing}")
         return found[0]
 
     def rank(topic: ImageTopic) -> tuple[bool, bool, bool]:

@@ -39,13 +39,13 @@ def saved(path, content, **options):
 FILES = {
     "missing": (lambda p: None, "does not exist"),
     "directory": (lambda p: p.mkdir(), "does not exist"),
-    "empty": (lambda p: p.write_bytes(b""), "is damaged or no torch file"),
-    "text": (lambda p: p.write_text("hello"), "no torch file"),
+    "empty": (lambda p: p.write_bytes(b""), "is damaged or not a torch file"),
+    "text": (lambda p: p.write_text("hello"), "not a torch file"),
     "safetensors": (lambda p: p.write_bytes(b"\x02\0\0\0\0\0\0\0{}"), "torch file"),
     "a list": (lambda p: saved(p, [1, 2]), "holds no state dict"),
     "numbers": (lambda p: saved(p, {"a": 1}), "holds no state dict"),
-    "no tensors": (lambda p: saved(p, {}), "no weights of the authors' RefineNet"),
-    "another network": (lambda p: saved(p, {"fc.weight": torch.zeros(2)}), "no weights of the authors'"),
+    "no tensors": (lambda p: saved(p, {}), "not weights of the authors' RefineNet"),
+    "another network": (lambda p: saved(p, {"fc.weight": torch.zeros(2)}), "not weights of the authors'"),
     "a whole module": (lambda p: saved(p, torch.nn.Linear(2, 2)), "could run code"),
 }
 

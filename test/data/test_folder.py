@@ -118,7 +118,7 @@ def test_splits_that_are_not_there(root):
     with pytest.raises(UserError, match=r"'test' is empty: .*test\.txt lists no frames"):
         folder.names("test")
     (root / "test.txt").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UserError, match=r"test\.txt is no UTF-8 text"):
+    with pytest.raises(UserError, match=r"test\.txt is not UTF-8 text"):
         folder.names("test")
 
 

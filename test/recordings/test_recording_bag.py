@@ -172,7 +172,7 @@ def test_topics_of_a_depth_camera_are_told_apart():
 def test_a_topic_can_be_named():
     wanted = "/camera/depth/image_rect_raw"
     assert choose_topic(CAMERA, "depth", wanted).name == wanted
-    with pytest.raises(RecordingError, match=r"--depth-topic /depht is no image topic.*infra1"):
+    with pytest.raises(RecordingError, match=r"--depth-topic /depht is not an image topic.*infra1"):
         choose_topic(CAMERA, "depth", "/depht")
 
 

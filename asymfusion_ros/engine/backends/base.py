@@ -20,9 +20,12 @@ class Backend(Protocol):
     """
 
     @property
-    def device(self) -> torch.device: ...
+    def device(self) -> torch.device:
+        """Where inputs are to be, and outputs are."""
+
     @property
-    def precision(self) -> str: ...
+    def precision(self) -> str:
+        """``fp32``, ``fp16`` or ``bf16``."""
 
     def __call__(self, inputs: Inputs) -> Tensor:
         """Each modality's N x 3 x h x w, None (or no entry) where it is absent -> the ensemble's logits,
