@@ -18,13 +18,17 @@ from pathlib import Path
 from typing import Any
 
 from asymfusion_ros.data.input_spec import ImageDescription, InputSpec
+from asymfusion_ros.network import NetworkConfig
+from asymfusion_ros.network.choices import go_together
+from asymfusion_ros.network.decoders.registry import DECODERS
+from asymfusion_ros.network.encoders.registry import ENCODERS
 from asymfusion_ros.ros.settings import NodeSettings
 from asymfusion_ros.settings import markdown_table
 from asymfusion_training.recipe import settings_tables
 
 FOLDER = Path(__file__).resolve().parent
 SCORES = FOLDER / "scores.json"
-FILES = (FOLDER.parent / "README.md", FOLDER.parent / "MODEL_CARD.md", FOLDER / "settings.md")
+FILES = [FOLDER.parent / "README.md", FOLDER.parent / "MODEL_CARD.md", *FOLDER.glob("*.md")]
 COLUMNS = {
     "pixel_accuracy": "pixel accuracy",
     "mean_accuracy": "mean accuracy",
@@ -59,6 +63,15 @@ def difference_table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def choice_table() -> str:
+    """What is registered for each setting of a network, and which encoders go with which decoder."""
+    lines = ["| decoder (`architecture`) | encoders that go with it |", "|---|---|"]
+    for decoder in DECODERS:
+        encoders = " ".join(f"`{encoder}`" for encoder in ENCODERS if go_together(decoder, encoder))
+        lines.append(f"| `{decoder}` | {encoders} |")
+    return "\n".join(lines) + "\n"
+
+
 def commands(rows: list[dict[str, Any]]) -> str:
     """The commands that gave the scores."""
     lines = [f"asymfusion evaluate default --data data/nyudv2 {row['options']}".rstrip() for row in rows]
@@ -70,9 +83,14 @@ def tables(scores: dict[str, Any]) -> dict[str, str]:
     rows = scores["scores"]
     found = {"val": score_table(rows), "commands": commands(rows)}
     found |= {name: difference_table(differences) for name, differences in scores["differences"].items()}
-    declared = {"node": NodeSettings, "input": InputSpec, "images": ImageDescription}
-    found |= {name: markdown_table(kind) for name, kind in declared.items()}
-    return found | {"recipe": settings_tables()}
+    kinds = {
+        "node": NodeSettings,
+        "input": InputSpec,
+        "images": ImageDescription,
+        "network": NetworkConfig,
+    }
+    found |= {name: markdown_table(kind) for name, kind in kinds.items()}
+    return found | {"recipe": settings_tables(), "choices": choice_table()}
 
 
 def rendered(text: str, found: dict[str, str]) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from asymfusion_ros.cli.main import SUBCOMMANDS, main
+from asymfusion_ros.network.fusion.registry import FUSIONS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -107,6 +108,11 @@ def test_the_tables_are_those_that_are_made() -> None:
         shown |= {block[1] for block in script["BLOCK"].findall(text)}
         assert script["rendered"](text, tables) == text, f"{page.name}: run python docs/tables.py"
     assert shown == set(tables)
+
+
+def test_every_fusion_is_explained() -> None:
+    text = (ROOT / "docs" / "networks.md").read_text()
+    assert all(f"`{name}`" in text for name in FUSIONS)
 
 
 def test_a_score_table_marks_the_ensemble_and_says_what_is_significant() -> None:
