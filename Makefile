@@ -37,7 +37,7 @@ setup: $(STAMP)
 # setuptools goes first: newer Pythons make environments without it, and building in place with the pinned one
 # keeps the set-up the same everywhere.
 $(STAMP): setup.py setup.cfg constraints.txt asymfusion_ros/__init__.py
-	@test "$$(uname -sm)" = "Linux x86_64" || { echo "make: ROS 2 comes as wheels for x86-64 Linux alone, and this is $$(uname -sm): build with colcon in a ROS distribution instead (README.md)"; exit 1; }
+	@test "$$(uname -sm)" = "Linux x86_64" || { echo "make: ROS 2 comes as wheels for x86-64 Linux alone, and this is $$(uname -sm): build with colcon in a ROS distribution instead (docs/install.md)"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "make: $(PYTHON) is %d.%d, but the pinned packages need 3.11 or newer: make PYTHON=python3.11 $(MAKECMDGOALS)" % sys.version_info[:2])'
 	@$(BIN)/python -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt setuptools

@@ -1,0 +1,126 @@
+"""The tables of the documentation that are made, not written: scores from docs/scores.json, and settings.
+
+    python docs/tables.py                         write every table anew
+    python docs/tables.py --data data/nyudv2      score the default checkpoint first, and update the JSON
+
+A table stands between the lines `<!-- table: NAME -->` and `<!-- end of table -->`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from asymfusion_ros.data.input_spec import ImageDescription, InputSpec
+from asymfusion_ros.network import NetworkConfig
+from asymfusion_ros.network.choices import go_together
+from asymfusion_ros.network.decoders.registry import DECODERS
+from asymfusion_ros.network.encoders.registry import ENCODERS
+from asymfusion_ros.ros.settings import NodeSettings
+from asymfusion_ros.settings import markdown_table
+from asymfusion_training.recipe import settings_tables
+
+FOLDER = Path(__file__).resolve().parent
+SCORES = FOLDER / "scores.json"
+FILES = [FOLDER.parent / "README.md", FOLDER.parent / "MODEL_CARD.md", *FOLDER.glob("*.md")]
+COLUMNS = {
+    "pixel_accuracy": "pixel accuracy",
+    "mean_accuracy": "mean accuracy",
+    "mean_iou": "mean IoU",
+    "boundary_iou": "boundary IoU",
+}
+NAMES = {"rgb": "RGB"}
+BLOCK = re.compile(r"(<!-- table: ([\w ]+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
+
+
+def score_table(rows: list[dict[str, Any]]) -> str:
+    """One line for each prediction; the ensemble's with nothing left out or added stands out."""
+    lines = [f"| available | prediction of | {' | '.join(COLUMNS.values())} |", "|---" * 6 + "|"]
+    for row in rows:
+        available = row["available"]
+        for name, scores in row["branches"].items():
+            cells = [NAMES.get(name, name), *(f"{100 * scores[key]:.2f}" for key in COLUMNS)]
+            if name == "ensemble" and not row["options"]:
+                cells = [f"**{cell}**" for cell in cells]
+            lines.append(f"| {available} | {' | '.join(cells)} |")
+            available = ""
+    return "\n".join(lines) + "\n"
+
+
+def difference_table(rows: list[dict[str, Any]]) -> str:
+    """Differences in mean IoU, in points; significant where the interval leaves out zero."""
+    lines = ["| A | B | A - B in points | 95 % interval | result |", "|---" * 5 + "|"]
+    for row in rows:
+        result = "A is better" if row["low"] > 0 else "B is better" if row["high"] < 0 else "not significant"
+        value, low, high = (f"{100 * row[key]:+.2f}" for key in ("difference", "low", "high"))
+        lines.append(f"| {row['one']} | {row['other']} | {value} | {low} to {high} | {result} |")
+    return "\n".join(lines) + "\n"
+
+
+def choice_table() -> str:
+    """What is registered for each setting of a network, and which encoders go with which decoder."""
+    lines = ["| decoder (`architecture`) | encoders that go with it |", "|---|---|"]
+    for decoder in DECODERS:
+        encoders = " ".join(f"`{encoder}`" for encoder in ENCODERS if go_together(decoder, encoder))
+        lines.append(f"| `{decoder}` | {encoders} |")
+    return "\n".join(lines) + "\n"
+
+
+def commands(rows: list[dict[str, Any]]) -> str:
+    """The commands that gave the scores."""
+    lines = [f"asymfusion evaluate default --data data/nyudv2 {row['options']}".rstrip() for row in rows]
+    return "\n".join(["```sh", *lines, "```"]) + "\n"
+
+
+def tables(scores: dict[str, Any]) -> dict[str, str]:
+    """Every table by its name."""
+    rows = scores["scores"]
+    found = {"val": score_table(rows), "commands": commands(rows)}
+    found |= {name: difference_table(differences) for name, differences in scores["differences"].items()}
+    kinds = {
+        "node": NodeSettings,
+        "input": InputSpec,
+        "images": ImageDescription,
+        "network": NetworkConfig,
+    }
+    found |= {name: markdown_table(kind) for name, kind in kinds.items()}
+    return found | {"recipe": settings_tables(), "choices": choice_table()}
+
+
+def rendered(text: str, found: dict[str, str]) -> str:
+    """``text`` with every table between markers made anew. Raises KeyError for an unknown table's name."""
+    return BLOCK.sub(lambda block: block[1] + found[block[2]] + block[3], text)
+
+
+def score_again(scores: dict[str, Any], data: str) -> None:
+    """Replaces the scores of each row by what its command gives now."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "scores.json"
+        for row in scores["scores"]:
+            command = [sys.executable, "-m", "asymfusion_ros.cli", "evaluate", "default", "--data", data]
+            subprocess.run([*command, *row["options"].split(), "--json", str(report)], check=True)
+            branches = json.loads(report.read_text())["branches"]
+            for name in row["branches"]:
+                row["branches"][name] = {key: round(branches[name][key], 6) for key in COLUMNS}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Write the tables of the documentation.")
+    parser.add_argument("--data", help="score the default checkpoint on this folder first")
+    args = parser.parse_args()
+    scores = json.loads(SCORES.read_text())
+    if args.data:
+        score_again(scores, args.data)
+        SCORES.write_text(json.dumps(scores, indent=2) + "\n")
+    for path in FILES:
+        path.write_text(rendered(path.read_text(), tables(scores)))
+
+
+if __name__ == "__main__":
+    main()
