@@ -71,9 +71,10 @@ class Recipe:
         """What an older version stored, with this version's names and the defaults of what is new."""
         return Recipe.from_dict(stored, "stored recipe").to_dict()
 
-    def network_config(self, classes: int) -> NetworkConfig:
-        """Raises ConfigError for a network that cannot be built."""
-        return NetworkConfig.from_dict({**self.network, "classes": classes})
+    def network_config(self, classes: int | None = None) -> NetworkConfig:
+        """The network for so many classes, which the data decide; without them, for what does not depend on
+        them. Raises ConfigError for a network that cannot be built."""
+        return NetworkConfig.from_dict({**self.network, **({} if classes is None else {"classes": classes})})
 
     def input_spec(self) -> InputSpec:
         """Raises ConfigError for an input that cannot be."""

@@ -17,7 +17,7 @@ from asymfusion_training.tasks.segmentation.task import SegmentationTask
 def training_fabric(recipes: list[Recipe], device: str, devices: int) -> Fabric:
     """The processes for runs of these recipes, which share a precision, not launched yet."""
     left_out = any(
-        leaves_parameters_out(recipe.network_config(2), recipe.task.modality_dropout) for recipe in recipes
+        leaves_parameters_out(recipe.network_config(), recipe.task.modality_dropout) for recipe in recipes
     )
     return make_fabric(device, devices, recipes[0].loop.precision, left_out)
 

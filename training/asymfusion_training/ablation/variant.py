@@ -56,7 +56,7 @@ class Variant:
             "private_norms": self.private_norms,
         }
         if self.larger:
-            encoder = base.network_config(2).encoder
+            encoder = base.network_config().encoder
             if encoder not in LARGER:
                 raise ConfigError(f"there is no second backbone beside {encoder}")
             network["encoder"] = LARGER[encoder]

@@ -83,12 +83,12 @@ def chosen_rows(table: Table, recipe: Recipe, names: Sequence[str] | None) -> di
     if unknown:
         raise ConfigError(f"--rows: {table.name} has no row {unknown[0]!r}; it has {', '.join(table.rows)}")
     if names is None:
-        last = recipe.network_config(2).encoder not in LARGER
+        last = recipe.network_config().encoder not in LARGER
         names = [key for key, row in table.rows.items() if not (row.variant.larger and last)]
     found = {key: row for key, row in table.rows.items() if key in names}
     for key, row in found.items():
         try:
-            row.variant.recipe(recipe, 0).network_config(2)
+            row.variant.recipe(recipe, 0).network_config()
         except ConfigError as error:
             raise ConfigError(f"row {key}: {error}; --rows without it does the others") from error
     varied = len({row.variant.distilled for row in table.rows.values()}) > 1
