@@ -13,7 +13,13 @@ from safetensors.torch import load_file
 from asymfusion_ros.cli.main import main
 
 HERE = Path(__file__).resolve().parent
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "PYTHONPATH": str(HERE)}
+PLACES = [str(HERE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]  # helpers.py, and what is tested
+ENVIRONMENT = {
+    **os.environ,
+    "OMP_NUM_THREADS": "1",
+    "GLOO_SOCKET_IFNAME": "lo",
+    "PYTHONPATH": os.pathsep.join(PLACES),
+}
 
 RECIPE = """\
 network: {architecture: refinenet_lw, encoder: efficientnet_lite0, decoder_channels: 8, dropout: 0}
