@@ -11,12 +11,11 @@ from torch.nn import functional as F
 
 from asymfusion_ros import Segmenter
 from asymfusion_ros.checkpoint import load_checkpoint
-from asymfusion_ros.data.folder import Folder
+from asymfusion_ros.data.folder import Folder, Frame
 from asymfusion_ros.data.input_spec import InputSpec
 from asymfusion_ros.engine import RawImage
 from asymfusion_ros.errors import ConfigError, ImageError
-from asymfusion_training.data.augment import Sample
-from asymfusion_training.data.frames import collate
+from asymfusion_training.data.batch import collate
 
 
 @pytest.fixture(scope="module")
@@ -164,10 +163,9 @@ def test_what_scoring_feeds_the_network_is_what_the_engine_feeds(tmp_path, segme
     millimetres = (read["depth"] * 1000).round().astype(np.uint16)
     images = segmenter.images({"rgb": read["rgb"], "depth": millimetres})
     ours = segmenter.preprocess(images, segmenter.upload(images))
-    batch = collate([Sample("frame0", read["rgb"], read["depth"], np.zeros((96, 128), np.uint8))])
-    theirs = batch.inputs(segmenter.modalities, SPEC, SPEC.network_size(96, 128))
-    for name, other in zip(segmenter.modalities, theirs):
-        assert torch.equal(ours[name], other)
+    batch = collate([Frame("frame0", read, np.zeros((96, 128), np.uint8))])
+    for name, image in batch.images.items():
+        assert torch.equal(ours[name], SPEC.network_input(name, image, SPEC.network_size(96, 128)))
 
 
 @pytest.mark.parametrize("modality", ["rgb", "depth"])

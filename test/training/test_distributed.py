@@ -13,11 +13,12 @@ from safetensors.torch import load_file
 from asymfusion_ros.cli.main import main
 
 HERE = Path(__file__).resolve().parent
+PLACES = [str(HERE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]  # helpers.py, and what is tested
 ENVIRONMENT = {
     **os.environ,
     "OMP_NUM_THREADS": "1",
     "GLOO_SOCKET_IFNAME": "lo",
-    "PYTHONPATH": os.pathsep.join([str(HERE.parent), os.environ.get("PYTHONPATH", "")]),  # test/helpers.py
+    "PYTHONPATH": os.pathsep.join(PLACES),
 }
 
 RECIPE = """\
