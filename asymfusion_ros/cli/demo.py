@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     """Plays, collects, draws; the exit code."""
     progress = Progress()
     recording = open_recording(args)
-    frames = f"{recording.rgb_frames} RGB and {recording.depth_frames} depth images"
+    frames = " and ".join(f"{count} {name}" for name, count in recording.images.items()) + " images"
     progress.log(f"recording: {recording.title}")
     progress.log(f"           {frames}, {recording.seconds:.1f} s")
     checkpoint = load_checkpoint(args.checkpoint)

@@ -26,7 +26,7 @@ from sensor_msgs.msg import CameraInfo, Image
 
 from asymfusion_ros.data.topics import TOPICS
 from asymfusion_ros.errors import UserError
-from asymfusion_ros.recordings.recording import NANOSECONDS, Calibration, Recording, Sample
+from asymfusion_ros.recordings.recording import NANOSECONDS, Calibration, RecordedImage, Recording
 from asymfusion_ros.recordings.sources import add_arguments, open_recording
 from asymfusion_ros.ros.messages import message_data
 
@@ -42,12 +42,12 @@ class PlayerError(UserError):
     """Nobody listens: playing would be in vain."""
 
 
-def sample_message(sample: Sample, stamp: Time) -> Image:
-    """The sample as sensor_msgs/Image, its bytes unchanged."""
-    message = Image(height=sample.height, width=sample.width, encoding=sample.encoding, step=sample.step)
-    message.header.stamp, message.header.frame_id = stamp, sample.frame_id
-    message.is_bigendian = int(sample.bigendian)
-    message.data = message_data(sample.data)
+def recorded_message(image: RecordedImage, stamp: Time) -> Image:
+    """The image as sensor_msgs/Image, its bytes unchanged."""
+    message = Image(height=image.height, width=image.width, encoding=image.encoding, step=image.step)
+    message.header.stamp, message.header.frame_id = stamp, image.frame_id
+    message.is_bigendian = int(image.bigendian)
+    message.data = message_data(image.data)
     return message
 
 
@@ -106,25 +106,25 @@ class Player:
                 )
             time.sleep(0.05)
 
-    def play(self, recording: Recording, on_published: Callable[[Sample, int, int], None]) -> None:
-        """Publishes every sample when it is due, counted from now, and returns after the last.
+    def play(self, recording: Recording, on_published: Callable[[RecordedImage, int, int], None]) -> None:
+        """Publishes every image when it is due, counted from now, and returns after the last.
 
         Header stamps keep their distances, moved so that the recording happens now.
-        ``on_published(sample, stamp, at)`` gets the header stamp (nanoseconds since 1970) and when the
+        ``on_published(image, stamp, at)`` gets the header stamp (nanoseconds since 1970) and when the
         image was published (``time.monotonic_ns()``).
         """
         beginning, wall = time.monotonic_ns(), time.time_ns()
-        for sample in recording:
+        for image in recording:
             # The message is built before the wait, so that it leaves on time.
-            stamp = wall + sample.stamp
-            message = sample_message(sample, to_time(stamp))
-            time.sleep(max(0, beginning + sample.due - time.monotonic_ns()) / NANOSECONDS)
-            if sample.kind == "rgb" and sample.calibration is not None:
-                info = camera_info_message(sample.calibration, sample.frame_id, message.header.stamp)
+            stamp = wall + image.stamp
+            message = recorded_message(image, to_time(stamp))
+            time.sleep(max(0, beginning + image.due - time.monotonic_ns()) / NANOSECONDS)
+            if image.modality == "rgb" and image.calibration is not None:
+                info = camera_info_message(image.calibration, image.frame_id, message.header.stamp)
                 self._camera_info.publish(info)
             at = time.monotonic_ns()
-            self._images[sample.kind].publish(message)
-            on_published(sample, stamp, at)
+            self._images[image.modality].publish(message)
+            on_published(image, stamp, at)
 
     def finish(self, timeout: float) -> None:
         """Waits until the reliable subscribers have got everything, at most ``timeout`` seconds."""
@@ -194,8 +194,8 @@ def main(arguments: list[str] | None = None) -> int:
         player.wait_for_subscribers(set(args.wait_for), args.timeout)
         write_event("playing")
 
-        def published(sample: Sample, stamp: int, at: int) -> None:
-            write_event("published", modality=sample.kind, stamp=stamp, at=at)
+        def published(image: RecordedImage, stamp: int, at: int) -> None:
+            write_event("published", modality=image.modality, stamp=stamp, at=at)
 
         player.play(recording, published)
         player.finish(timeout=2.0)

@@ -82,7 +82,7 @@ def play_through_node(
         executor = SingleThreadedExecutor()
         stack.callback(executor.shutdown)
         executor.add_node(ros_node)
-        run = _Run(collector.statistics, recording.rgb_frames, node, player, patience, log)
+        run = _Run(collector.statistics, recording.images["rgb"], node, player, patience, log)
         try:
             while not run.is_over():
                 executor.spin_once(timeout_sec=0.05)

@@ -25,7 +25,7 @@ from rosbags.rosbag2 import ReaderError as ReaderError2
 from rosbags.typesys import Stores, get_typestore
 
 from asymfusion_ros.data.encodings import RANGE
-from asymfusion_ros.recordings.recording import NANOSECONDS, Calibration, Kind, RecordingError, Sample
+from asymfusion_ros.recordings.recording import NANOSECONDS, Calibration, RecordedImage, RecordingError
 
 RAW, COMPRESSED, CAMERA_INFO = (
     f"sensor_msgs/msg/{name}" for name in ("Image", "CompressedImage", "CameraInfo")
@@ -44,7 +44,8 @@ class ImageTopic:
     stamp: int
 
     @property
-    def kind(self) -> Kind:
+    def modality(self) -> str:
+        """``depth`` or ``rgb``, by the encoding."""
         return "depth" if self.encoding in RANGE else "rgb"
 
     def __str__(self) -> str:
@@ -52,15 +53,15 @@ class ImageTopic:
         return f"{self.name} ({self.encoding}{form}, {self.messages} messages)"
 
 
-def choose_topic(topics: list[ImageTopic], kind: Kind, wanted: str | None) -> ImageTopic:
-    """The topic to play as ``kind``: the wanted one, or the only one that fits best.
+def choose_topic(topics: list[ImageTopic], modality: str, wanted: str | None) -> ImageTopic:
+    """The topic to play as ``modality``: the wanted one, or the only one that fits best.
 
     Depth aligned with the colour image goes before unaligned, colour before grey (which is most often an
     infrared camera), raw before compressed. Raises RecordingError, listing the topics, where none fits or
     two fit equally well.
     """
     listing = "; ".join(map(str, topics)) or "none"
-    option = f"--{kind}-topic"
+    option = f"--{modality}-topic"
     if wanted is not None:
         found = [topic for topic in topics if topic.name == wanted]
         if not found:
@@ -70,14 +71,14 @@ def choose_topic(topics: list[ImageTopic], kind: Kind, wanted: str | None) -> Im
     def rank(topic: ImageTopic) -> tuple[bool, bool, bool]:
         # Word by word: "unaligned" and "infrared" must not pass for "aligned" and "rgb".
         words = set(re.split(r"[^a-z0-9]+", topic.name.lower()))
-        if kind == "depth":
+        if modality == "depth":
             good = bool(words & {"aligned", "registered"})
             return (not good, "depth" not in words, topic.compressed)
         return (topic.encoding in GREY_NAMES, not words & {"color", "colour", "rgb"}, topic.compressed)
 
-    fitting = sorted((topic for topic in topics if topic.kind == kind), key=rank)
+    fitting = sorted((topic for topic in topics if topic.modality == modality), key=rank)
     if not fitting:
-        needed = "a depth encoding (16UC1, mono16, 32FC1)" if kind == "depth" else "a colour encoding"
+        needed = "a depth encoding (16UC1, mono16, 32FC1)" if modality == "depth" else "a colour encoding"
         raise RecordingError(f"no image topic of the bag has {needed}; it has: {listing}")
     best = [topic for topic in fitting if rank(topic) == rank(fitting[0])]
     if len(best) > 1:
@@ -150,8 +151,8 @@ class BagRecording:
                 self._end = self._start + int(seconds * NANOSECONDS)
                 counts = {"rgb": 0, "depth": 0}
                 for connection, _, _ in reader.messages(chosen, stop=self._end):
-                    counts[self._kind(connection)] += 1
-        self.rgb_frames, self.depth_frames = counts["rgb"], counts["depth"]
+                    counts[self._modality(connection)] += 1
+        self.images = counts
         # A topic without header stamps could never pair by them; the times of arrival can.
         self._stamped = self.rgb_topic.stamp != 0 and self.depth_topic.stamp != 0
 
@@ -164,24 +165,26 @@ class BagRecording:
     def seconds(self) -> float:
         return (self._end - self._start) / NANOSECONDS
 
-    def __iter__(self) -> Iterator[Sample]:
+    def __iter__(self) -> Iterator[RecordedImage]:
         first_stamp: int | None = None
         with self._open() as reader:
             for connection, time, raw in reader.messages(self._chosen(reader), stop=self._end):
                 message: Any = reader.deserialize(raw, connection.msgtype)
-                kind, due = self._kind(connection), time - self._start
+                modality, due = self._modality(connection), time - self._start
                 stamp = _nanoseconds(message.header.stamp)
                 # Header and arrival may come from different clocks: both are counted from the first image.
                 first_stamp = stamp if first_stamp is None else first_stamp
                 stamp = stamp - first_stamp if self._stamped else due
-                calibration = self._calibration if kind == "rgb" else None
+                calibration = self._calibration if modality == "rgb" else None
                 if connection.msgtype == COMPRESSED:
                     picture = decode_compressed(message.data, message.format)
-                    made = Sample.from_array(kind, due, picture, message.header.frame_id, calibration)
-                    yield Sample(**{**vars(made), "stamp": stamp})
+                    made = RecordedImage.from_array(
+                        modality, due, picture, message.header.frame_id, calibration
+                    )
+                    yield RecordedImage(**{**vars(made), "stamp": stamp})
                 else:
-                    yield Sample(
-                        kind,
+                    yield RecordedImage(
+                        modality,
                         due,
                         stamp,
                         message.header.frame_id,
@@ -212,7 +215,7 @@ class BagRecording:
         names = (self.rgb_topic.name, self.depth_topic.name)
         return [connection for connection in reader.connections if connection.topic in names]
 
-    def _kind(self, connection: Connection) -> Kind:
+    def _modality(self, connection: Connection) -> str:
         return "rgb" if connection.topic == self.rgb_topic.name else "depth"
 
     def _camera_info(self, reader: AnyReader) -> Calibration | None:

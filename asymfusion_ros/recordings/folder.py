@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from asymfusion_ros.data.folder import Folder
-from asymfusion_ros.recordings.recording import NANOSECONDS, RecordingError, Sample
+from asymfusion_ros.recordings.recording import NANOSECONDS, RecordedImage, RecordingError
 
 FRAME_ID = "camera_color_optical_frame"
 
@@ -29,10 +29,17 @@ class FolderRecording:
     """
 
     def __init__(
-        self, root: Path, rate: float, split: str | None = None, seconds: float | None = None
+        self,
+        root: Path,
+        rate: float,
+        split: str | None = None,
+        seconds: float | None = None,
+        modalities: Sequence[str] = ("rgb", "depth"),
     ) -> None:
         self.rate = rate
         self._folder = Folder(root)
+        self._folder.check_modalities(modalities)
+        self._modalities = tuple(modalities)
         splits = sorted(path.stem for path in root.glob("*.txt"))
         if split is None and not splits:
             raise RecordingError(
@@ -44,23 +51,24 @@ class FolderRecording:
 
     @property
     def title(self) -> str:
+        """One line for the user."""
         return f"{self._folder.root}: split {self.split}, {len(self._names)} frames at {self.rate:g} Hz"
 
     @property
     def seconds(self) -> float:
+        """How long playing takes."""
         return len(self._names) / self.rate
 
     @property
-    def rgb_frames(self) -> int:
-        return len(self._names)
+    def images(self) -> dict[str, int]:
+        """How many of each modality."""
+        return dict.fromkeys(self._modalities, len(self._names))
 
-    @property
-    def depth_frames(self) -> int:
-        return len(self._names)
-
-    def __iter__(self) -> Iterator[Sample]:
+    def __iter__(self) -> Iterator[RecordedImage]:
         for index, name in enumerate(self._names):
-            frame = self._folder.read(name, ("rgb", "depth"), label=False)
+            frame = self._folder.read(name, self._modalities, label=False)
             time = round(index * NANOSECONDS / self.rate)
-            yield Sample.from_array("rgb", time, frame.images["rgb"], FRAME_ID)
-            yield Sample.from_array("depth", time, millimetres(frame.images["depth"]), FRAME_ID)
+            for modality, image in frame.images.items():
+                kind = self._folder.images[modality].modality.kind
+                stored = millimetres(image) if kind == "range" else image
+                yield RecordedImage.from_array(modality, time, stored, FRAME_ID)

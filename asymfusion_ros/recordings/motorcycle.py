@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from asymfusion_ros.recordings.recording import NANOSECONDS, Calibration, RecordingError, Sample
+from asymfusion_ros.recordings.recording import NANOSECONDS, Calibration, RecordedImage, RecordingError
 
 # Calibration of the pair as shipped (a quarter of the original resolution): pixels and millimetres.
 FOCAL_LENGTH = 994.978
@@ -77,15 +77,13 @@ class MotorcycleRecording:
 
     @property
     def seconds(self) -> float:
+        """How long playing takes."""
         return self.frames / self.rate
 
     @property
-    def rgb_frames(self) -> int:
-        return self.frames
-
-    @property
-    def depth_frames(self) -> int:
-        return self.frames
+    def images(self) -> dict[str, int]:
+        """How many of each modality."""
+        return dict.fromkeys(("rgb", "depth"), self.frames)
 
     def window(self, seconds: float) -> tuple[int, int]:
         """Left and top of the window at a time, in pixels of the whole pair."""
@@ -94,7 +92,7 @@ class MotorcycleRecording:
         y = (height - WINDOW[1]) * 0.5 * (1 - math.cos(2 * math.pi * seconds / TILT_PERIOD))
         return round(x), round(y)
 
-    def __iter__(self) -> Iterator[Sample]:
+    def __iter__(self) -> Iterator[RecordedImage]:
         width, height = WINDOW
         for index in range(self.frames):
             time = round(index * NANOSECONDS / self.rate)
@@ -103,5 +101,5 @@ class MotorcycleRecording:
             calibration = Calibration.pinhole(
                 width, height, FOCAL_LENGTH, FOCAL_LENGTH, PRINCIPAL_POINT[0] - x, PRINCIPAL_POINT[1] - y
             )
-            yield Sample.from_array("rgb", time, self._rgb[part], FRAME_ID, calibration)
-            yield Sample.from_array("depth", time, self._depth[part], FRAME_ID, calibration)
+            yield RecordedImage.from_array("rgb", time, self._rgb[part], FRAME_ID, calibration)
+            yield RecordedImage.from_array("depth", time, self._depth[part], FRAME_ID, calibration)

@@ -7,9 +7,9 @@ depth or an unusual encoding reaches the node exactly as the camera would have s
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,6 @@ import numpy.typing as npt
 from asymfusion_ros.engine.raw_image import RawImage
 from asymfusion_ros.errors import UserError
 
-Kind = Literal["rgb", "depth"]
 NANOSECONDS = 1_000_000_000
 
 
@@ -46,14 +45,14 @@ class Calibration:
 
 
 @dataclass(frozen=True)
-class Sample:
+class RecordedImage:
     """One image of a recording, in the layout of sensor_msgs/Image.
 
     ``due`` is when it was delivered and ``stamp`` when it was taken, both in nanoseconds since the first
     delivery (so a stamp is negative where the camera took that image before).
     """
 
-    kind: Kind
+    modality: str
     due: int
     stamp: int
     frame_id: str
@@ -68,16 +67,16 @@ class Sample:
     @classmethod
     def from_array(
         cls,
-        kind: Kind,
+        modality: str,
         time: int,
         image: npt.NDArray[np.generic],
         frame_id: str,
         calibration: Calibration | None = None,
-    ) -> Sample:
+    ) -> RecordedImage:
         """An image delivered at the moment it was taken: H x W x 3 uint8 RGB, or H x W uint16 millimetres."""
         frame = RawImage.from_array(image)
         return cls(
-            kind,
+            modality,
             time,
             time,
             frame_id,
@@ -92,7 +91,7 @@ class Sample:
 
 
 class Recording(Protocol):
-    """Iterating gives the samples in order of ``due``; it can be iterated again."""
+    """Iterating gives the images in order of ``due``; it can be iterated again."""
 
     @property
     def title(self) -> str:
@@ -103,11 +102,7 @@ class Recording(Protocol):
         """How long playing takes."""
 
     @property
-    def rgb_frames(self) -> int:
-        """RGB images that iterating gives."""
+    def images(self) -> Mapping[str, int]:
+        """How many images of each modality iterating gives."""
 
-    @property
-    def depth_frames(self) -> int:
-        """Depth images that iterating gives."""
-
-    def __iter__(self) -> Iterator[Sample]: ...
+    def __iter__(self) -> Iterator[RecordedImage]: ...

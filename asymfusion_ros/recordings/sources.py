@@ -51,17 +51,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def open_recording(args: argparse.Namespace) -> Recording:
     """The recording that the options of ``add_arguments`` describe. Raises UserError."""
-    kind = "--recording" if args.recording else "--folder" if args.folder else "the built-in scene"
+    source = "--recording" if args.recording else "--folder" if args.folder else "the built-in scene"
     belongs = {
         "--rgb-topic": (args.rgb_topic, ["--recording"]),
         "--depth-topic": (args.depth_topic, ["--recording"]),
         "--split": (args.split, ["--folder"]),
         "--rate": (args.rate, ["--folder", "the built-in scene"]),
     }
-    for option, (value, kinds) in belongs.items():
-        if value is not None and kind not in kinds:
+    for option, (value, sources) in belongs.items():
+        if value is not None and source not in sources:
             raise ConfigError(
-                f"{option} {value} goes with {' or '.join(kinds)}, not with {kind}: leave it out"
+                f"{option} {value} goes with {' or '.join(sources)}, not with {source}: leave it out"
             )
     try:
         return _open(args)

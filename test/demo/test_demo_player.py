@@ -20,11 +20,11 @@ from asymfusion_ros.demo.player import (  # noqa: E402
     QOS,
     Player,
     PlayerError,
-    sample_message,
+    recorded_message,
     to_time,
     wait_until_active,
 )
-from asymfusion_ros.recordings.recording import NANOSECONDS, Calibration, Sample  # noqa: E402
+from asymfusion_ros.recordings.recording import NANOSECONDS, Calibration, RecordedImage  # noqa: E402
 
 # What a user remaps: written out here, so that neither side can change them alone.
 RGB_TOPIC, DEPTH_TOPIC = "rgb/image_rect_color", "depth_registered/image_rect"
@@ -34,15 +34,15 @@ MS = 1_000_000
 class Recording:
     """A depth image with padded big-endian rows, and an RGB image taken before it but delivered after."""
 
-    title, seconds, rgb_frames, depth_frames = "two images", 0.2, 1, 1
+    title, seconds, images = "two images", 0.2, {"rgb": 1, "depth": 1}
 
-    def __iter__(self) -> Iterator[Sample]:
+    def __iter__(self) -> Iterator[RecordedImage]:
         depth = np.arange(3 * 10, dtype=np.uint8)  # 3 rows of 4 pixels of 2 bytes, and 2 bytes of padding
-        yield Sample("depth", 0, 0, "depth_frame", 3, 4, "16UC1", 10, depth, bigendian=True)
+        yield RecordedImage("depth", 0, 0, "depth_frame", 3, 4, "16UC1", 10, depth, bigendian=True)
         rgb = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
         calibration = Calibration.pinhole(3, 2, 500.0, 501.0, 1.5, 1.0)
-        made = Sample.from_array("rgb", 200 * MS, rgb, "rgb_frame", calibration)
-        yield Sample(**{**vars(made), "stamp": -50 * MS})
+        made = RecordedImage.from_array("rgb", 200 * MS, rgb, "rgb_frame", calibration)
+        yield RecordedImage(**{**vars(made), "stamp": -50 * MS})
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_a_subscriber_gets_the_recording_as_it_was(context):
         player = Player(rclpy.create_node("player", context=context))
         player.wait_for_subscribers({"listener"}, timeout=20)
         before, wall = time.monotonic_ns(), time.time_ns()
-        player.play(Recording(), lambda sample, stamp, at: published.append((sample.kind, stamp, at)))
+        player.play(Recording(), lambda sample, stamp, at: published.append((sample.modality, stamp, at)))
         player.finish(timeout=5)
         deadline = time.monotonic() + 20
         while not all(received.values()) and time.monotonic() < deadline:
@@ -118,8 +118,8 @@ def test_without_the_node_it_does_not_wait_for_ever(context):
 
 
 def test_an_image_without_data_is_sent_as_it_was_recorded():
-    sample = Sample("rgb", 0, 0, "camera", 4, 6, "rgb8", 18, np.empty(0, np.uint8))
-    message = sample_message(sample, to_time(0))
+    sample = RecordedImage("rgb", 0, 0, "camera", 4, 6, "rgb8", 18, np.empty(0, np.uint8))
+    message = recorded_message(sample, to_time(0))
     assert (message.height, message.width, message.step, len(message.data)) == (4, 6, 18, 0)
 
 

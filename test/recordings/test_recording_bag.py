@@ -72,9 +72,9 @@ def pictures(count: int, stamp: int = 100 * SECOND, step: int = SECOND // 10) ->
 @pytest.mark.parametrize("storage", list(StoragePlugin), ids=lambda storage: storage.name)
 def test_a_ros2_bag_is_played_as_it_was_recorded(tmp_path, storage):
     recording = BagRecording(write_bag(tmp_path / "bag", pictures(3), storage))
-    assert (recording.rgb_frames, recording.depth_frames) == (3, 3)
+    assert recording.images == {"rgb": 3, "depth": 3}
     samples = list(recording)
-    assert [sample.kind for sample in samples] == ["rgb", "depth"] * 3
+    assert [sample.modality for sample in samples] == ["rgb", "depth"] * 3
     assert [sample.due for sample in samples] == [
         0,
         2_000_000,
@@ -91,7 +91,7 @@ def test_a_ros2_bag_is_played_as_it_was_recorded(tmp_path, storage):
 
 def test_seconds_end_it_early(tmp_path):
     recording = BagRecording(write_bag(tmp_path / "bag", pictures(5)), seconds=0.15)
-    assert (recording.rgb_frames, recording.depth_frames, recording.seconds) == (2, 2, 0.15)
+    assert recording.images == {"rgb": 2, "depth": 2} and recording.seconds == 0.15
     assert len(list(recording)) == 4
 
 
@@ -118,7 +118,7 @@ def test_compressed_images_are_decoded(tmp_path):
             ),
         ),
     ]
-    samples = {sample.kind: sample for sample in BagRecording(write_bag(tmp_path / "bag", messages))}
+    samples = {sample.modality: sample for sample in BagRecording(write_bag(tmp_path / "bag", messages))}
     assert samples["rgb"].encoding == "rgb8" and samples["rgb"].data[:3].tolist() == [200, 0, 0]
     assert samples["depth"].encoding == "16UC1" and samples["depth"].data.view("<u2")[0] == 1234
 
@@ -218,7 +218,7 @@ def test_a_real_ros1_recording():
     assert recording.rgb_topic.name == "/device_0/sensor_1/Color_0/image/data"
     assert recording.depth_topic.name == "/device_0/sensor_0/Depth_0/image/data"
     early, rgb, late = recording
-    assert [sample.kind for sample in (early, rgb, late)] == ["depth", "rgb", "depth"]
+    assert [sample.modality for sample in (early, rgb, late)] == ["depth", "rgb", "depth"]
     assert (rgb.encoding, rgb.width, rgb.height, early.encoding) == ("rgb8", 640, 480, "mono16")
     # Header stamps 360.815089, 360.713523 and 360.981765 s, counted from the image that arrived first.
     assert [sample.stamp for sample in (early, rgb, late)] == [0, -101_566_000, 166_676_000]

@@ -48,18 +48,18 @@ def test_frames_come_at_the_rate_asked_for(folder):
     assert [sample.due for sample in recording] == [
         ns for ns in (0, 10**8, 2 * 10**8, 3 * 10**8) for _ in "ab"
     ]
-    assert (recording.seconds, recording.rgb_frames) == (0.4, 4)
+    assert (recording.seconds, recording.images["rgb"]) == (0.4, 4)
 
 
 def test_seconds_cut_it_short(folder):
-    assert FolderRecording(folder, rate=10, seconds=0.2).rgb_frames == 2
+    assert FolderRecording(folder, rate=10, seconds=0.2).images["rgb"] == 2
 
 
 def test_val_is_played_where_there_is_one(folder):
     assert FolderRecording(folder, rate=10).split == "train"
     (folder / "val.txt").write_text("f2\n")
-    assert FolderRecording(folder, rate=10).rgb_frames == 1
-    assert FolderRecording(folder, rate=10, split="train").rgb_frames == 4
+    assert FolderRecording(folder, rate=10).images["rgb"] == 1
+    assert FolderRecording(folder, rate=10, split="train").images["rgb"] == 4
 
 
 def test_a_missing_split_names_those_there_are(folder):
@@ -77,7 +77,7 @@ def test_a_folder_without_a_split_says_how_to_make_one(folder):
 def test_nyudv2_plays():
     recording = FolderRecording(NYUDV2, rate=5, seconds=0.4)
     samples = list(recording)
-    assert [(s.kind, s.width, s.height) for s in samples] == [("rgb", 640, 480), ("depth", 640, 480)] * 2
+    assert [(s.modality, s.width, s.height) for s in samples] == [("rgb", 640, 480), ("depth", 640, 480)] * 2
     stored = cv2.imread(str(NYUDV2 / "depth" / "000022.png"), cv2.IMREAD_UNCHANGED)
     # floor(metres x 25.5) was stored, so a unit is 39.2 mm
     expected = stored.astype(np.float64) * 1000 / 25.5

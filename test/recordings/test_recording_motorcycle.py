@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 
 from asymfusion_ros.recordings.motorcycle import MotorcycleRecording, depth_from_disparity, load_pair
-from asymfusion_ros.recordings.recording import Sample
+from asymfusion_ros.recordings.recording import RecordedImage
 
 
-def image(sample: Sample) -> np.ndarray:
+def image(sample: RecordedImage) -> np.ndarray:
     if sample.encoding == "rgb8":
         return sample.data.reshape(sample.height, sample.width, 3)
     return sample.data.view("<u2").reshape(sample.height, sample.width)
 
 
 @pytest.fixture(scope="module")
-def frames() -> list[tuple[Sample, Sample]]:
+def frames() -> list[tuple[RecordedImage, RecordedImage]]:
     samples = list(MotorcycleRecording(rate=2, seconds=10))
     return list(zip(samples[::2], samples[1::2]))
 
@@ -76,8 +76,8 @@ def test_the_camera_pans_slowly_over_the_whole_width():
 
 def test_ten_seconds_at_fifteen_hertz():
     recording = MotorcycleRecording(rate=15, seconds=10)
-    assert (recording.rgb_frames, recording.depth_frames, recording.seconds) == (150, 150, 10)
+    assert recording.images == {"rgb": 150, "depth": 150} and recording.seconds == 10
     rgb, depth, later = (sample for sample, _ in zip(recording, range(3)))
-    assert (rgb.kind, rgb.encoding, rgb.width, rgb.height, rgb.step) == ("rgb", "rgb8", 640, 480, 1920)
-    assert (depth.kind, depth.encoding, depth.step) == ("depth", "16UC1", 1280)
+    assert (rgb.modality, rgb.encoding, rgb.width, rgb.height, rgb.step) == ("rgb", "rgb8", 640, 480, 1920)
+    assert (depth.modality, depth.encoding, depth.step) == ("depth", "16UC1", 1280)
     assert rgb.stamp == depth.stamp == 0 and later.stamp == later.due == 66_666_667
