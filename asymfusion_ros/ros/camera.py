@@ -29,8 +29,8 @@ from asymfusion_ros.stream.counters import Counters
 from asymfusion_ros.stream.health import StreamHealth
 from asymfusion_ros.stream.pairing import stamp_nanoseconds
 
-SILENT_AFTER = 3.0  # seconds without a message after which the log says so
-UNPAIRED_AFTER = 1.0  # seconds without a pair, while images come, after which the log says so
+SILENT_AFTER = 3.0  # seconds without a message after which it is logged
+UNPAIRED_AFTER = 1.0  # seconds without a pair, while images come, after which it is logged
 WATCH_PERIOD = 0.5  # seconds between two looks at the topics' health and at their publishers
 
 
@@ -156,7 +156,7 @@ class Camera:
         self._on_frame(frame)
 
     def _log_change(self, before: Sequence[str], available: Sequence[str], now: float) -> None:
-        rest = f"{available[0]} alone" if len(available) == 1 else _listed(available)
+        rest = f"only {available[0]}" if len(available) == 1 else _listed(available)
         for name in self.inputs:
             source, limit = self.inputs[name], self._settings.missing_after
             if name in before and name not in available:

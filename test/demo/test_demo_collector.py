@@ -34,7 +34,7 @@ def test_images_that_cannot_be_drawn_are_logged_once_and_the_next_is_drawn(conte
     listener = rclpy.create_node("collector", context=context)
     camera = rclpy.create_node("camera", context=context)
     collector = Collector(listener, "segmentation", 10.0, logged.append)
-    publishers = {kind: camera.create_publisher(Image, topic, QOS) for kind, topic in TOPICS.items()}
+    publishers = {name: camera.create_publisher(Image, topic, QOS) for name, topic in TOPICS.items()}
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(listener)
 
@@ -47,9 +47,9 @@ def test_images_that_cannot_be_drawn_are_logged_once_and_the_next_is_drawn(conte
     def send(stamp: int, rgb: np.ndarray, encoding: str) -> None:
         pictures = {"rgb": rgb, "overlay": np.zeros((4, 6, 3), np.uint8), "mask": np.ones((4, 6), np.uint8)}
         encodings = {"rgb": encoding, "overlay": "rgb8", "mask": "mono8"}
-        for kind, picture in pictures.items():
+        for name, picture in pictures.items():
             header = Header(stamp=to_time(stamp), frame_id="camera")
-            publishers[kind].publish(image_message(header, picture, encodings[kind]))
+            publishers[name].publish(image_message(header, picture, encodings[name]))
         until(lambda: stamp in collector.statistics.masks and not collector.awaits_overlay)
 
     until(lambda: all(publisher.get_subscription_count() for publisher in publishers.values()))
