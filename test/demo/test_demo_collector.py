@@ -64,3 +64,37 @@ def test_images_that_cannot_be_drawn_are_logged_once_and_the_next_is_drawn(conte
     (view,) = collector.pictures.views
     assert view.rgb[0, 0].tolist() == [10, 20, 30] and (view.mask == 1).all()
     assert len(collector.statistics.masks) == 3 and len(logged) == 1
+
+
+def test_the_nodes_counters_are_those_of_its_newest_diagnostics(context):
+    messages = pytest.importorskip("diagnostic_msgs.msg", reason="needs diagnostic_msgs")
+    listener = rclpy.create_node("collector", namespace="trial", context=context)
+    collector = Collector(listener, "segmentation", 10.0, lambda line: None)
+    robot = rclpy.create_node("robot", context=context)
+    publisher = robot.create_publisher(messages.DiagnosticArray, "/diagnostics", 10)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(listener)
+
+    def until(condition) -> None:
+        deadline = time.monotonic() + 20
+        while not condition():
+            assert time.monotonic() < deadline
+            executor.spin_once(timeout_sec=0.05)
+
+    def report(name: str, paired: int) -> None:
+        values = [
+            messages.KeyValue(key=key, value=text)
+            for key, text in (("paired", str(paired)), ("state", "active"))
+        ]
+        publisher.publish(
+            messages.DiagnosticArray(status=[messages.DiagnosticStatus(name=name, values=values)])
+        )
+
+    until(lambda: publisher.get_subscription_count())
+    report("battery: charge", 1)
+    report("segmentation: segmentation", 2)  # another namespace's
+    report("trial/segmentation: segmentation", 3)
+    until(lambda: collector.reports)
+    report("trial/segmentation: segmentation", 4)
+    until(lambda: collector.reports == 2)
+    assert collector.counters == {"paired": 4}

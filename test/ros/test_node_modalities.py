@@ -138,7 +138,8 @@ def test_a_third_topic_that_is_silent_from_the_start_costs_one_clear_line(make_r
     )
 
 
-def test_a_lost_modality_is_a_warning_in_the_diagnostics(make_rig):
+def test_a_lost_modality_is_a_warning_in_the_diagnostics(make_rig, monkeypatch):
+    monkeypatch.setattr("asymfusion_ros.ros.camera.SILENT_AFTER", 1.0)
     messages = pytest.importorskip("diagnostic_msgs.msg", reason="needs diagnostic_msgs")
     rig = make_rig(missing_after=MISSING_AFTER, modalities=("rgb", "depth"))
     received = []
