@@ -105,7 +105,7 @@ def arguments() -> list[DeclareLaunchArgument]:
 
 def choose_dds_profile(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     """Make Fast DDS pass whole images, in everything that is launched from here on; where the user has chosen
-    a profile, leave it alone.
+    a profile, keep it.
     """
     profile = CONFIG / "fastdds_large_images.xml"
     variables = profile_variables(context.environment, profile)

@@ -52,30 +52,29 @@ def run(args: argparse.Namespace) -> int:
     if args.frames < 1 or args.warm_up < 0:
         raise UserError(f"--frames {args.frames} must be 1 or more, --warm-up {args.warm_up} 0 or more")
     if args.node and args.modalities is not None:
-        raise UserError(
-            f"--modalities {' '.join(args.modalities)} does not go with --node, which sends all: leave it out"
-        )
+        given = " ".join(args.modalities)
+        raise UserError(f"--node sends every modality, not just {given}: leave out --modalities")
     if args.threads is not None:
         if args.threads < 1:
             raise UserError(f"--threads {args.threads} must be 1 or more")
         torch.set_num_threads(args.threads)
 
-    def stages() -> tuple[Segmenter, dict[str, list[float]]]:
+    def stages() -> tuple[Segmenter, list[str], dict[str, list[float]]]:
         segmenter = Segmenter.from_checkpoint(args.checkpoint, args.device, args.precision)
-        names = args.modalities = args.modalities or list(segmenter.modalities)
+        names = args.modalities or list(segmenter.modalities)
         unknown = [name for name in names if name not in segmenter.modalities]
         if unknown:
             known = ", ".join(segmenter.modalities)
             raise UserError(f"--modalities {' '.join(unknown)}: the checkpoint has {known}")
-        return segmenter, measure(segmenter, height, width, names, args.frames, args.warm_up)
+        return segmenter, names, measure(segmenter, height, width, names, args.frames, args.warm_up)
 
     # In a thread that ends, as the node runs it: see SegmentationNode.
     with ThreadPoolExecutor(1) as thread:
-        segmenter, times = thread.submit(stages).result()
+        segmenter, names, times = thread.submit(stages).result()
     report: dict[str, Any] = {
         "checkpoint": args.checkpoint,
         "size": [width, height],
-        "modalities": args.modalities,
+        "modalities": names,
         "device": _device_name(segmenter.device),
         "precision": segmenter.backend.precision,
         "threads": torch.get_num_threads(),

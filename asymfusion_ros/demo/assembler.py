@@ -66,7 +66,7 @@ class ViewAssembler:
         depth = None
         if depths := self._waiting["depth"]:
             nearest = min(depths, key=lambda other: abs(other - stamp))
-            # The node may have segmented RGB alone because the depth is of no use; so is its picture then.
+            # The node may have segmented only RGB, because the depth is of no use; so is its picture then.
             with suppress(ImageError):
                 metres = measurements(self._image("depth", nearest, "depth"), KNOWN["depth"])
                 depth = cv2.resize(metres, size, interpolation=cv2.INTER_NEAREST).astype(

@@ -48,8 +48,8 @@ class Sampler:
 class Collector:
     """Subscribes to the inputs and to ``node_name``'s mask and overlay, and to its counters in /diagnostics.
 
-    ``seconds``: of the recording. ``log`` gets a line for each kind of image that has to be converted or
-    cannot be drawn.
+    ``seconds``: of the recording. ``log`` gets a line for each encoding that has to be converted and
+    for images that cannot be drawn.
 
     Attributes: ``statistics``; ``counters``, the newest of the node's own, by name; ``reports``, how often
     they came.

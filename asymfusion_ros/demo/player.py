@@ -32,7 +32,7 @@ from asymfusion_ros.ros.messages import message_data
 
 CAMERA_INFO_TOPIC = "rgb/camera_info"
 
-# As camera drivers publish: reliable, so that subscribers of either kind match.
+# As camera drivers publish: reliable, so that subscribers of either reliability match.
 QOS = QoSProfile(history=QoSHistoryPolicy.KEEP_LAST, depth=5, reliability=QoSReliabilityPolicy.RELIABLE)
 ANSWER_SECONDS = 5.0  # until a service call is repeated
 SETTLED = 1.0  # seconds without a change among the subscriptions

@@ -19,7 +19,7 @@ STOP_SECONDS = 8.0
 class Child:
     """A process whose standard error (and output, unless it is read as events) goes to ``log``.
 
-    In a session of its own, so that Ctrl-C reaches the parent alone, which then stops its children in
+    In a session of its own, so that Ctrl-C reaches only the parent, which then stops its children in
     order. A context manager: leaving it stops the process. Where this process is killed and cannot do that,
     Linux ends the child, if util-linux's setpriv is installed.
     """
@@ -51,6 +51,7 @@ class Child:
 
     @property
     def running(self) -> bool:
+        """Whether the process has not ended."""
         return self.process.poll() is None
 
     @property

@@ -82,7 +82,7 @@ def play_through_node(
         executor = SingleThreadedExecutor()
         stack.callback(executor.shutdown)
         executor.add_node(ros_node)
-        run = _Run(collector.statistics, recording.images["rgb"], node, player, patience, log)
+        run = Run(collector.statistics, recording.images["rgb"], node, player, patience, log)
         try:
             while not run.is_over():
                 executor.spin_once(timeout_sec=0.05)
@@ -106,7 +106,7 @@ def _spin_while(executor: SingleThreadedExecutor, condition: Callable[[], bool],
         executor.spin_once(timeout_sec=0.05)
 
 
-class _Run:
+class Run:
     """Follows the two processes while the collector receives."""
 
     def __init__(
@@ -156,6 +156,7 @@ class _Run:
         return now - last > max(QUIET_SECONDS, 2 * slowest)
 
     def close(self) -> None:
+        """Ends the progress bar."""
         if self._bar is not None:
             self._bar.close()
 

@@ -29,8 +29,8 @@ from asymfusion_ros.stream.counters import Counters
 from asymfusion_ros.stream.health import StreamHealth
 from asymfusion_ros.stream.pairing import stamp_nanoseconds
 
-SILENT_AFTER = 3.0  # seconds without a message after which the log says so
-UNPAIRED_AFTER = 1.0  # seconds without a pair, while images come, after which the log says so
+SILENT_AFTER = 3.0  # seconds without a message after which it is logged
+UNPAIRED_AFTER = 1.0  # seconds without a pair, while images come, after which it is logged
 WATCH_PERIOD = 0.5  # seconds between two looks at the topics' health and at their publishers
 
 
@@ -95,18 +95,18 @@ class Camera:
         return f"waiting for {what} {matching} of {topics} (paired by {implementation_name()})"
 
     def faults(self, now: float) -> dict[str, str]:
-        """What is wrong with the streams, by a key for each fault: a topic that is silent, or images that do
-        not pair. ``now``: of ``time.monotonic()``.
+        """What is wrong with the streams, a line each: topics that are silent, by modality, and images that
+        do not pair, under "pairing". ``now``: of ``time.monotonic()``.
         """
         found = {}
         for name in self.health.silent(now):
             source, quiet = self.inputs[name], self.health.topics[name].silence(now)
-            found[f"{name} silent"] = f"{source.topic}: silent for {quiet:.0f} s: {source.advice()}"
+            found[name] = f"{source.topic}: silent for {quiet:.0f} s: {source.advice()}"
         offset = self.health.unpaired_offset(now)
         if offset is not None:
             names = self.health.available(now)
             topics = "both topics" if len(names) == 2 else f"the topics of {_listed(names)}"
-            found["unpaired"] = (
+            found["pairing"] = (
                 f"{topics} send images but none pair within slop = {self._settings.slop:g} s; the newest "
                 f"stamps are {offset / 1e9:.3f} s apart: raise slop, or give all cameras the same clock"
             )
@@ -156,7 +156,7 @@ class Camera:
         self._on_frame(frame)
 
     def _log_change(self, before: Sequence[str], available: Sequence[str], now: float) -> None:
-        rest = f"{available[0]} alone" if len(available) == 1 else _listed(available)
+        rest = f"only {available[0]}" if len(available) == 1 else _listed(available)
         for name in self.inputs:
             source, limit = self.inputs[name], self._settings.missing_after
             if name in before and name not in available:
@@ -167,19 +167,16 @@ class Camera:
             elif name in available and name not in before:
                 self._log.info((name, "back"), f"{source.topic}: it is back; going on with {rest}")
 
-    @property
-    def _missing(self) -> set[str]:
-        return set(self.inputs) - set(self._synchronizer.modalities)
-
     def _on_timer(self) -> None:
         try:
             for source in self.inputs.values():
                 if change := source.follow_publishers():
                     self._node.get_logger().info(f"{source.topic}: {change}")
+            missing = set(self.inputs) - set(self._synchronizer.modalities)
             for key, line in self.faults(time.monotonic()).items():
                 # A modality that is missing has its own line, once.
-                if key.split()[0] not in self._missing:
-                    self._log.warning(key, line)
+                if key not in missing:
+                    self._log.warning((key, "fault"), line)
         except Exception:
             self._log.error("timer", f"the topics could not be watched:\n{traceback.format_exc()}")
 

@@ -37,7 +37,7 @@ def profile_path() -> Path | None:
 def profile_variables(environment: Mapping[str, str], profile: Path) -> dict[str, str]:
     """The variable to add to ``environment`` so that ``profile`` is used; none where the user has chosen one.
 
-    ROS_DISTRO tells which Fast DDS there is, and where it is not set, the installed rclpy.
+    Which Fast DDS there is follows from ROS_DISTRO, or where it is not set from the installed rclpy.
     """
     # Either variable being set means that the user has a profile of their own.
     if any(environment.get(name) for name in PROFILE_VARIABLES):

@@ -85,7 +85,7 @@ class FrameSegmenter:
         for name, reason in reasons.items():
             if not images:
                 raise ImageError(f"{reason}, and there is no other image: uncover the {name} camera")
-            rest = " and ".join(images) + (" alone" if len(images) == 1 else "")
+            rest = f"only {next(iter(images))}" if len(images) == 1 else " and ".join(images)
             self._log.warning(
                 (name, "invalid"),
                 f"{reason}: segmenting {rest}; is the {name} camera covered or too close?",

@@ -69,5 +69,5 @@ def message_data(image: npt.NDArray[np.uint8]) -> array.array[int]:
     bytes would be checked number by number.
     """
     data = array.array("B")
-    data.frombytes(image)  # type: ignore[arg-type]  # an array is a buffer, which its type does not say
+    data.frombytes(image)  # type: ignore[arg-type]  # its type hides that it is a buffer
     return data

@@ -25,8 +25,11 @@ class Network(Protocol):
     """What the node needs of an asymfusion_ros.Segmenter."""
 
     @property
-    def checkpoint(self) -> Checkpoint: ...
-    def segment(self, given: Mapping[str, RawImage], confidence: bool = True) -> HostCopy: ...
+    def checkpoint(self) -> Checkpoint:
+        """What it was loaded from."""
+
+    def segment(self, given: Mapping[str, RawImage], confidence: bool = True) -> HostCopy:
+        """Labels, and where wanted their confidence, of the images by modality. Raises ImageError."""
 
 
 def load_network(settings: NodeSettings) -> Network:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,15 +13,15 @@ from asymfusion_ros.data.modality import Modality
 from asymfusion_ros.data.pictures import picture
 from asymfusion_ros.engine.raw_image import RawImage
 from asymfusion_ros.engine.segmenter import HostResult
-from asymfusion_ros.ros.messages import Header
+from asymfusion_ros.ros.messages import Header, Message
 
 
 @dataclass(frozen=True)
 class StampedImage:
     """A checked image with the header of its message.
 
-    ``read`` gives its pixels. It is called in the inference thread, for what is segmented alone: there a
-    costly conversion or decompression holds up no other image.
+    ``read`` gives its pixels. It is called in the inference thread, for what is segmented: a costly
+    conversion or decompression holds up no other image there.
     """
 
     header: Header
@@ -52,7 +51,7 @@ class Scene:
     modalities: Mapping[str, Modality]
     result: HostResult
     palette: npt.NDArray[np.uint8]
-    camera_info: Any = None
+    camera_info: Message | None = None
 
     @property
     def picture(self) -> npt.NDArray[np.uint8]:

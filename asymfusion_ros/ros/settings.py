@@ -24,8 +24,8 @@ class NodeSettings:
     )
     slop: float = setting(
         0.02,
-        "greatest difference in seconds between the stamps of images that are paired; 0 pairs equal stamps "
-        "alone; keep it below half a frame period, or an image may pair with a neighbour",
+        "greatest difference in seconds between the stamps of images that are paired; 0 pairs only "
+        "equal stamps; keep it below half a frame period, or an image may pair with a neighbour",
         minimum=0.0,
         maximum=10.0,
     )

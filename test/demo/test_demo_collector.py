@@ -34,7 +34,7 @@ def test_images_that_cannot_be_drawn_are_logged_once_and_the_next_is_drawn(conte
     listener = rclpy.create_node("collector", context=context)
     camera = rclpy.create_node("camera", context=context)
     collector = Collector(listener, "segmentation", 10.0, logged.append)
-    publishers = {kind: camera.create_publisher(Image, topic, QOS) for kind, topic in TOPICS.items()}
+    publishers = {name: camera.create_publisher(Image, topic, QOS) for name, topic in TOPICS.items()}
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(listener)
 
@@ -47,9 +47,9 @@ def test_images_that_cannot_be_drawn_are_logged_once_and_the_next_is_drawn(conte
     def send(stamp: int, rgb: np.ndarray, encoding: str) -> None:
         pictures = {"rgb": rgb, "overlay": np.zeros((4, 6, 3), np.uint8), "mask": np.ones((4, 6), np.uint8)}
         encodings = {"rgb": encoding, "overlay": "rgb8", "mask": "mono8"}
-        for kind, picture in pictures.items():
+        for name, picture in pictures.items():
             header = Header(stamp=to_time(stamp), frame_id="camera")
-            publishers[kind].publish(image_message(header, picture, encodings[kind]))
+            publishers[name].publish(image_message(header, picture, encodings[name]))
         until(lambda: stamp in collector.statistics.masks and not collector.awaits_overlay)
 
     until(lambda: all(publisher.get_subscription_count() for publisher in publishers.values()))
@@ -64,3 +64,37 @@ def test_images_that_cannot_be_drawn_are_logged_once_and_the_next_is_drawn(conte
     (view,) = collector.pictures.views
     assert view.rgb[0, 0].tolist() == [10, 20, 30] and (view.mask == 1).all()
     assert len(collector.statistics.masks) == 3 and len(logged) == 1
+
+
+def test_the_nodes_counters_are_those_of_its_newest_diagnostics(context):
+    messages = pytest.importorskip("diagnostic_msgs.msg", reason="needs diagnostic_msgs")
+    listener = rclpy.create_node("collector", namespace="trial", context=context)
+    collector = Collector(listener, "segmentation", 10.0, lambda line: None)
+    robot = rclpy.create_node("robot", context=context)
+    publisher = robot.create_publisher(messages.DiagnosticArray, "/diagnostics", 10)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(listener)
+
+    def until(condition) -> None:
+        deadline = time.monotonic() + 20
+        while not condition():
+            assert time.monotonic() < deadline
+            executor.spin_once(timeout_sec=0.05)
+
+    def report(name: str, paired: int) -> None:
+        values = [
+            messages.KeyValue(key=key, value=text)
+            for key, text in (("paired", str(paired)), ("state", "active"))
+        ]
+        publisher.publish(
+            messages.DiagnosticArray(status=[messages.DiagnosticStatus(name=name, values=values)])
+        )
+
+    until(lambda: publisher.get_subscription_count())
+    report("battery: charge", 1)
+    report("segmentation: segmentation", 2)  # another namespace's
+    report("trial/segmentation: segmentation", 3)
+    until(lambda: collector.reports)
+    report("trial/segmentation: segmentation", 4)
+    until(lambda: collector.reports == 2)
+    assert collector.counters == {"paired": 4}

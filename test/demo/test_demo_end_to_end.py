@@ -58,8 +58,8 @@ def finish(process: subprocess.Popen, timeout: float = 120) -> tuple[int, str, s
 def folder(tmp_path: Path) -> Path:
     """Ten frames of 160 x 120, each of its own grey."""
     root = tmp_path / "frames"
-    for kind in ("rgb", "depth"):
-        (root / kind).mkdir(parents=True)
+    for name in ("rgb", "depth"):
+        (root / name).mkdir(parents=True)
     (root / "dataset.yaml").write_text("name: grey\nlabels: nyu40\ndepth_scale: 0.001\n")
     for index in range(10):
         cv2.imwrite(str(root / "rgb" / f"{index}.png"), np.full((120, 160, 3), 10 * index, np.uint8))

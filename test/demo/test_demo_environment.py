@@ -1,4 +1,4 @@
-"""What the demo adds to the environment of its processes, and what it leaves alone."""
+"""What the demo adds to the environment of its processes, and what it keeps."""
 
 import argparse
 import xml.etree.ElementTree as ElementTree

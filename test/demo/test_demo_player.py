@@ -26,7 +26,7 @@ from asymfusion_ros.demo.player import (  # noqa: E402
 )
 from asymfusion_ros.recordings.recording import NANOSECONDS, Calibration, RecordedImage  # noqa: E402
 
-# What a user remaps: written out here, so that neither side can change them alone.
+# What a user remaps: written out here, so that neither side can change them by itself.
 RGB_TOPIC, DEPTH_TOPIC = "rgb/image_rect_color", "depth_registered/image_rect"
 MS = 1_000_000
 
@@ -58,8 +58,8 @@ def test_a_subscriber_gets_the_recording_as_it_was(context):
     received: dict[str, list] = {RGB_TOPIC: [], DEPTH_TOPIC: [], CAMERA_INFO_TOPIC: []}
     listener = rclpy.create_node("listener", context=context)
     for topic, messages in received.items():
-        kind = CameraInfo if topic == CAMERA_INFO_TOPIC else Image
-        listener.create_subscription(kind, topic, messages.append, QOS)
+        message_type = CameraInfo if topic == CAMERA_INFO_TOPIC else Image
+        listener.create_subscription(message_type, topic, messages.append, QOS)
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(listener)
     done = threading.Event()
@@ -102,7 +102,7 @@ def test_a_subscriber_gets_the_recording_as_it_was(context):
     )
     assert depth_stamp - rgb_stamp == 50 * MS
     assert depth_stamp >= wall  # the recording happens now
-    assert [(kind, stamp) for kind, stamp, _ in published] == [("depth", depth_stamp), ("rgb", rgb_stamp)]
+    assert [(name, stamp) for name, stamp, _ in published] == [("depth", depth_stamp), ("rgb", rgb_stamp)]
     assert published[1][2] >= before + 200 * MS  # not before it is due
 
 
@@ -124,6 +124,6 @@ def test_an_image_without_data_is_sent_as_it_was_recorded():
 
 
 def test_the_player_starts_without_torch():
-    # Loading it takes seconds, which the player would spend before it says anything.
+    # Loading it takes seconds, which the player would spend before it writes anything.
     command = "import sys, asymfusion_ros.demo.player; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", command]).returncode == 0

@@ -1,4 +1,4 @@
-"""The demo's processes: nothing of what they tell is lost, and none outlives the demo."""
+"""The demo's processes: none of their events is lost, and none outlives the demo."""
 
 import os
 import shutil
@@ -44,9 +44,9 @@ def test_a_process_has_ended_when_its_last_event_is_there(late, tmp_path):
 
 def run_of(player: Child, node: Child):
     pytest.importorskip("rclpy", reason="the demo needs ROS 2 for Python")
-    from asymfusion_ros.demo.streaming import _Run
+    from asymfusion_ros.demo.streaming import Run
 
-    return _Run(Statistics(), 1, node, player, 0.01, lambda line: None)
+    return Run(Statistics(), 1, node, player, 0.01, lambda line: None)
 
 
 def test_a_player_whose_last_event_is_still_read_has_not_failed(late, tmp_path):

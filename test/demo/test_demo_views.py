@@ -98,17 +98,17 @@ def test_depth_is_shown_in_metres(pixels, encoding, pad, metres):
 def assembled(height: int, width: int, mask: int = 0) -> ViewAssembler:
     """The RGB, mask and overlay images of stamp 100."""
     assembler = ViewAssembler(lambda line: None)
-    for kind in ("rgb", "overlay"):
-        assembler.add(kind, 100, message(np.zeros((height, width, 3), np.uint8), "rgb8"))
+    for name in ("rgb", "overlay"):
+        assembler.add(name, 100, message(np.zeros((height, width, 3), np.uint8), "rgb8"))
     assembler.add("mask", 100, message(np.full((height, width), mask, np.uint8), "mono8"))
     return assembler
 
 
 def test_a_view_is_complete_when_rgb_mask_and_overlay_are_there():
     assembler = ViewAssembler(lambda line: None)
-    for kind in ("rgb", "mask", "overlay"):
+    for name in ("rgb", "mask", "overlay"):
         assert not assembler.complete(100)
-        assembler.add(kind, 100, message(np.zeros((4, 6), np.uint8), "mono8"))
+        assembler.add(name, 100, message(np.zeros((4, 6), np.uint8), "mono8"))
     assert assembler.complete(100) and not assembler.complete(101)
 
 

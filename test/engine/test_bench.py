@@ -45,7 +45,8 @@ def test_every_stage_is_timed(tmp_path, capsys):
         (["--size", "640"], "--size '640' is not WIDTHxHEIGHT"),
         (["--frames", "0"], "--frames 0"),
         (["--threads", "0"], "--threads 0"),
-        (["--node", "--modalities", "rgb"], "leave out --modalities"),
+        (["--node", "--modalities", "rgb"], "not just rgb: leave out --modalities"),
+        (["--modalities", "rgb", "sonar"], "--modalities sonar: the checkpoint has rgb, depth"),
     ],
 )
 def test_wrong_options_are_named(arguments, said, capsys):
@@ -67,4 +68,4 @@ def test_node_on_real_topics(tmp_path):
     node = json.loads(report.read_text())["node"]
     assert min(node[part]["p50"] for part in ("loop", "engine", "transport")) > 0
     assert node["loop"]["p50"] > node["transport"]["p50"]
-    assert "ms from publishing a pair to having its mask" in done.stdout
+    assert "ms from publishing a frame to having its mask" in done.stdout

@@ -207,7 +207,7 @@ def test_a_stream_of_bad_images_is_one_line_not_many(rig, stamp):
     ],
     ids=["zero", "NaN", "Inf"],
 )
-def test_depth_without_a_valid_pixel_leaves_rgb_alone(
+def test_depth_without_a_valid_pixel_is_left_out(
     rig,
     stamp,
     checkpoint,
@@ -216,12 +216,12 @@ def test_depth_without_a_valid_pixel_leaves_rgb_alone(
 ):
     rig.send(image(RGB, "rgb8", stamp), image(depth, encoding, stamp))
     np.testing.assert_array_equal(pixels_of(rig.mask(stamp)), expected_labels(checkpoint, RGB, None))
-    words = (DEPTH_NAME, "no pixel of the 64x48 depth image is valid", "segmenting rgb alone")
+    words = (DEPTH_NAME, "no pixel of the 64x48 depth image is valid", "segmenting only rgb")
     rig.until(lambda: rig.logged(*words))
     rig.good_frame_is_segmented(stamp + SECOND)
 
 
-def test_depth_of_another_size_is_resized_to_rgb_and_said_once(rig, stamp):
+def test_depth_of_another_size_is_resized_to_rgb_and_logged_once(rig, stamp):
     small = distances(0, 24, 32)
     for k in range(3):
         at = stamp + k * SECOND

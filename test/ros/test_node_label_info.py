@@ -1,4 +1,4 @@
-"""~/label_info. vision_msgs comes with ROS distributions alone: its two messages are played by stand-ins."""
+"""~/label_info. vision_msgs comes only with ROS distributions: stand-ins play its two messages."""
 
 import sys
 from dataclasses import dataclass, field
@@ -34,8 +34,8 @@ class Node:
         self.topics = []
         self.published = []
 
-    def create_publisher(self, kind, topic, profile):
-        self.topics.append((kind, topic, profile))
+    def create_publisher(self, message_type, topic, profile):
+        self.topics.append((message_type, topic, profile))
         return self
 
     def publish(self, message):
@@ -49,8 +49,8 @@ def test_labels_are_published_latched_and_only_when_they_change(monkeypatch):
     monkeypatch.setitem(sys.modules, "vision_msgs.msg", module)
     node, logged = Node(), []
     output = LabelInfoPublisher(node, logged.append)
-    ((kind, topic, profile),) = node.topics
-    assert (kind, topic, logged) == (LabelInfo, "~/label_info", [])
+    ((message_type, topic, profile),) = node.topics
+    assert (message_type, topic, logged) == (LabelInfo, "~/label_info", [])
     assert profile.durability == DurabilityPolicy.TRANSIENT_LOCAL
     assert profile.reliability == ReliabilityPolicy.RELIABLE
 

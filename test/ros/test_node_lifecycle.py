@@ -38,8 +38,8 @@ def make_rig(checkpoint, monkeypatch):
         rig.close()
 
 
-def call(rig, kind, name, request):
-    client = rig.client.create_client(kind, f"segmentation/{name}")
+def call(rig, service, name, request):
+    client = rig.client.create_client(service, f"segmentation/{name}")
     rig.until(client.service_is_ready)
     future = client.call_async(request)
     rig.until(future.done)

@@ -61,7 +61,7 @@ def stamps_of(messages):
     return [m.header.stamp.sec * SECOND + m.header.stamp.nanosec for m in messages]
 
 
-def test_with_slop_0_equal_stamps_alone_pair(make_rig):
+def test_with_slop_0_only_equal_stamps_pair(make_rig):
     rig = make_rig(slop=0).start()  # an integer, as people write it
     rig.send(rgb_at(10 * SECOND), depth_at(10 * SECOND))
     rig.mask(10 * SECOND)
@@ -140,7 +140,7 @@ def test_streams_that_never_pair_are_reported_with_the_offset_of_their_stamps(ma
 
 
 @pytest.mark.parametrize("silent", ["depth", "rgb"])
-def test_after_missing_after_the_other_modality_is_segmented_alone(
+def test_after_missing_after_only_the_other_modality_is_segmented(
     make_rig,
     checkpoint,
     silent,
@@ -156,7 +156,9 @@ def test_after_missing_after_the_other_modality_is_segmented_alone(
     mask = rig.mask(10 * SECOND)
     np.testing.assert_array_equal(pixels_of(mask), labels)
     assert mask.header.frame_id == "camera"
-    rig.until(lambda: rig.logged(f"{silent}", "nothing usable for 0.2 s (missing_after)", "alone"))
+    rig.until(
+        lambda: rig.logged(f"{silent}", "nothing usable for 0.2 s (missing_after)", "going on with only")
+    )
     assert rig.counters.incomplete == 1
 
 
@@ -357,7 +359,7 @@ def test_an_input_stays_as_it_is_when_its_last_publisher_leaves(make_rig, monkey
     rig.good_frame_is_segmented(11 * SECOND)
 
 
-def test_depth_alone_without_a_valid_pixel_is_skipped_and_its_topic_named(make_rig):
+def test_unpaired_depth_without_a_valid_pixel_is_skipped_and_its_topic_named(make_rig):
     rig = make_rig(missing_after=0.2).start()
     rig.spin(0.25)
     rig.send(None, image(np.zeros_like(DEPTH), "16UC1", 10 * SECOND))

@@ -14,7 +14,7 @@ from asymfusion_ros.ros.inputs.conversion import CONVERTED_ENCODINGS, ColourConv
 from asymfusion_ros.ros.messages import ImageMessage, MessageType
 from asymfusion_ros.ros.scene import StampedImage
 
-# OpenCV's names say nothing of the channel order; what publishes them holds OpenCV's own.
+# OpenCV's names leave the channel order open; what publishes them holds OpenCV's own.
 OPENCV_ENCODINGS = {"8UC1": "mono8", "8UC3": "bgr8", "8UC4": "bgra8"}
 
 
@@ -33,7 +33,7 @@ class RawTransport:
     def decode(self, message: ImageMessage, modality: Modality) -> StampedImage:
         """The image of ``message``, over the message's own memory where its encoding is the modality's.
 
-        Raises ImageError saying what is wrong.
+        Raises ImageError, which names what is wrong.
         """
         if modality.kind == "colour" and message.encoding in CONVERTED_ENCODINGS:
             _check_size(message, CONVERTED_ENCODINGS[message.encoding])

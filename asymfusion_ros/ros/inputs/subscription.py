@@ -34,7 +34,7 @@ class ImageInput:
         self._transport = transport
         self._on_message = on_message
         # As image_transport does: the image topic is remapped, and a suffix follows it. A resolved name is
-        # subscribed to where it must be alone: rules that swap two topics would change it back.
+        # subscribed to only where there is one: rules that swap two topics would change it back.
         self.topic = node.resolve_topic_name(modality.topic) + transport.suffix
         self._name = self.topic if transport.suffix else modality.topic
         self._type_name = _type_name(transport.message_type)
@@ -132,5 +132,5 @@ class ImageInput:
 
 def _type_name(message_type: type[Any]) -> str:
     """As the graph names it: sensor_msgs/msg/Image."""
-    package, kind, *_ = message_type.__module__.split(".")
-    return f"{package}/{kind}/{message_type.__name__}"
+    package, folder, *_ = message_type.__module__.split(".")
+    return f"{package}/{folder}/{message_type.__name__}"
