@@ -71,6 +71,7 @@ setup(
             "rosbags-image",
             "scikit-image",
         ],
+        "timm": ["timm>=1.0"],
         "test": CHECK,
     },
     zip_safe=False,

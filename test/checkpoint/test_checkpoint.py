@@ -199,7 +199,11 @@ def with_value(text, **values):
         ("provenance", lambda text: None, "lacks 'provenance'"),
         ("network", lambda text: "{", "cannot build"),
         ("network", lambda text: "[1]", r"\[1\] is not a set of settings"),
-        ("network", lambda text: with_value(text, encoder="resnet19"), "'resnet19' is not available"),
+        (
+            "network",
+            lambda text: with_value(text, encoder="resnet19"),
+            "encoder is 'resnet19'; choose one of resnet18",
+        ),
         ("network", lambda text: with_value(text, wings=2), "unknown setting wings"),
         ("network", lambda text: with_value(text, keep="most"), "keep is 'most'; it must be a number"),
         ("network", lambda text: with_value(text, modalities=[1, 2]), "modalities is .*each text"),

@@ -1,6 +1,7 @@
 """A new encoder, decoder or fusion is a file and one line in a registry: here this file and three lines."""
 
 import json
+import sys
 
 import pytest
 import torch
@@ -158,3 +159,10 @@ def test_a_registered_fusion_is_known_to_whoever_asks_about_fusions():
 def test_what_does_not_go_together_follows_from_the_entries(settings, named):
     with pytest.raises(ConfigError, match=named):
         config(**settings)
+
+
+def test_an_encoder_whose_package_is_missing_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "timm", None)
+    made = NetworkConfig("refinenet_lw", "timm:mobilenetv2_100")  # a checkpoint's description can be read
+    with pytest.raises(ConfigError, match=r"needs timm, .*: pip install 'asymfusion_ros\[timm\]'"):
+        build_network(made)

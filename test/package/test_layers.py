@@ -16,7 +16,7 @@ COMMON = {"asymfusion_ros"} | {f"asymfusion_ros.{name}" for name in ("errors", "
 # layer -> (what it may import of this project, what of others)
 CORE = {"network", "data", "checkpoint", "engine"}
 LAYERS: dict[str, tuple[set[str], set[str]]] = {
-    "network": (set(), {"torch"}),
+    "network": (set(), {"torch", "timm"}),
     "data": (set(), {"torch", "numpy", "cv2", "yaml"}),
     "checkpoint": ({"network", "data"}, {"torch", "numpy", "safetensors"}),
     "inspection": ({"network"}, {"torch", "matplotlib"}),

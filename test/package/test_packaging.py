@@ -154,7 +154,7 @@ def test_package_xml_names_no_interfaces_that_are_not_imported() -> None:
 @pytest.mark.parametrize(
     ("folder", "extra"),
     [
-        ("asymfusion_ros/network", ""),
+        ("asymfusion_ros/network", "timm"),
         ("asymfusion_ros/engine", ""),
         ("asymfusion_ros/inspection", "train"),
         ("training", "train"),

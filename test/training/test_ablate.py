@@ -248,7 +248,7 @@ def test_a_backbone_without_a_second_one_leaves_those_rows_out(capsys):
         (("--seeds", -1), "--seeds -1: give different numbers of 0 or more"),
         (("--workers", -1), "--workers is -1"),
         (("--set", "distillation=0"), "add --set distillation=1"),
-        (("--set", "network.encoder=vgg"), "'vgg' is not available"),
+        (("--set", "network.encoder=vgg"), "encoder is 'vgg'; choose one of"),
         (("--seeds", 2**40), "give different numbers of 0 or more"),
         (
             ("--set", "network.fusion=mmf"),

