@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from asymfusion_ros.atomic_write import write_whole
 from asymfusion_training.ablation.report import Report, percentages
+from asymfusion_training.figures import save_figure
 
 COLOURS = {"holds": "tab:green", "reversed": "tab:red", "not significant": "0.5"}
 
@@ -40,6 +39,4 @@ def save_picture(path: Path, report: Report) -> None:
         axes.set_ylim(max(places, 1) - 0.5, -0.5)  # the first on top, none at the edge
         axes.grid(axis="x", alpha=0.3)
         axes.tick_params(axis="y", labelsize=8)
-    content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=110)
-    write_whole(path, content.getvalue())
+    save_figure(path, figure)

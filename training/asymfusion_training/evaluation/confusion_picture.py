@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from asymfusion_ros.atomic_write import write_whole
 from asymfusion_ros.data.labels import LabelSet
 from asymfusion_ros.data.metrics import ConfusionMatrix
+from asymfusion_training.figures import save_figure
 
 CELL = 0.3  # inches
 WRITTEN = 0.005  # a share below this rounds to 0 %: its cell stays empty
@@ -21,7 +20,7 @@ def save_confusion(path: Path, matrix: ConfusionMatrix, labels: LabelSet, title:
 
     A class that no label has is a grey row. Raises UserError where it cannot be written.
     """
-    write_whole(path, _drawn(row_shares(matrix), labels, title))
+    save_figure(path, _drawn(row_shares(matrix), labels, title), dpi=120)
 
 
 def row_shares(matrix: ConfusionMatrix) -> np.ndarray:
@@ -31,7 +30,7 @@ def row_shares(matrix: ConfusionMatrix) -> np.ndarray:
     return np.divide(counts, total, out=np.full_like(counts, np.nan), where=total > 0)
 
 
-def _drawn(shares: np.ndarray, labels: LabelSet, title: str) -> bytes:
+def _drawn(shares: np.ndarray, labels: LabelSet, title: str) -> Figure:
     side = CELL * len(labels) + 2.5
     figure = Figure(figsize=(side + 0.5, side), layout="constrained")
     axes = figure.add_subplot()
@@ -50,6 +49,4 @@ def _drawn(shares: np.ndarray, labels: LabelSet, title: str) -> bytes:
         axes.text(column, row, f"{100 * share:.0f}", ha="center", va="center", fontsize=6, color=colour)
     axes.set(xlabel="predicted", ylabel="label", title=title)
     figure.colorbar(image, ax=axes, label="% of the label's pixels", fraction=0.03, pad=0.01)
-    drawn = BytesIO()
-    figure.savefig(drawn, format="png", dpi=120)
-    return drawn.getvalue()
+    return figure

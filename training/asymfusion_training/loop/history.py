@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy.typing as npt
 from torch.utils.tensorboard import SummaryWriter
 
 from asymfusion_ros.atomic_write import write_whole
+from asymfusion_training.figures import save_figure
 from asymfusion_training.tasks.base import Goal
 
 
@@ -74,9 +74,7 @@ class History:
             right.legend()
         for axes in (left, right):
             axes.grid(alpha=0.3)
-        content = io.BytesIO()
-        figure.savefig(content, format="png", dpi=110)
-        write_whole(self.path.with_name("curves.png"), content.getvalue())
+        save_figure(self.path.with_name("curves.png"), figure)
 
     def close(self) -> None:
         """Ends TensorBoard's file."""
