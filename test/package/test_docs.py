@@ -48,11 +48,13 @@ def joined(block: str) -> list[str]:
 @cache
 def flags(*words: str) -> frozenset[str]:
     """The flags that ``asymfusion WORDS --help`` shows."""
-    shown = io.StringIO()
-    with contextlib.redirect_stdout(shown), contextlib.suppress(SystemExit):
+    shown, refused = io.StringIO(), io.StringIO()
+    streams = contextlib.redirect_stdout(shown), contextlib.redirect_stderr(refused)
+    with streams[0], streams[1], contextlib.suppress(SystemExit):
         main([*words, "--help"])
     if not shown.getvalue():
-        pytest.skip(f"what asymfusion {words[0]} needs is not installed")
+        assert "asymfusion_" not in refused.getvalue().split("error:")[1].split()[0], refused.getvalue()
+        pytest.skip(refused.getvalue())
     return frozenset(re.findall(r"--[\w-]+", shown.getvalue()))
 
 
