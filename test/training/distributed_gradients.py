@@ -21,6 +21,8 @@ def main(output: str) -> None:
     inputs = [torch.randn(4, 3, 64, 64) * (3 * s + 1) + s for s in range(2)]
     label = torch.randint(3, (4, 64, 64), dtype=torch.uint8)
     label[:2, :40] = 255  # the parts differ in how many pixels are known
+    teacher = torch.randint(256, (4, 3, 16, 16), dtype=torch.uint8)
+    teacher[2:, :, :12] = 0  # so do those of soft labels
     fabric = make_fabric("cpu")
     fabric.launch()
     weights = torch.tensor([0.5, 1.0, 2.0])
@@ -29,7 +31,8 @@ def main(output: str) -> None:
     model = fabric.setup(model)
     part = slice(fabric.global_rank, None, fabric.world_size)
     for given in (inputs, [None, inputs[1]]):  # together, then one alone: gradients add up
-        fabric.backward(model([None if x is None else x[part] for x in given], label[part]))
+        inputs_here = [None if x is None else x[part] for x in given]
+        fabric.backward(model(inputs_here, label[part], teacher[part]))
     if fabric.is_global_zero:
         grads = {name: p.grad for name, p in network.named_parameters()}
         torch.save({"grads": grads, "buffers": dict(network.named_buffers())}, output)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers import refused, write_folder
+from helpers import refused, write_checkpoint, write_folder
 from safetensors.torch import load_file
 
 from asymfusion_ros.cli.main import main
@@ -66,11 +66,14 @@ def test_two_processes_have_the_gradients_of_one_with_the_doubled_batch(tmp_path
         [],
         # A modality that is left out leaves the layers that are the other's alone without a gradient.
         ["--set", "network.shared_convs=false", "--set", "network.fusion=concat"],
+        ["--set", "teachers=[teacher.safetensors]", "--set", "teacher_scales=[1.0]"],
     ],
 )
-def test_the_command_trains_with_two_processes_as_with_one(tmp_path, more):
+def test_the_command_trains_with_two_processes_as_with_one(tmp_path, monkeypatch, more):
     (tmp_path / "r.yaml").write_text(RECIPE)
     write_folder(tmp_path / "data", frames=8)
+    write_checkpoint(tmp_path / "teacher.safetensors")
+    monkeypatch.chdir(tmp_path)
     command = ["train", "--data", tmp_path / "data", "--recipe", tmp_path / "r.yaml", "--device", "cpu"]
     command = [str(word) for word in (*command, "--workers", 0, *more)]
     two = ["--devices", "2", "--output", str(tmp_path / "two")]

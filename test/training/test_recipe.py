@@ -147,6 +147,11 @@ FLAT = {
     "loss_at": "labels",
     "distillation": 0.5,
     "temperature": 2.0,
+    "teachers": ["one.safetensors", "default"],
+    "teacher_weight": 0.5,
+    "teacher_temperature": 2.0,
+    "teacher_scales": [0.5, 2.0],
+    "teacher_flip": False,
     "ema": 0.9,
     "precision": "bf16",
     "channels_last": False,
@@ -187,7 +192,8 @@ def test_these_are_all_settings():
 def test_what_an_older_version_stored_is_known_again():
     """Names of that time, no settings that came later."""
     stored = {**FLAT, "network": {"encoder": "resnet18"}, "input": {"height": 48}}
-    del stored["blur"], stored["cutout"]
+    for name in ("blur", "cutout", *(name for name in FLAT if name.startswith("teacher"))):
+        del stored[name]
     recipe = Recipe.from_dict(stored)
     assert recipe.upgraded(stored) == recipe.to_dict()
     assert recipe.upgraded(recipe.to_dict()) == recipe.to_dict()

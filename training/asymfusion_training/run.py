@@ -12,6 +12,7 @@ from asymfusion_training.loop.trainer import RunOptions, Trainer
 from asymfusion_training.recipe import Recipe
 from asymfusion_training.tasks.segmentation.modality_dropout import leaves_parameters_out
 from asymfusion_training.tasks.segmentation.task import SegmentationTask
+from asymfusion_training.tasks.segmentation.teachers import Teachers
 
 
 def training_fabric(recipes: list[Recipe], device: str, devices: int) -> Fabric:
@@ -30,8 +31,14 @@ def make_trainer(
     fabric: Fabric,
     options: RunOptions,
     resume: bool = False,
+    teacher_cache: Path | None = None,
 ) -> Trainer:
-    """Raises UserError or ConfigError for whatever keeps the run from starting."""
-    config = recipe.network_config(len(folder.labels))
-    task = SegmentationTask(recipe.task, config, recipe.input_spec(), recipe.data, recipe.loop, folder)
+    """teacher_cache: the folder of what the recipe's teachers make of the frames, None for ``teachers`` in
+    ``output``. Raises UserError or ConfigError for whatever keeps the run from starting."""
+    config, spec = recipe.network_config(len(folder.labels)), recipe.input_spec()
+    teachers = None
+    if recipe.task.teachers:
+        cache = teacher_cache or output / "teachers"
+        teachers = Teachers(recipe.task, folder, folder.names("train"), spec, cache, fabric)
+    task = SegmentationTask(recipe.task, config, spec, recipe.data, recipe.loop, folder, teachers)
     return Trainer(task, recipe, recipe_name, output, fabric, options, resume)

@@ -19,6 +19,7 @@ EXAMPLES = """\
   asymfusion train --data my_frames --recipe my_recipe.yaml --output runs/mine --device cuda
   asymfusion train --data my_frames --set epochs=30 --set network.modalities=[rgb] --output runs/rgb
   asymfusion train --data my_frames --set pretrained=default --set epochs=30 --output runs/tuned
+  asymfusion train --data my_frames --set 'teachers=[large.safetensors]' --output runs/student
   asymfusion train --data my_frames --output runs/mine --resume
   asymfusion train --data data/cityscapes --output runs/city --devices 4 --workers 8
   torchrun --nnodes 2 --nproc-per-node 8 --rdzv-endpoint HOST:29500 --no-python asymfusion train \\
@@ -52,6 +53,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--resume", action="store_true", help="go on with the run in --output, exactly where it was"
     )
+    parser.add_argument(
+        "--teacher-cache",
+        type=Path,
+        metavar="DIR",
+        help="where the predictions of the recipe's teachers are kept, for several runs that have the same "
+        "(default: teachers in --output)",
+    )
     add_run_options(parser)
 
 
@@ -78,7 +86,16 @@ def run(args: argparse.Namespace) -> int:
             f"recipe {args.recipe}, data {args.data}, {fabric.device.type}{threads}{processes}, "
             f"{recipe.loop.precision}, checkpoints in {args.output}"
         )
-    trainer = make_trainer(recipe, args.recipe, Folder(args.data), args.output, fabric, options, args.resume)
+    trainer = make_trainer(
+        recipe,
+        args.recipe,
+        Folder(args.data),
+        args.output,
+        fabric,
+        options,
+        args.resume,
+        args.teacher_cache,
+    )
     try:
         best = trainer.run()
     except KeyboardInterrupt:

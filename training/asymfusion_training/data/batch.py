@@ -15,21 +15,25 @@ from asymfusion_ros.data.folder import Frame
 @dataclass(frozen=True)
 class Batch:
     """names: of N frames. images: by modality's name, N x 3 x H x W uint8 for colour, else N x 1 x H x W
-    float32 in the modality's physical unit. label: N x H x W uint8."""
+    float32 in the modality's physical unit. label: N x H x W uint8. teacher: N x K x h x w uint8, what a
+    teacher makes of the frames (see soft_labels.py)."""
 
     names: list[str]
     images: dict[str, Tensor]
     label: Tensor
+    teacher: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
         """The same on a device."""
         images = {name: image.to(device, non_blocking=True) for name, image in self.images.items()}
-        return Batch(self.names, images, self.label.to(device, non_blocking=True))
+        teacher = None if self.teacher is None else self.teacher.to(device, non_blocking=True)
+        return Batch(self.names, images, self.label.to(device, non_blocking=True), teacher)
 
     def pin_memory(self) -> Batch:
         """What a DataLoader calls, for a copy to a GPU that runs beside its work."""
         images = {name: image.pin_memory() for name, image in self.images.items()}
-        return Batch(self.names, images, self.label.pin_memory())
+        teacher = None if self.teacher is None else self.teacher.pin_memory()
+        return Batch(self.names, images, self.label.pin_memory(), teacher)
 
 
 def collate(frames: Sequence[Frame]) -> Batch:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import cv2
 import numpy as np
+import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from asymfusion_ros.data.folder import Folder, Frame
@@ -17,6 +20,7 @@ from asymfusion_training.data.batch import Batch, collate
 from asymfusion_training.data.batch_sampler import BatchSampler, Key
 from asymfusion_training.data.change import Augmentation, Change, Size
 from asymfusion_training.data.settings import DataSettings
+from asymfusion_training.data.soft_labels import SoftLabels, soft_window
 
 
 class TrainingFrames(Dataset[Any]):
@@ -30,13 +34,15 @@ class TrainingFrames(Dataset[Any]):
         spec: InputSpec,
         settings: DataSettings,
         seed: int = 0,
+        teacher: SoftLabels | None = None,
     ) -> None:
-        """modalities: that are read; no other files need to be there.
+        """modalities: that are read; no other files need to be there. teacher: whose soft labels a batch has
+        too, changed as the frame is.
 
         Raises UserError for a split that is not there, ConfigError for a modality that the folder lacks.
         """
         folder.check_modalities(modalities)
-        self.folder, self.seed = folder, seed
+        self.folder, self.seed, self.teacher = folder, seed, teacher
         self.names = folder.names(split)
         full_size = (spec.height, spec.width)
         self.augmentation = Augmentation(
@@ -51,14 +57,26 @@ class TrainingFrames(Dataset[Any]):
         return len(self.names)
 
     def __getitem__(self, key: Key) -> Frame:
-        return augmented(self.read(self.names[key[1]]), self.augmentation, self.random(key))
+        return self._changed(key)[0]
 
     def __getitems__(self, keys: list[Key]) -> Batch | UserError:
         """A batch, or why there is none: raised in a worker process, an error arrives as a traceback."""
         try:
-            return collate([self[key] for key in keys])
+            frames, taught = zip(*(self._changed(key) for key in keys))
+            batch = collate(frames)
+            return batch if self.teacher is None else replace(batch, teacher=torch.stack(taught))
         except UserError as error:
             return error
+
+    def _changed(self, key: Key) -> tuple[Frame, Tensor | None]:
+        """A frame and what the teacher makes of it, changed alike."""
+        frame = self.read(self.names[key[1]])
+        changed = augmented(frame, self.augmentation, self.random(key))
+        if self.teacher is None or frame.label is None:
+            return changed, None
+        height, width = frame.label.shape
+        change = self.change(key, (height, width))
+        return changed, soft_window(self.teacher.read(frame.name), change, self.augmentation.size)
 
     def read(self, name: str) -> Frame:
         """The whole frame, unchanged. Raises UserError where it cannot be read."""

@@ -15,14 +15,17 @@ from asymfusion_training.data.augment_on_device import augmented_on_device
 from asymfusion_training.data.batch import Batch, collate
 from asymfusion_training.data.batch_sampler import BatchSampler, Key
 from asymfusion_training.data.frames import TrainingFrames
+from asymfusion_training.data.soft_labels import soft_window
 
+LABEL, TEACHER = "label", "teacher"  # beside the modalities
 READERS = 8  # threads: decoding gives up Python's lock
 
 
 class HeldFrames:
     """All frames of ``frames``: about 2.4 MB each at 640 x 480 with colour and depth.
 
-    images: by modality, F x C x H x W as a Batch has them. label: F x H x W uint8.
+    images: by modality, F x C x H x W as a Batch has them. label: F x H x W uint8. teacher: F x K x h x w
+    uint8 soft labels, where the frames have a teacher.
 
     Raises ConfigError for settings of noise or holes, which are made on the CPU, and for frames of different
     sizes; UserError for a frame that cannot be read, and where memory runs out.
@@ -38,13 +41,13 @@ class HeldFrames:
                     "set it to 0, or leave --hold-frames out"
                 )
         try:
-            self.images, self.label = self._held(device, progress)
+            self.images, self.label, self.teacher = self._held(device, progress)
         except torch.cuda.OutOfMemoryError as error:
             raise UserError(
                 f"the {len(frames)} frames do not fit into the memory of {device}: leave --hold-frames out"
             ) from error
 
-    def _held(self, device: torch.device, progress: bool) -> tuple[dict[str, Tensor], Tensor]:
+    def _held(self, device: torch.device, progress: bool) -> tuple[dict[str, Tensor], Tensor, Tensor | None]:
         names = self.frames.names
         held: dict[str, Tensor] = {}
         with ThreadPoolExecutor(READERS) as pool:
@@ -53,18 +56,19 @@ class HeldFrames:
                 tqdm(read, "hold frames", len(names), unit="frame", disable=not progress)
             ):
                 batch = collate([frame])
-                parts = {**batch.images, "label": batch.label}
+                parts = {**batch.images, LABEL: batch.label}
+                if self.frames.teacher is not None:
+                    parts[TEACHER] = self.frames.teacher.read(frame.name)[None]
                 if not held:  # all at once: parts joined in the end would need twice the memory
                     held = {
                         name: torch.empty((len(names), *part.shape[1:]), dtype=part.dtype, device=device)
                         for name, part in parts.items()
                     }
-                if held["label"].shape[1:] != batch.label.shape[1:]:
-                    raise ConfigError(_different(frame, held["label"].shape[1:]))
+                if held[LABEL].shape[1:] != batch.label.shape[1:]:
+                    raise ConfigError(_different(frame, held[LABEL].shape[1:]))
                 for name, part in parts.items():
                     held[name][i] = part[0]
-        label = held.pop("label")
-        return held, label
+        return held, held.pop(LABEL), held.pop(TEACHER, None)
 
     def batch(self, keys: list[Key]) -> Batch:
         """The frames of these (epoch, index), each changed by its own numbers."""
@@ -75,7 +79,13 @@ class HeldFrames:
         changed = augmented_on_device(
             images, [self.label[index] for index in indices], changes, self.frames.augmentation
         )
-        return Batch([self.frames.names[index] for index in indices], *changed)
+        taught = None
+        if self.teacher is not None:
+            size = self.frames.augmentation.size
+            taught = torch.stack(
+                [soft_window(self.teacher[index], change, size) for index, change in zip(indices, changes)]
+            )
+        return Batch([self.frames.names[index] for index in indices], *changed, taught)
 
 
 def _different(frame: Frame, size: tuple[int, ...]) -> str:

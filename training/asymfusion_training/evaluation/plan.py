@@ -74,19 +74,21 @@ def _job(
     return Job(path, args.data, given, settings, args.precision)
 
 
-def check_labels(checkpoint: Checkpoint, folder: Folder, path: str) -> None:
-    """Raises UserError where an index means another class to the checkpoint than to the folder."""
+def check_labels(
+    checkpoint: Checkpoint, folder: Folder, path: str, advice: str = "score it on data with its own classes"
+) -> None:
+    """Raises UserError, ``advice`` at its end, where an index means another class to the checkpoint than to
+    the folder."""
     ours, theirs = checkpoint.labels.names, folder.labels.names
     if len(ours) != len(theirs):
         raise UserError(
             f"checkpoint {path} has {len(ours)} classes ({checkpoint.labels.name}), but {folder.root} has "
-            f"{len(theirs)} ({folder.labels.name}): score it on data with its own classes"
+            f"{len(theirs)} ({folder.labels.name}): {advice}"
         )
     for index, (one, other) in enumerate(zip(ours, theirs)):
         if one != other:
             raise UserError(
-                f"class {index} is {one!r} in checkpoint {path}, but {other!r} in {folder.root}: "
-                "score it on data with its own classes"
+                f"class {index} is {one!r} in checkpoint {path}, but {other!r} in {folder.root}: {advice}"
             )
 
 

@@ -42,7 +42,7 @@ def segmentation_loss(
     available = [x for x in logits if x is not None]
     known = target != VOID
     weight = known.float() if class_weights is None else class_weights[target.where(known, 0)] * known
-    pixels, weights = _means_over(known.sum(), weight.sum())
+    pixels, weights = means_over(known.sum(), weight.sum())
 
     def cross_entropy(log_probabilities: Tensor) -> Tensor:
         total = F.nll_loss(log_probabilities, target, class_weights, ignore_index=VOID, reduction="sum")
@@ -62,7 +62,7 @@ def segmentation_loss(
     return loss
 
 
-def _means_over(*counts: Tensor) -> Tensor:
+def means_over(*counts: Tensor) -> Tensor:
     """What to divide sums by: the mean over the processes, and never zero (a batch may be all void)."""
     joined = torch.stack([count.float() for count in counts])
     if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:

@@ -9,6 +9,7 @@ from asymfusion_ros.network.layers.norms import PrivateBatchNorm2d
 from asymfusion_training.loop.synced_norm import synced_batch_norm
 from asymfusion_training.tasks.segmentation.losses import segmentation_loss
 from asymfusion_training.tasks.segmentation.settings import SegmentationSettings
+from asymfusion_training.tasks.segmentation.teacher_loss import teacher_loss
 
 
 class TrainingModel(nn.Module):
@@ -44,14 +45,20 @@ class TrainingModel(nn.Module):
                 norm.eval()
         return self
 
-    def forward(self, inputs: list[Tensor | None], label: Tensor) -> Tensor:
-        """S inputs of N x 3 x H x W, None where absent, and N x H x W labels -> the loss."""
-        return segmentation_loss(
+    def forward(self, inputs: list[Tensor | None], label: Tensor, teacher: Tensor | None = None) -> Tensor:
+        """S inputs of N x 3 x H x W, None where absent, N x H x W labels, and a Batch's teacher -> the
+        loss."""
+        output = self.network(inputs)
+        loss = segmentation_loss(
             self.network,
-            self.network(inputs),
+            output,
             label,
             self.settings.distillation,
             self.settings.temperature,
             self.class_weights,
             self.settings.loss_at,
         )
+        if teacher is None:
+            return loss
+        taught = teacher_loss(self.network, output, teacher, self.settings.teacher_temperature)
+        return loss + self.settings.teacher_weight * taught

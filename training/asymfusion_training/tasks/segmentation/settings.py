@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from asymfusion_ros.errors import ConfigError
 from asymfusion_ros.settings import check_limits, setting
 
 
@@ -45,6 +46,24 @@ class SegmentationSettings:
         0.3, "weight of the KL divergence from the detached ensemble to each modality", minimum=0
     )
     temperature: float = setting(1.0, "of the distillation", above=0)
+    teachers: tuple[str, ...] = setting(
+        (),
+        "checkpoints whose mean prediction each modality learns to give too; it is made once, before "
+        "training, and kept in the output's folder teachers",
+    )
+    teacher_weight: float = setting(
+        1.0, "weight of the KL divergence from the teachers to each modality and the ensemble", minimum=0
+    )
+    teacher_temperature: float = setting(1.0, "of the teachers' distillation", above=0)
+    teacher_scales: tuple[float, ...] = setting(
+        (0.75, 1.0, 1.25), "input sizes to average the teachers' predictions over, as factors"
+    )
+    teacher_flip: bool = setting(True, "average the teachers' predictions over mirror images too")
 
     def __post_init__(self) -> None:
         check_limits(self, "recipe: ")
+        if not self.teacher_scales or min(self.teacher_scales) <= 0:
+            raise ConfigError(
+                f"recipe: teacher_scales is {list(self.teacher_scales)}; give one or more, each above 0, as "
+                "[0.75, 1.0, 1.25]"
+            )

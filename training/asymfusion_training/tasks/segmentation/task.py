@@ -30,6 +30,7 @@ from asymfusion_training.tasks.segmentation.modality_dropout import only_modalit
 from asymfusion_training.tasks.segmentation.model import TrainingModel
 from asymfusion_training.tasks.segmentation.pictures import mask_picture
 from asymfusion_training.tasks.segmentation.settings import SegmentationSettings
+from asymfusion_training.tasks.segmentation.teachers import Teachers
 from asymfusion_training.weights.pretrained import load_imagenet
 from asymfusion_training.weights.warm_start import start_from
 
@@ -50,12 +51,15 @@ class SegmentationTask:
         augmentation: DataSettings,
         loop: LoopSettings,
         folder: Folder,
+        teachers: Teachers | None = None,
     ) -> None:
         """Raises ConfigError for modalities that the folder or the input spec lacks."""
         folder.check_modalities(config.modalities)
         self.settings, self.config, self.spec, self.augmentation = settings, config, spec, augmentation
-        self.loop, self.folder = loop, folder
-        self.data = {"name": folder.name, "classes": list(folder.labels.names)}
+        self.loop, self.folder, self.teachers = loop, folder, teachers
+        self.data: dict[str, Any] = {"name": folder.name, "classes": list(folder.labels.names)}
+        if teachers is not None:
+            self.data["teachers"] = teachers.digests
         torch.manual_seed(loop.seed)
         self.network: SegmentationNetwork = build_network(config)
 
@@ -69,7 +73,9 @@ class SegmentationTask:
         return ""
 
     def objectives(self, processes: int) -> list[Objective]:
-        """One: the network's loss."""
+        """One: the network's loss. The teachers' soft labels are made first."""
+        if self.teachers is not None:
+            self.teachers.prepare()
         balance, weights = self.settings.class_balance, None
         if balance:
             weights = class_weights(self.folder, "train", balance, sys.stderr.isatty())
@@ -82,13 +88,19 @@ class SegmentationTask:
         return [Objective(model, optimiser)]
 
     def frames(self) -> TrainingFrames:
-        """Of ``train``, with the images of the network's modalities."""
+        """Of ``train``, with the images of the network's modalities, and the teachers' soft labels."""
         return TrainingFrames(
-            self.folder, "train", self.config.modalities, self.spec, self.augmentation, self.loop.seed
+            self.folder,
+            "train",
+            self.config.modalities,
+            self.spec,
+            self.augmentation,
+            self.loop.seed,
+            None if self.teachers is None else self.teachers.labels,
         )
 
-    def inputs(self, batch: Batch, step: int) -> tuple[list[Tensor | None], Tensor]:
-        """The network's inputs, of which modality dropout may leave one, and the labels."""
+    def inputs(self, batch: Batch, step: int) -> tuple[list[Tensor | None], Tensor, Tensor | None]:
+        """The network's inputs, of which modality dropout may leave one, the labels, and the soft ones."""
         names = self.config.modalities
         size = (batch.label.shape[-2], batch.label.shape[-1])
         only = only_modality(len(names), self.settings.modality_dropout, self.loop.seed, step)
@@ -96,7 +108,7 @@ class SegmentationTask:
             self.spec.network_input(name, batch.images[name], size) if only in (None, index) else None
             for index, name in enumerate(names)
         ]
-        return given, batch.label
+        return given, batch.label, batch.teacher
 
     def scored_frames(self) -> list[str]:
         """Those of ``val``."""

@@ -1,0 +1,146 @@
+"""The teachers' soft labels of the training frames, made once and kept on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning_fabric import Fabric
+from tqdm import tqdm
+
+from asymfusion_ros import Segmenter
+from asymfusion_ros.atomic_write import make_folder, write_whole
+from asymfusion_ros.checkpoint import DEFAULT, default_checkpoint, load_checkpoint
+from asymfusion_ros.data.folder import Folder
+from asymfusion_ros.data.input_spec import InputSpec
+from asymfusion_ros.errors import UserError
+from asymfusion_training.data.batch import collate
+from asymfusion_training.data.soft_labels import STRIDE, SoftLabels
+from asymfusion_training.evaluation.plan import check_labels
+from asymfusion_training.evaluation.predict import ensemble_probabilities
+from asymfusion_training.tasks.segmentation.settings import SegmentationSettings
+
+DESCRIPTION = "teachers.json"
+
+
+class Teachers:
+    """The recipe's teachers, and the folder ``cache`` of what they make of the frames called ``names``.
+
+    A frame's file is the mean over the teachers, their scales and mirror images, at a quarter of the
+    student's input. teachers.json says what the files were made from.
+    """
+
+    def __init__(
+        self,
+        settings: SegmentationSettings,
+        folder: Folder,
+        names: Sequence[str],
+        spec: InputSpec,
+        cache: Path,
+        fabric: Fabric,
+    ) -> None:
+        """spec: the student's. Raises UserError for a checkpoint that is missing, damaged, or of other
+        classes than the folder's, and ConfigError for one with modalities that the folder lacks."""
+        self.settings, self.folder, self.names, self.spec = settings, folder, list(names), spec
+        self.fabric = fabric
+        self.labels = SoftLabels(cache, len(folder.labels))
+        modalities: dict[str, None] = {}
+        for path in settings.teachers:
+            checkpoint = load_checkpoint(path)
+            check_labels(checkpoint, folder, path, "a teacher must have the folder's classes")
+            modalities |= dict.fromkeys(checkpoint.config.modalities)
+        folder.check_modalities(modalities)
+        self.modalities = tuple(modalities)
+        files = [default_checkpoint() if path == DEFAULT else Path(path) for path in settings.teachers]
+        self.digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
+
+    def prepare(self) -> SoftLabels:
+        """Makes the files that are not there yet, each process its part of them.
+
+        Those of other teachers, settings or frames are removed first, which the first process says. Raises
+        UserError for a frame that cannot be read, for a folder that holds something else, and for a full
+        disk; the same command then goes on with what is missing.
+        """
+        if self.fabric.is_global_zero:
+            self._clear()
+        self.fabric.barrier()
+        missing = [name for name in self.names if not self.labels.path(name).exists()]
+        self.fabric.barrier()  # everyone has looked before anyone writes
+        if missing and self.fabric.is_global_zero:
+            print(f"teachers: their predictions for {len(missing)} frames go to {self.labels.folder}")
+        mine = missing[self.fabric.global_rank :: self.fabric.world_size]
+        if mine:
+            self._make(mine)
+        self.fabric.barrier()
+        return self.labels
+
+    def _make(self, names: Sequence[str]) -> None:
+        device = self.fabric.device
+        segmenters = [Segmenter.from_checkpoint(path, str(device), "fp32") for path in self.settings.teachers]
+        quiet = not (self.fabric.is_global_zero and sys.stderr.isatty())
+        for name in tqdm(names, "ask the teachers", unit="frame", disable=quiet):
+            frame = self.folder.read(name, self.modalities)
+            images = collate([frame]).to(device).images
+            height, width = next(iter(images.values())).shape[-2:]
+            rows, columns = (side // STRIDE for side in self.spec.network_size(height, width))
+            found = [
+                ensemble_probabilities(
+                    segmenter.backend,
+                    segmenter.checkpoint.input_spec,
+                    {modality: images[modality] for modality in segmenter.modalities},
+                    (rows, columns),
+                    self.settings.teacher_scales,
+                    self.settings.teacher_flip,
+                )
+                for segmenter in segmenters
+            ]
+            self.labels.write(name, sum(found[1:], found[0]) / len(found))
+
+    def _clear(self) -> None:
+        """Leaves nothing in the folder but what these teachers make of these frames."""
+        cache, now = self.labels.folder, self._described()
+        make_folder(cache)
+        path = cache / DESCRIPTION
+        if path.is_file():
+            before = _read(path)
+            changed = [name for name in now if before.get(name) != now[name]]
+            if not changed:
+                return
+            print(f"teachers: {cache} was made with other {', '.join(changed)}: it is made again")
+            for file in cache.rglob("*.png"):
+                file.unlink()
+        elif any(cache.iterdir()):
+            raise UserError(f"teachers: {cache} holds something else: give another folder")
+        write_whole(path, (json.dumps(now, indent=2) + "\n").encode())
+
+    def _described(self) -> dict[str, Any]:
+        """What the files depend on, as JSON can hold it."""
+        frames = hashlib.sha256(self.folder.name.encode())
+        for name in self.names:
+            frames.update(name.encode())
+            for modality in self.modalities:
+                path = self.folder.images[modality].path(name)
+                size = path.stat().st_size if path.is_file() else -1
+                frames.update(f" {modality} {size}".encode())
+        return {
+            "teachers": self.digests,
+            "scales": list(self.settings.teacher_scales),
+            "flip": self.settings.teacher_flip,
+            "input": [self.spec.height, self.spec.width],
+            "frames": frames.hexdigest(),
+        }
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Raises UserError for a description that is none."""
+    try:
+        found = json.loads(path.read_text())
+    except ValueError as error:
+        raise UserError(f"teachers: {path} is not JSON: remove that folder") from error
+    if not isinstance(found, dict) or "teachers" not in found:
+        raise UserError(f"teachers: {path} is not the description of such a folder: remove that folder")
+    return found
