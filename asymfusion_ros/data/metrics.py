@@ -27,6 +27,11 @@ class ConfusionMatrix:
         hits = counts.diagonal()
         return hits / (counts.sum(0) + counts.sum(1) - hits)
 
+    def mean_iou_present(self) -> float:
+        """The mean IoU over the classes in the labels: without those that are predicted only, which count 0
+        in the standard one."""
+        return float(self.iou()[self.counts.sum(1) > 0].mean())
+
     def scores(self) -> dict[str, float]:
         """Pixel accuracy; mean accuracy over classes in the labels; mean IoU over classes in either."""
         counts = self.counts.double()

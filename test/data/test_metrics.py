@@ -64,6 +64,7 @@ def test_absent_classes_by_hand():
     assert scores["pixel_accuracy"] == 3 / 4
     assert scores["mean_accuracy"] == pytest.approx((2 / 3 + 1) / 2)  # over the classes in the labels
     assert scores["mean_iou"] == pytest.approx((2 / 3 + 1 + 0) / 3)  # over those in either
+    assert matrix.mean_iou_present() == pytest.approx((2 / 3 + 1) / 2)  # over the classes in the labels
 
 
 def test_counts_beyond_float_precision():

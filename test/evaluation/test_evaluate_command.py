@@ -15,6 +15,8 @@ from asymfusion_ros.data.labels import NYU40, customary_colours
 from asymfusion_ros.data.metrics import ConfusionMatrix
 from asymfusion_ros.errors import ConfigError
 from asymfusion_training.evaluation.confusion_picture import row_shares, save_confusion
+from asymfusion_training.evaluation.counts import FrameCounts, summed
+from asymfusion_training.evaluation.report import absent_classes
 from asymfusion_training.loop.devices import choose_processes
 
 
@@ -64,11 +66,30 @@ def test_the_report_holds_what_it_was_made_of(both, data, tmp_path):
         matrix.counts += torch.tensor(branch["confusion"])
         assert matrix.counts.sum() == 4 * 60 * 96
         assert matrix.scores() == {key: branch[key] for key in matrix.scores()}
+        assert branch["mean_iou_present"] == matrix.mean_iou_present()
         by_class = branch["class_boundary_iou"]
         assert list(by_class) == list(CLASSES)
         known = [iou for iou in by_class.values() if iou is not None]
         assert branch["boundary_iou"] == pytest.approx(sum(known) / len(known))
     assert "bootstrap" not in found
+
+
+def test_classes_that_no_label_has_are_named():
+    """floor is right in 6 pixels of 8, 2 are taken for box, which only the ensemble does."""
+    rgb, ensemble = np.zeros((2, 3, 3), np.int64)
+    rgb[1, 1], ensemble[1, 1:] = 8, (6, 2)
+    scores = {
+        output: summed(["x"], 3, [{"x": FrameCounts(confusion, np.zeros((2, 3), np.int64))}])["x"]
+        for output, confusion in (("rgb", rgb), ("ensemble", ensemble))
+    }
+    assert absent_classes(scores, CLASSES) == (
+        "predicted, but in no label: box; mean IoU without them: rgb 100.00, ensemble 75.00"
+    )
+    assert (scores["ensemble"].scores()["mean_iou"], scores["ensemble"].scores()["mean_iou_present"]) == (
+        0.375,
+        0.75,
+    )
+    assert absent_classes({"rgb": scores["rgb"]}, CLASSES) == ""
 
 
 def test_settings_reach_the_scores(both, data, tmp_path):

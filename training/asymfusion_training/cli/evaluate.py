@@ -17,6 +17,7 @@ from asymfusion_training.evaluation.evaluate import check_labelled
 from asymfusion_training.evaluation.job import run_jobs
 from asymfusion_training.evaluation.plan import Plan, make_plan
 from asymfusion_training.evaluation.report import (
+    absent_classes,
     as_json,
     bootstrap_report,
     class_table,
@@ -78,7 +79,8 @@ def _print(
         title = (
             f"{plan.folder.name} {args.split}: {len(plan.names)} frames, checkpoint {job.checkpoint}{views}"
         )
-        parts.append(f"{title}\n{score_table(scores)}")
+        absent = absent_classes(scores, plan.folder.labels.names)
+        parts.append("\n".join(filter(None, (title, score_table(scores), absent))))
         if args.per_class:
             parts.append(class_table(scores, plan.folder.labels.names))
     if differences:

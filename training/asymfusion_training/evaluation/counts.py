@@ -60,11 +60,15 @@ class SplitCounts:
         return boundary_iou(self.boundary)
 
     def scores(self) -> dict[str, float | None]:
-        """Those of ConfusionMatrix, and boundary IoU: the mean over the classes that have a boundary in
-        labels or predictions, None where none has."""
+        """Those of ConfusionMatrix, its mean IoU over the classes in the labels, and boundary IoU: the mean
+        over the classes that have a boundary in labels or predictions, None where none has."""
         ious = self.boundary_iou()
         known = ious[~np.isnan(ious)]
-        return {**self.confusion.scores(), "boundary_iou": float(known.mean()) if len(known) else None}
+        return {
+            **self.confusion.scores(),
+            "mean_iou_present": self.confusion.mean_iou_present(),
+            "boundary_iou": float(known.mean()) if len(known) else None,
+        }
 
 
 SplitScores = dict[str, SplitCounts]  # by modality, and of the ensemble

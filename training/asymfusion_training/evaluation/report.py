@@ -69,6 +69,21 @@ def score_table(scores: SplitScores) -> str:
     return "\n".join(lines)
 
 
+def absent_classes(scores: SplitScores, names: Sequence[str]) -> str:
+    """A line on the classes that are predicted but in no label, with the mean IoU without them; empty where
+    there are none."""
+    counts = [found.confusion.counts for found in scores.values()]
+    absent = [
+        name
+        for index, name in enumerate(names)
+        if not counts[0][index].any() and any(found[:, index].any() for found in counts)
+    ]
+    if not absent:
+        return ""
+    means = [f"{output} {100 * found.confusion.mean_iou_present():.2f}" for output, found in scores.items()]
+    return f"predicted, but in no label: {', '.join(absent)}; mean IoU without them: {', '.join(means)}"
+
+
 def class_table(scores: SplitScores, names: Sequence[str]) -> str:
     """IoU of each class in each output; of the ensemble, boundary IoU too."""
     column = max(len("IoU in %"), *(len(name) for name in names)) + 2
