@@ -37,6 +37,7 @@ SUBCOMMANDS = {
         "rerun a table of the paper, row by row, beside its numbers",
         "train",
     ),
+    "soup": ("asymfusion_training.cli.soup", "average the weights of several checkpoints", "train"),
     "bench": ("asymfusion_ros.cli.bench", "time each stage from camera bytes to labels", ""),
     "info": (
         "asymfusion_ros.cli.info",
