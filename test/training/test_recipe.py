@@ -131,6 +131,8 @@ FLAT = {
     "schedule": "poly",
     "warm_up": 0.2,
     "stages": [[1, 0.1, 0.2]],
+    "train_split": "fold0_train",
+    "val_split": "fold0_val",
     "scale": [0.5, 2.0],
     "scale_law": "uniform",
     "shortest": 10,
@@ -192,7 +194,7 @@ def test_these_are_all_settings():
 def test_what_an_older_version_stored_is_known_again():
     """Names of that time, no settings that came later."""
     stored = {**FLAT, "network": {"encoder": "resnet18"}, "input": {"height": 48}}
-    for name in ("blur", "cutout", *(name for name in FLAT if name.startswith("teacher"))):
+    for name in ("blur", "cutout", *(name for name in FLAT if name.startswith("teacher") or "split" in name)):
         del stored[name]
     recipe = Recipe.from_dict(stored)
     assert recipe.upgraded(stored) == recipe.to_dict()

@@ -39,6 +39,6 @@ def make_trainer(
     teachers = None
     if recipe.task.teachers:
         cache = teacher_cache or output / "teachers"
-        teachers = Teachers(recipe.task, folder, folder.names("train"), spec, cache, fabric)
+        teachers = Teachers(recipe.task, folder, folder.names(recipe.data.train_split), spec, cache, fabric)
     task = SegmentationTask(recipe.task, config, spec, recipe.data, recipe.loop, folder, teachers)
     return Trainer(task, recipe, recipe_name, output, fabric, options, resume)

@@ -1,4 +1,4 @@
-"""`asymfusion prepare`: a subcommand for each public data set, and `check` for any folder."""
+"""`asymfusion prepare`: a subcommand for each public data set, and `check` and `folds` for any folder."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from asymfusion_ros.errors import ConfigError, UserError
 from asymfusion_training.prepare.check import check_folder
 from asymfusion_training.prepare.check_report import report_dict, report_text
 from asymfusion_training.prepare.cityscapes import prepare_cityscapes
+from asymfusion_training.prepare.folds import make_folds
 from asymfusion_training.prepare.nyudv2 import prepare_nyudv2
 from asymfusion_training.prepare.parallel import DEFAULT_WORKERS
 
@@ -27,7 +28,10 @@ CHECK = """\
   asymfusion prepare check my_frames
   asymfusion prepare check data/nyudv2 --splits train val --json check.json
 """
-EXAMPLES = NYUDV2 + CITYSCAPES + CHECK
+FOLDS = """\
+  asymfusion prepare folds data/nyudv2 --folds 5
+"""
+EXAMPLES = NYUDV2 + CITYSCAPES + CHECK + FOLDS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -95,6 +99,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--splits", nargs="+", metavar="SPLIT", help="look only at these (default: every *.txt)"
     )
     check.add_argument("--json", type=Path, metavar="FILE", help="write the report to FILE too")
+    folds = _subcommand(
+        commands,
+        "folds",
+        "split lists for k-fold cross-validation",
+        "Writes foldN_train.txt and foldN_val.txt, over those there may be, from the frames of train and\n"
+        "val: each frame is in the val of one fold. Scenes of NYUDv2 stay whole; frames of other data\n"
+        "stay with their neighbours in the order of names.",
+        FOLDS,
+    )
+    folds.add_argument("data", type=Path, metavar="DIR", help="a folder in the folder format")
+    folds.add_argument("--folds", type=int, default=5, metavar="K", help="how many (default: %(default)s)")
+    folds.add_argument(
+        "--seed", type=int, default=0, help="of the scenes' distribution (default: %(default)s)"
+    )
     for sub in (nyudv2, cityscapes, check):
         sub.add_argument(
             "--workers",
@@ -105,7 +123,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Makes or checks a folder. Raises UserError."""
+    """Makes, checks or divides a folder. Raises UserError."""
+    if args.what == "folds":
+        print(make_folds(args.data, args.folds, args.seed))
+        return 0
     if args.workers < 1:
         raise ConfigError(f"--workers is {args.workers}; it must be 1 or more")
     if args.what == "nyudv2":

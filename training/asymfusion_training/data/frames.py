@@ -43,7 +43,7 @@ class TrainingFrames(Dataset[Any]):
         """
         folder.check_modalities(modalities)
         self.folder, self.seed, self.teacher = folder, seed, teacher
-        self.names = folder.names(split)
+        self.split, self.names = split, folder.names(split)
         full_size = (spec.height, spec.width)
         self.augmentation = Augmentation(
             settings,

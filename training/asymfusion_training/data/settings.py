@@ -1,4 +1,4 @@
-"""The recipe's section ``data``: the random changes to a training frame."""
+"""The recipe's section ``data``: which frames there are, and the random changes to those to train on."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ CHANCE: dict[str, Any] = {"minimum": 0, "below": 1}
 class DataSettings:
     """Raises ConfigError for a value that is impossible."""
 
+    train_split: str = setting("train", "the frames to train on, of DIR/NAME.txt")
+    val_split: str = setting("val", "the frames to score on")
     scale: tuple[float, float] = setting(
         (0.75, 1.75), "smallest and largest random zoom, relative to the network's input size"
     )

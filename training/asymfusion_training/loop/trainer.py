@@ -71,7 +71,8 @@ class Trainer:
         frames = task.frames()
         if len(frames) < self.settings.batch:
             raise UserError(
-                f"split 'train' has {len(frames)} frames, fewer than a batch of {self.settings.batch}"
+                f"split {frames.split!r} has {len(frames)} frames, fewer than a batch of "
+                f"{self.settings.batch}"
             )
         self.data = {**task.data, "frames": len(frames)} | ({"held": True} if options.hold_frames else {})
         state = self._open_output(resume)

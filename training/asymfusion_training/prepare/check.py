@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -189,8 +190,8 @@ def _warnings(splits: dict[str, SplitCheck]) -> list[str]:
         if twice:
             warnings.append(f"{split} lists {len(twice)} frames more than once, {twice[0]} the first")
     for one, other in combinations(splits, 2):
-        if one in other or other in one:
-            continue  # trainval is made of train and val
+        if one in other or other in one or _fold(one) != _fold(other):
+            continue  # trainval is made of train and val, and so is every fold
         second = set(splits[other].names)
         shared = [name for name in dict.fromkeys(splits[one].names) if name in second]
         if shared:
@@ -199,6 +200,12 @@ def _warnings(splits: dict[str, SplitCheck]) -> list[str]:
                 "a score on what was trained on says nothing"
             )
     return warnings
+
+
+def _fold(split: str) -> str:
+    """``fold0_`` of fold0_train; empty for a split of no fold."""
+    found = re.match(r"fold\d+_", split)
+    return found[0] if found else ""
 
 
 def _kind(image: npt.NDArray[Any]) -> str:

@@ -78,6 +78,12 @@ def room(scene: str) -> str:
     return re.sub(r"(?<=\d)[a-z]+$", "", scene)
 
 
+def runs(numbers: Sequence[int]) -> list[list[int]]:
+    """Sorted numbers as runs of consecutive ones."""
+    found = groupby(enumerate(numbers), lambda pair: pair[1] - pair[0])
+    return [[number for _, number in run] for _, run in found]
+
+
 def cut(trainval: Sequence[int], test: Sequence[int], scenes: Sequence[str]) -> Splits:
     """Cuts val off the training half, about a seventh of it, without sharing a scene with train.
 
@@ -87,8 +93,7 @@ def cut(trainval: Sequence[int], test: Sequence[int], scenes: Sequence[str]) -> 
     the same manner. Nothing is drawn at random: everyone gets the same cut.
     """
     if (list(trainval), list(test)) == (facts()["train"], facts()["test"]):
-        runs = groupby(enumerate(trainval), lambda pair: pair[1] - pair[0])
-        groups = [[number for _, number in run] for _, run in runs]
+        groups = runs(trainval)
     else:
         by_room: dict[str, list[int]] = {}
         for number in trainval:

@@ -36,7 +36,7 @@ from asymfusion_training.weights.warm_start import start_from
 
 
 class SegmentationTask:
-    """A network that labels the frames of a folder: learns on its split ``train``, is scored on ``val``.
+    """A network that labels the frames of a folder: learns on one split of it, is scored on another.
 
     See tasks.base.Task for what the loop calls.
     """
@@ -78,7 +78,7 @@ class SegmentationTask:
             self.teachers.prepare()
         balance, weights = self.settings.class_balance, None
         if balance:
-            weights = class_weights(self.folder, "train", balance, sys.stderr.isatty())
+            weights = class_weights(self.folder, self.augmentation.train_split, balance, sys.stderr.isatty())
         model = TrainingModel(self.network, self.settings, weights, synced=processes > 1)
         if self.loop.ema and self.settings.modality_dropout:
             for norm in model.norms():
@@ -88,10 +88,10 @@ class SegmentationTask:
         return [Objective(model, optimiser)]
 
     def frames(self) -> TrainingFrames:
-        """Of ``train``, with the images of the network's modalities, and the teachers' soft labels."""
+        """Those to train on, with the images of the network's modalities and the teachers' soft labels."""
         return TrainingFrames(
             self.folder,
-            "train",
+            self.augmentation.train_split,
             self.config.modalities,
             self.spec,
             self.augmentation,
@@ -111,8 +111,8 @@ class SegmentationTask:
         return given, batch.label, batch.teacher
 
     def scored_frames(self) -> list[str]:
-        """Those of ``val``."""
-        return self.folder.names("val")
+        """Those of the split to score on."""
+        return self.folder.names(self.augmentation.val_split)
 
     def evaluate(self, network: nn.Module, names: Sequence[str], progress: bool) -> dict[str, Tensor]:
         """K x K confusion counts of each modality and of the ensemble."""
