@@ -51,7 +51,10 @@ class Comparison:
         data: dict[str, Any] = {"name": self.data.name, "split": self.split, "frames": len(scored)}
         data["classes"] = list(self.data.labels.names)
         # Rows are compared frame by frame, so they must be of the same ones.
-        data["frames_trained"], data["frames_scored"] = _digest(self.data.names("train")), _digest(scored)
+        data["frames_trained"], data["frames_scored"] = (
+            _digest(self.data.names(self.recipe.data.train_split)),
+            _digest(scored),
+        )
         if self.hold_frames:  # which filters them a little otherwise
             data["held"] = True
         return {
