@@ -62,7 +62,7 @@ def save_checkpoint(
 
     ``dtype`` float16 halves the size. ``provenance`` is any JSON: data set, recipe, metrics.
     ``temperatures``: ModelDescription's. Raises
-    CheckpointError for weights that are no numbers (or too large for ``dtype``), which load_checkpoint
+    CheckpointError for weights that are not numbers (or too large for ``dtype``), which load_checkpoint
     would refuse, and for a path that cannot be written.
     """
     path = Path(path)

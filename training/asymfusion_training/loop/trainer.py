@@ -167,7 +167,7 @@ class Trainer:
         self.loss.settle()
         if not all(bool(p.isfinite().all()) for p in self.task.network.parameters()):
             raise UserError(
-                f"the weights are no numbers after frames {', '.join(names)}: start again with lower "
+                f"the weights are not numbers after frames {', '.join(names)}: start again with lower "
                 "encoder_lr and decoder_lr; the checkpoints written before are kept"
             )
 
