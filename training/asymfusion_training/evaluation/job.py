@@ -27,15 +27,16 @@ from asymfusion_training.evaluation.scoring_settings import ScoringSettings
 @dataclass(frozen=True)
 class Job:
     """What a process needs to know to score. modalities: given to the network, in its order. precision: of
-    the Segmenter, whose backend runs the network. temperature: the checkpoint's, of these modalities."""
+    the Segmenter, whose backend runs the network. temperature: of the confidence, which
+    is not counted without."""
 
     checkpoint: str
     data: Path
     modalities: tuple[str, ...]
     settings: ScoringSettings
-    temperature: float
     precision: str = "fp32"
     masks: Path | None = None
+    temperature: float | None = None
 
     def scorer(self, device: torch.device) -> Scorer:
         """The checkpoint as the robot runs it, on this device."""

@@ -77,7 +77,7 @@ def _job(
             f"--against {path} has {', '.join(has)}, none of --modalities {' '.join(args.modalities)}"
         )
     folder.check_modalities(given)
-    return Job(path, args.data, given, settings, checkpoint.temperature(given), args.precision)
+    return Job(path, args.data, given, settings, args.precision, temperature=checkpoint.temperature(given))
 
 
 def check_labels(checkpoint: Checkpoint, folder: Folder, path: str) -> None:

@@ -34,10 +34,10 @@ def output_report(counts: SplitCounts, names: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def calibration_report(scores: SplitScores, temperature: float) -> dict[str, float] | None:
+def calibration_report(scores: SplitScores, temperature: float | None) -> dict[str, float] | None:
     """Of the ensemble's confidence, as fractions; None where it was not counted."""
     counts = scores["ensemble"].confidence
-    if not counts.any():
+    if temperature is None or not counts.any():
         return None
     return {
         "ece": expected_calibration_error(counts),
