@@ -42,6 +42,10 @@ class Checkpoint(ModelDescription):
         network.load_state_dict({name: tensor.float() for name, tensor in self.state_dict.items()})
         return network.eval()
 
+    def save(self, path: str | Path) -> None:
+        """As it is, each tensor in the format that it has: see ``save_checkpoint``."""
+        _write(Path(path), self, self.state_dict)
+
 
 def default_checkpoint() -> Path:
     """The checkpoint that the package carries."""
@@ -61,20 +65,25 @@ def save_checkpoint(
     """Writes beside ``path``, then renames: the file is whole or not there.
 
     ``dtype`` float16 halves the size. ``provenance`` is any JSON: data set, recipe, metrics.
-    ``temperatures``: ModelDescription's. Raises
-    CheckpointError for weights that are no numbers (or too large for ``dtype``), which load_checkpoint
-    would refuse, and for a path that cannot be written.
+    ``temperatures``: ModelDescription's. Raises CheckpointError for weights that are not numbers (or too
+    large for ``dtype``), which load_checkpoint would refuse, and for a path that cannot be written.
     """
-    path = Path(path)
     provenance = {"code_version": __version__, **provenance}
     described = ModelDescription(config, labels, input_spec, provenance, temperatures=temperatures or {})
-    tensors = {name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in state_dict.items()}
+    _write(
+        Path(path), described, {name: tensor.detach().to("cpu", dtype) for name, tensor in state_dict.items()}
+    )
+
+
+def _write(path: Path, described: ModelDescription, tensors: Mapping[str, Tensor]) -> None:
     broken = _not_finite(tensors)
     if broken is not None:
+        kind = tensors[broken].dtype
         raise CheckpointError(
-            f"cannot write {path}: {broken} holds NaN, infinite values, or such beyond {dtype}'s range"
+            f"cannot write {path}: {broken} holds NaN, infinite values, or such beyond {kind}'s range"
         )
-    write_whole(path, save(tensors, described.to_metadata()), CheckpointError)
+    whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    write_whole(path, save(whole, described.to_metadata()), CheckpointError)
 
 
 def load_checkpoint(path: str | Path) -> Checkpoint:

@@ -37,7 +37,7 @@ def load_tensors(path: str | Path) -> Mapping[str, Tensor]:
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f"{path} is not a torch file, or holds more than tensors and numbers, which could run code: "
-            "save its state dict alone with torch.save"
+            "save only its state dict with torch.save"
         ) from error
     except DAMAGED as error:
         reason = (str(error).splitlines() or ["it ends too soon"])[0]

@@ -105,7 +105,7 @@ def _renamed(name: str) -> tuple[str, int | None]:
 def released_config(released: Mapping[str, Tensor]) -> NetworkConfig:
     """The NetworkConfig of the authors' state dict, read off its tensors.
 
-    Raises CheckpointError where it is none of theirs.
+    Raises CheckpointError where it is not one of theirs.
     """
     names = {name.removeprefix("module."): tensor for name, tensor in released.items()}
     depth = len({name.split(".")[1] for name in names if name.startswith("layer3.")})

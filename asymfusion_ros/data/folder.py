@@ -61,7 +61,7 @@ class ImageFiles:
     unit: float
 
     def path(self, name: str) -> Path:
-        """The image's file: .jpg is for colour alone."""
+        """The image's file: .jpg only for colour."""
         jpg = self.folder / f"{name}.jpg"
         return jpg if self.modality.kind == "colour" and jpg.exists() else jpg.with_suffix(".png")
 

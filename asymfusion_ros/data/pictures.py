@@ -17,8 +17,11 @@ class StoredImage(ImageLayout, Protocol):
     """An image with its bytes (asymfusion_ros.engine.RawImage)."""
 
     @property
-    def data(self) -> npt.NDArray[np.uint8]: ...
-    def pixels(self) -> npt.NDArray[Any]: ...
+    def data(self) -> npt.NDArray[np.uint8]:
+        """Its bytes, flat."""
+
+    def pixels(self) -> npt.NDArray[Any]:
+        """H x W (x C), a view of them."""
 
 
 def picture(image: StoredImage, modality: Modality) -> Picture:

@@ -23,7 +23,7 @@ class RawImage:
     """An image in the layout of sensor_msgs/Image.
 
     ``data`` is the flat buffer; row ``r`` begins at byte ``r * step`` and may be padded at its end.
-    ``bigendian`` concerns 16- and 32-bit encodings alone. Raises ImageError where the buffer cannot hold
+    ``bigendian`` concerns only 16- and 32-bit encodings. Raises ImageError where the buffer cannot hold
     what the other fields promise.
     """
 

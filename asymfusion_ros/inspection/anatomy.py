@@ -44,10 +44,12 @@ class Anatomy:
 
     @property
     def parameters(self) -> int:
+        """Of the whole network."""
         return sum(share.parameters for share in self.shares)
 
     @property
     def total_flops(self) -> int:
+        """Of a frame through the whole network."""
         return sum(self.flops.values())
 
     @property

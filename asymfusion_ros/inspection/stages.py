@@ -26,6 +26,7 @@ class Stage:
 
     @property
     def label(self) -> str:
+        """As the tables name it."""
         return f"{self.name} at 1/{self.stride}" if self.stride else self.name
 
 

@@ -13,6 +13,7 @@ UNITS = ((10**9, "G"), (10**6, "M"), (10**3, "k"), (1, ""))
 
 
 def parameters(found: Anatomy) -> Iterator[str]:
+    """The lines about parameters."""
     yield "parameters"
     yield from _counts(
         found, {share.label: share.parameters for share in found.shares}, found.alone_parameters
@@ -20,6 +21,7 @@ def parameters(found: Anatomy) -> Iterator[str]:
 
 
 def flops(found: Anatomy) -> Iterator[str]:
+    """The lines about FLOPs."""
     total = found.total_flops
     size, unit = next((pair for pair in UNITS if total >= pair[0]), UNITS[-1])
     yield (
@@ -33,6 +35,7 @@ def flops(found: Anatomy) -> Iterator[str]:
 
 
 def fusion(found: Anatomy) -> Iterator[str]:
+    """The lines about where fusion happens."""
     if not found.sites:
         reason = "one modality" if len(found.config.modalities) == 1 else "fusion is none"
         yield f"fusion: nothing is exchanged ({reason})"
@@ -55,6 +58,7 @@ def fusion(found: Anatomy) -> Iterator[str]:
 
 
 def ensemble(found: Anatomy) -> Iterator[str]:
+    """The lines about the ensemble's weights."""
     if found.alpha:
         rows = [("ensemble", "alpha", "weight")]
         for name, alpha in found.alpha.items():
@@ -63,6 +67,7 @@ def ensemble(found: Anatomy) -> Iterator[str]:
 
 
 def norms(found: Anatomy) -> Iterator[str]:
+    """The lines about the distances between private norms."""
     if not found.norms:
         reason = "one modality" if len(found.config.modalities) == 1 else "all modalities share them"
         yield f"norms: none private ({reason})"
@@ -78,6 +83,7 @@ def norms(found: Anatomy) -> Iterator[str]:
 
 
 def layers(found: Anatomy) -> Iterator[str]:
+    """A line for each layer."""
     yield "layers, in the order in which they run (output: samples of all modalities x channels x h x w)"
     rows = [("name", "kind", "output", "parameters", "FLOPs")]
     for layer in found.layers:

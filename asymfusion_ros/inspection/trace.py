@@ -18,7 +18,7 @@ from asymfusion_ros.network.layers.norms import PrivateBatchNorm2d
 class Visit:
     """A module in one forward pass.
 
-    output: the shape of what it returned last, None where that is no tensor; modalities that share the
+    output: the shape of what it returned last, None where that is not a tensor; modalities that share the
     module are stacked along the first dimension. flops: its own, without those of modules inside it.
     """
 

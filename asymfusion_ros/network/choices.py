@@ -119,7 +119,7 @@ def _check_stages(config: NetworkConfig) -> None:
     for stage in stages:
         if stage not in range(1, count + 1):
             raise ConfigError(
-                f"fusion_stages: {stage!r} is no stage of {config.encoder}, which has 1 to {count}"
+                f"fusion_stages: {stage!r} is not a stage of {config.encoder}, which has 1 to {count}"
             )
     if len(set(stages)) < len(stages):
         raise ConfigError(f"fusion_stages: {list(stages)} names a stage twice; name each once")

@@ -27,7 +27,7 @@ class NetworkConfig:
     architecture: str = setting(
         "refinenet", "the decoder, a name in DECODERS; `refinenet_lw` is Light-Weight RefineNet (1 x 1)"
     )
-    encoder: str = setting("resnet101", "a name in ENCODERS; `xception65` goes with `deeplabv3plus` alone")
+    encoder: str = setting("resnet101", "a name in ENCODERS; `xception65` goes only with `deeplabv3plus`")
     classes: int = setting(40, "classes of the masks, which are 8 bits; 255 is void", minimum=2, maximum=255)
     modalities: tuple[str, ...] = setting(
         ("rgb", "depth"), "a name for each input, in input order; each input has three channels"
@@ -48,7 +48,7 @@ class NetworkConfig:
     variant: str = setting(
         "paper",
         "the paper's equations, or the authors' released code exactly, which keeps 4 floor(C / 5) channels "
-        "and shifts those alone",
+        "and shifts only those",
         choices=("paper", "released"),
     )
     decoder_channels: int | None = setting(
@@ -81,7 +81,9 @@ class NetworkConfig:
         object.__setattr__(self, "modalities", tuple(self.modalities))
         if self.fusion_stages is not None:
             if not isinstance(self.fusion_stages, list | tuple):
-                raise ConfigError(f"fusion_stages: {self.fusion_stages!r} is no list; give one of stages")
+                raise ConfigError(
+                    f"fusion_stages: {self.fusion_stages!r} is not a list; give a list of stages"
+                )
             object.__setattr__(self, "fusion_stages", tuple(self.fusion_stages))
         check_limits(self, "")
         check_values(self)

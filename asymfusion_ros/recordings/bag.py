@@ -158,11 +158,13 @@ class BagRecording:
 
     @property
     def title(self) -> str:
+        """One line for the user."""
         note = "" if self._stamped else ", no header stamps: paired by time of arrival"
         return f"{self.path}: RGB {self.rgb_topic}, depth {self.depth_topic}{note}"
 
     @property
     def seconds(self) -> float:
+        """How long playing takes."""
         return (self._end - self._start) / NANOSECONDS
 
     def __iter__(self) -> Iterator[RecordedImage]:

@@ -72,6 +72,7 @@ class MotorcycleRecording:
 
     @property
     def title(self) -> str:
+        """One line for the user."""
         size = "{}x{}".format(*WINDOW)
         return f"the Middlebury motorcycle (ships with scikit-image), panned, {size} at {self.rate:g} Hz"
 

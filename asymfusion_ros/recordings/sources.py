@@ -1,4 +1,4 @@
-"""Which recording the command line asks for: the same options for the demo and for the player alone."""
+"""Which recording the command line asks for: the same options for the demo and for the player."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ def positive(text: str) -> float:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the options that name a recording."""
     group = parser.add_argument_group("what to play (default: a built-in scene, which needs no download)")
     source = group.add_mutually_exclusive_group()
     source.add_argument(

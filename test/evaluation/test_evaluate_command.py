@@ -144,7 +144,9 @@ def test_against_a_network_of_fewer_modalities(both, colour_alone, data, tmp_pat
     found = report(tmp_path, both, "--data", data, "--against", colour_alone)
     alone = report(tmp_path, colour_alone, "--data", data)
     assert found["branches"] == report(tmp_path, both, "--data", data)["branches"]
-    assert found["against"] == {key: alone[key] for key in ("checkpoint", "modalities", "branches")}
+    assert found["against"] == {
+        key: alone[key] for key in ("checkpoint", "modalities", "branches", "calibration")
+    }
     (one,) = found["bootstrap"]["mean_iou"]
     assert (one["one"], one["other"]) == (str(both), str(colour_alone))
     value = found["branches"]["ensemble"]["mean_iou"] - alone["branches"]["ensemble"]["mean_iou"]

@@ -63,8 +63,8 @@ def plainly_averaged(network, images, sizes, flip):
 def test_views_are_averaged_as_probabilities_at_the_frames_size(
     network, backend, images, scales, flip, sizes
 ):
-    found = predict(backend, SPEC, images, scales, flip)
-    plain = predict(backend, SPEC, images)
+    found = predict(backend, SPEC, images, scales, flip).labels
+    plain = predict(backend, SPEC, images).labels
     expected = plainly_averaged(backend.network, images, sizes, flip)
     assert list(found) == ["rgb", "depth", "ensemble"]
     for branch, labels in found.items():
@@ -80,8 +80,9 @@ def test_views_are_averaged_as_probabilities_at_the_frames_size(
 def test_with_flip_a_mirrored_frame_has_mirrored_labels(backend, images):
     mirrored = {name: image.flip(-1) for name, image in images.items()}
     for flip, least, most in ((True, 0.999, 1), (False, 0, 0.99)):
-        labels = predict(backend, SPEC, images, flip=flip)["ensemble"]
-        same = (predict(backend, SPEC, mirrored, flip=flip)["ensemble"].flip(-1) == labels).float().mean()
+        labels = predict(backend, SPEC, images, flip=flip).labels["ensemble"]
+        found = predict(backend, SPEC, mirrored, flip=flip).labels["ensemble"]
+        same = (found.flip(-1) == labels).float().mean()
         assert least <= same <= most
 
 

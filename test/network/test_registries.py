@@ -151,7 +151,7 @@ def test_a_registered_fusion_is_known_to_whoever_asks_about_fusions():
             "toy goes with toy alone; refinenet reads 4 resolutions",
         ),
         ({"architecture": "deeplabv3plus", "encoder": "toy"}, "toy strides down to 1/8"),
-        ({"encoder": "toy", "fusion_stages": (4,)}, "4 is no stage of toy, which has 1 to 3"),
+        ({"encoder": "toy", "fusion_stages": (4,)}, "4 is not a stage of toy, which has 1 to 3"),
         ({"variant": "released"}, "variant: 'released' is RefineNet"),
         ({"fusion": "toys"}, "choose one of none, shuffle, .*, mmf, toy"),
     ],

@@ -80,7 +80,7 @@ def test_a_file_of_another_form(mat, call, tmp_path, capsys, change, named):
 
 def test_a_class_that_nyu_does_not_have(mat, call, capsys):
     write_mat(mat, names=["wall", "book", "flor", "dishwasher", "hoverboard"])
-    assert f"{mat}: class 'flor' is none of NYU's 894 (2 such names)" in refused(capsys, *call)
+    assert f"{mat}: class 'flor' is not one of NYU's 894 (2 such names)" in refused(capsys, *call)
 
 
 def test_a_file_that_is_cut_short_missing_or_another(mat, call, capsys):

@@ -237,7 +237,7 @@ def test_a_backbone_without_a_second_one_leaves_those_rows_out(capsys):
     line = refused(
         capsys, "ablate", "table1", "--list", "--recipe", "nyudv2_refinenet152", "--rows", "rgb_larger"
     )
-    assert "no second backbone beside resnet152" in line
+    assert "no larger encoder than resnet152" in line
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,7 @@ def test_a_row_is_the_recipe_but_for_its_variant():
 def test_the_second_backbone():
     larger = Variant(larger=True)
     assert larger.recipe(REFINENET_101, 0).network["encoder"] == "resnet152"
-    with pytest.raises(ConfigError, match="no second backbone beside resnet152"):
+    with pytest.raises(ConfigError, match="no larger encoder than resnet152"):
         larger.recipe(load_recipe("nyudv2_refinenet152"), 0)
 
 

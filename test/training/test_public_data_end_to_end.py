@@ -74,7 +74,7 @@ def test_nyudv2_to_the_node(nyudv2):
     _, best, _ = nyudv2
     rig = Rig(best).start()
     try:
-        rig.send_pair(100 * SECOND, seed=3)
+        rig.send_frame(100 * SECOND, seed=3)
         mask = pixels_of(rig.mask(100 * SECOND))
     finally:
         rig.close()

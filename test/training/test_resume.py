@@ -11,6 +11,7 @@ import torch
 from helpers import refused, write_folder
 from safetensors.torch import load_file
 
+from asymfusion_ros.checkpoint import load_checkpoint
 from asymfusion_ros.cli.main import main
 from asymfusion_training.loop.state import FILE, save_state
 
@@ -79,6 +80,8 @@ def test_killed_and_resumed_is_bitwise_the_same(made, whole, tmp_path, after):
     for name in ("best", "last"):
         ours, theirs = (load_file(folder / f"{name}.safetensors") for folder in (run, whole))
         assert same(ours, theirs), name
+    ours, theirs = (load_checkpoint(folder / "best.safetensors").temperatures for folder in (run, whole))
+    assert len(ours) == 3 and ours == theirs
     ours, theirs = (torch.load(folder / FILE, weights_only=True) for folder in (run, whole))
     for state in (ours, theirs):
         del state["minutes"]
@@ -88,9 +91,13 @@ def test_killed_and_resumed_is_bitwise_the_same(made, whole, tmp_path, after):
 
 
 def test_resuming_a_finished_run_changes_nothing(made, whole):
-    before = load_file(whole / "last.safetensors")
+    names = ("best", "last")
+    before = [load_checkpoint(whole / f"{name}.safetensors") for name in names]
     assert main(arguments(made, whole, "--workers", 0, "--resume")) == 0
-    assert same(load_file(whole / "last.safetensors"), before)
+    for name, checkpoint in zip(names, before):
+        found = load_checkpoint(whole / f"{name}.safetensors")
+        assert same(found.state_dict, checkpoint.state_dict)
+        assert found.to_metadata() == checkpoint.to_metadata()
 
 
 def test_runs_that_cannot_be_resumed(made, whole, tmp_path, capsys):

@@ -118,6 +118,10 @@ class Adversarial:
     def save(self, path, network, provenance):
         path.write_text(json.dumps(provenance))
 
+    def finish(self, best, device, progress):
+        best.write_text(json.dumps({**json.loads(best.read_text()), "finished_on": str(device)}))
+        return "finished"
+
 
 @dataclass(frozen=True)
 class AnyRecipe:
@@ -162,7 +166,9 @@ def test_two_objectives_take_turns(folder, tmp_path, capsys):
     lines = [json.loads(line) for line in (tmp_path / "run" / "history.jsonl").read_text().splitlines()]
     found = [line["val"]["depth"]["closeness"] for line in lines]
     assert found[-1] > found[0]
-    assert json.loads(best.read_text())["val"] == lines[int(np.argmax(found))]["val"]
+    kept = json.loads(best.read_text())
+    assert kept["val"] == lines[int(np.argmax(found))]["val"]
+    assert kept["finished_on"] == "cpu"
     assert lines[0]["images_per_second"] > 0
 
 

@@ -69,6 +69,18 @@ def test_the_loss_falls_and_scores_are_kept(run):
     assert load_checkpoint(run / "last.safetensors").provenance["epochs"] == 8
 
 
+def test_the_best_checkpoint_is_calibrated_on_val(run, data, tmp_path):
+    best = load_checkpoint(run / "best.safetensors")
+    assert set(best.temperatures) == {"rgb+depth", "rgb", "depth"}
+    assert best.provenance["calibrated"] == {"data": "stripes", "split": "val", "frames": 2}
+    words = ["evaluate", run / "best.safetensors", "--data", data, "--device", "cpu", "--calibrate"]
+    assert main([str(word) for word in (*words, tmp_path / "again.safetensors")]) == 0
+    assert load_checkpoint(tmp_path / "again.safetensors").temperatures == best.temperatures
+    last = load_checkpoint(run / "last.safetensors")
+    assert not last.temperatures
+    assert "calibrated" not in last.provenance
+
+
 def test_the_checkpoint_says_where_it_comes_from(run, recipe):
     checkpoint = load_checkpoint(run / "best.safetensors")
     assert checkpoint.labels.names == CLASSES

@@ -69,6 +69,7 @@ class ImagePooling(Pointwise):
         self.norm.batch_norm = _norm_of_any_batch
 
     def forward(self, x: Tensor) -> Tensor:
+        """(P N) x C x h x w features -> features, as the class says."""
         return super().forward(x.mean((2, 3), keepdim=True)).expand(-1, -1, *x.shape[-2:])
 
 

@@ -21,6 +21,7 @@ class ResidualUnit(nn.Module):
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(P N) x C x h x w features -> features, as the class says."""
         x = F.relu(x)
         return x + self.conv2(F.relu(self.conv1(x), inplace=True))
 
@@ -35,6 +36,7 @@ class ChainedPooling(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """(P N) x C x h x w features -> features, as the class says."""
         top = x
         for conv in self.convs:
             # The largest of 5 x 5 is the largest of a row of column maxima: 10 comparisons instead of 25.
@@ -63,6 +65,7 @@ class Level(nn.Module):
         self.out = None if finer_width is None else conv(width, finer_width)
 
     def forward(self, feature: Tensor, coarser: Tensor | None) -> Tensor:
+        """(P N) x C x h x w features -> features, as the class says."""
         x = self.adapt(self.reduce(feature))
         if self.join is not None and coarser is not None:
             size = feature.shape[-2:]

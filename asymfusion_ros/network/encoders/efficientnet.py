@@ -63,6 +63,7 @@ class SameConv2d(nn.Conv2d):
         super().__init__(inputs, outputs, kernel, stride, padding, groups=groups, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(P N) x C x h x w features -> features, as the class says."""
         if self.stride[0] > 1:
             height, width = (
                 max((math.ceil(size / self.stride[0]) - 1) * self.stride[0] + self.kernel_size[0] - size, 0)
@@ -126,6 +127,7 @@ class InvertedResidual(nn.Module):
         self.fusion = make_fusion(fusion, width, fused_in)
 
     def forward(self, x: Tensor, available: Available) -> Tensor:
+        """(P N) x C x h x w features -> features, as the class says."""
         shortcut = x
         if self.expand is not None and self.expand_norm is not None:
             x = F.relu6(self.expand_norm(convolve(self.expand, x, available), available), inplace=True)

@@ -31,6 +31,7 @@ class Downsample(nn.ModuleList):
         super().__init__([_conv(sharing, inputs, outputs, 1, stride), sharing.norm(outputs)])
 
     def forward(self, x: Tensor, available: Available) -> Tensor:
+        """(P N) x C x h x w features -> features, as the class says."""
         layer, norm = self
         return norm(convolve(layer, x, available), available)
 
@@ -68,6 +69,7 @@ class BasicBlock(nn.Module):
         self.fusion = make_fusion(fusion, width, fused_in)
 
     def forward(self, x: Tensor, available: Available) -> Tensor:
+        """(P N) x C x h x w features -> features, as the class says."""
         shortcut = x if self.downsample is None else self.downsample(x, available)
         x = F.relu(self.bn1(convolve(self.conv1, x, available), available), inplace=True)
 
@@ -106,6 +108,7 @@ class Bottleneck(nn.Module):
         self.fusion = make_fusion(fusion, width, fused_in)
 
     def forward(self, x: Tensor, available: Available) -> Tensor:
+        """(P N) x C x h x w features -> features, as the class says."""
         shortcut = x if self.downsample is None else self.downsample(x, available)
         x = F.relu(self.bn1(convolve(self.conv1, x, available), available), inplace=True)
 

@@ -109,4 +109,5 @@ class AsymmetricFusion(Fusion):
         return exchanged + ((1 + mean) * (self.bounds[-1] - self.bounds[0]) if self.adds else 0)
 
     def extra_repr(self) -> str:
+        """What ``repr`` shows of it."""
         return f"adds={self.adds}, kept={self.kept}, offsets={self.offsets}"

@@ -27,6 +27,7 @@ class Average(nn.Module):
     """(x1 + x2) / 2."""
 
     def forward(self, own: Tensor, other: Tensor) -> Tensor:
+        """(P N) x C x h x w features -> features, as the class says."""
         return (own + other) / 2
 
 
@@ -39,6 +40,7 @@ class Concat(nn.Module):
         _pass_on(self.project, 0.5)
 
     def forward(self, own: Tensor, other: Tensor) -> Tensor:
+        """(P N) x C x h x w features -> features, as the class says."""
         return self.project(torch.cat([own, other], dim=1))
 
 
@@ -64,6 +66,7 @@ class Attention(nn.Module):
         _pass_on(self.project, 1.0)
 
     def forward(self, own: Tensor, other: Tensor) -> Tensor:
+        """(P N) x C x h x w features -> features, as the class says."""
         both = torch.cat([own, other], dim=1)
         gate = torch.sigmoid(self.up(F.relu(self.down(both), inplace=True)))
         return self.project(gate * both)
@@ -81,6 +84,7 @@ class ConvUnit(nn.Module):
         nn.init.zeros_(self.conv2.weight)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(P N) x C x h x w features -> features, as the class says."""
         return x + self.conv2(F.relu(self.conv1(F.relu(x)), inplace=True))
 
 
@@ -114,6 +118,7 @@ class Mmf(nn.Module):
         return nn.Sequential(nn.Dropout(dropout), reduce, ConvUnit(width), ConvUnit(width), adapt)
 
     def forward(self, own: Tensor, other: Tensor) -> Tensor:
+        """(P N) x C x h x w features -> features, as the class says."""
         x = F.relu(self.own(own) + self.other(other), inplace=True)
         x = x + self.pool(F.max_pool2d(x, 5, 1, 2))
         return x if self.expand is None else self.expand(x)

@@ -126,6 +126,7 @@ class PrivateBatchNorm2d(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *arguments)
 
     def extra_repr(self) -> str:
+        """What ``repr`` shows of it."""
         rows, channels = self.weight.shape
         return f"{channels}, modalities={rows}, private={self.private}, eps={self.eps}"
 

@@ -20,12 +20,15 @@ class MakeConv(Protocol):
 
 
 class MakeNorm(Protocol):
+    """Makes the norm of so many channels."""
+
     def __call__(self, channels: int) -> PrivateBatchNorm2d: ...
 
 
 def plain_conv(
     inputs: int, outputs: int, kernel: int, stride: int = 1, dilation: int = 1, groups: int = 1
 ) -> nn.Conv2d:
+    """A convolution without bias that keeps the size but for its stride."""
     padding = dilation * (kernel // 2)
     return nn.Conv2d(inputs, outputs, kernel, stride, padding, dilation, groups, bias=False)
 

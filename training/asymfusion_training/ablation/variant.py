@@ -58,7 +58,7 @@ class Variant:
         if self.larger:
             encoder = base.network_config().encoder
             if encoder not in LARGER:
-                raise ConfigError(f"there is no second backbone beside {encoder}")
+                raise ConfigError(f"there is no larger encoder than {encoder}")
             network["encoder"] = LARGER[encoder]
         distillation = base.task.distillation if self.distilled else 0.0
         return replace(

@@ -7,19 +7,29 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+from asymfusion_ros import Segmenter
 from asymfusion_ros.atomic_write import write_whole
 from asymfusion_ros.errors import UserError
 from asymfusion_training.cli.evaluate_options import EXAMPLES, add_arguments
 from asymfusion_training.evaluation.bootstrap import Difference, paired_difference
+from asymfusion_training.evaluation.calibrate import (
+    Fitted,
+    calibrate,
+    calibration_table,
+    with_temperatures,
+)
 from asymfusion_training.evaluation.confusion_picture import save_confusion
 from asymfusion_training.evaluation.counts import SplitScores, SplitSum
 from asymfusion_training.evaluation.evaluate import check_labelled
 from asymfusion_training.evaluation.job import run_jobs
 from asymfusion_training.evaluation.plan import Plan, make_plan
+from asymfusion_training.evaluation.reliability_picture import save_reliability
 from asymfusion_training.evaluation.report import (
     absent_classes,
     as_json,
     bootstrap_report,
+    calibration_line,
+    calibration_report,
     class_table,
     difference_table,
     output_report,
@@ -44,11 +54,14 @@ def run(args: argparse.Namespace) -> int:
         check_labelled(one, plan.folder)
     differences = _differences(args, scores)
     _print(args, plan, scores, differences)
+    fitted = [] if args.calibrate is None else _calibrate(args, plan)
     if args.json is not None:
-        report = _report(args, plan, scores, differences)
+        report = _report(args, plan, scores, differences, fitted)
         write_whole(args.json, as_json(report).encode())
+    title = f"{args.checkpoint} on {plan.folder.name} {args.split}, ensemble"
+    if args.reliability is not None:
+        save_reliability(args.reliability, scores[0]["ensemble"].confidence, title)
     if args.confusion is not None:
-        title = f"{args.checkpoint} on {plan.folder.name} {args.split}, ensemble"
         save_confusion(args.confusion, scores[0]["ensemble"].confusion, plan.folder.labels, title)
     return 0
 
@@ -67,6 +80,18 @@ def _differences(args: argparse.Namespace, found: Sequence[SplitScores]) -> list
     return [paired_difference(one, other, args.seed) for one, other in pairs]
 
 
+def _calibrate(args: argparse.Namespace, plan: Plan) -> list[Fitted]:
+    """Writes the calibrated checkpoint."""
+    segmenter = Segmenter.from_checkpoint(args.checkpoint, str(plan.fabric.device), args.precision)
+    fitted = calibrate(segmenter, plan.folder, plan.names, plan.jobs[0].modalities)
+    calibrated = with_temperatures(
+        segmenter.checkpoint, fitted, plan.folder.name, args.split, len(plan.names)
+    )
+    calibrated.save(args.calibrate)
+    print(f"\n{calibration_table(fitted)}\nwritten to {args.calibrate}")
+    return fitted
+
+
 def _print(
     args: argparse.Namespace,
     plan: Plan,
@@ -80,7 +105,9 @@ def _print(
             f"{plan.folder.name} {args.split}: {len(plan.names)} frames, checkpoint {job.checkpoint}{views}"
         )
         absent = absent_classes(scores, plan.folder.labels.names)
-        parts.append("\n".join(filter(None, (title, score_table(scores), absent))))
+        confidence = calibration_report(scores, job.temperature)
+        calibration = "" if confidence is None else calibration_line(confidence)
+        parts.append("\n".join(filter(None, (title, score_table(scores), absent, calibration))))
         if args.per_class:
             parts.append(class_table(scores, plan.folder.labels.names))
     if differences:
@@ -93,6 +120,7 @@ def _report(
     plan: Plan,
     found: Sequence[SplitScores],
     differences: Sequence[Difference],
+    fitted: Sequence[Fitted],
 ) -> dict[str, Any]:
     names = plan.folder.labels.names
     entries = [
@@ -100,6 +128,7 @@ def _report(
             "checkpoint": job.checkpoint,
             "modalities": list(job.modalities),
             "branches": {output: output_report(counts, names) for output, counts in scores.items()},
+            "calibration": calibration_report(scores, job.temperature),
         }
         for job, scores in zip(plan.jobs, found)
     ]
@@ -115,4 +144,9 @@ def _report(
         report["against"] = entries[1]
     if differences:
         report["bootstrap"] = bootstrap_report(differences, len(plan.names), args.seed)
+    if fitted:
+        report["calibrated"] = {
+            one.key: {"temperature": one.temperature, "ece_before": one.before, "ece_after": one.after}
+            for one in fitted
+        }
     return report

@@ -18,6 +18,8 @@ EXAMPLES = """\
       --save-masks masks
   asymfusion evaluate runs/rgbd/best.safetensors --data data/nyudv2 --bootstrap \\
       --against runs/rgb/best.safetensors
+  asymfusion evaluate default --data data/nyudv2 --reliability reliability.png
+  asymfusion evaluate default --data data/nyudv2 --calibrate calibrated.safetensors
   asymfusion evaluate default --data data/nyudv2 --processes 4
   torchrun --nproc-per-node 4 --no-python asymfusion evaluate default --data data/nyudv2
 """
@@ -63,6 +65,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "modalities gets those that it has",
     )
     add("--seed", type=int, default=0, help=f"{HELP['seed']} (default: %(default)s)")
+
+    add = parser.add_argument_group(
+        "confidence",
+        "Scores come with the calibration error and the area under the risk-coverage curve of the ensemble's "
+        "confidence, as the robot gets it: not with --scales or --flip.",
+    ).add_argument
+    add(
+        "--reliability",
+        type=Path,
+        metavar="PNG",
+        help="draw the reliability diagram and the risk-coverage curve",
+    )
+    add(
+        "--calibrate",
+        type=Path,
+        metavar="OUT",
+        help="fit a temperature to these frames for every set of modalities, and write the checkpoint with "
+        "them to OUT, a .safetensors file",
+    )
 
     add = parser.add_argument_group("output").add_argument
     add("--per-class", action="store_true", help="print the IoU of each class too")

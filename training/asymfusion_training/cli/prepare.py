@@ -1,4 +1,5 @@
-"""`asymfusion prepare`: a subcommand for each public data set, and `check` and `folds` for any folder."""
+"""`asymfusion prepare`: a subcommand for each data set of prepare/registry.py; `check`, `folds` for any
+folder."""
 
 from __future__ import annotations
 
@@ -10,20 +11,10 @@ from asymfusion_ros.atomic_write import write_whole
 from asymfusion_ros.errors import ConfigError, UserError
 from asymfusion_training.prepare.check import check_folder
 from asymfusion_training.prepare.check_report import report_dict, report_text
-from asymfusion_training.prepare.cityscapes import prepare_cityscapes
 from asymfusion_training.prepare.folds import make_folds
-from asymfusion_training.prepare.nyudv2 import prepare_nyudv2
 from asymfusion_training.prepare.parallel import DEFAULT_WORKERS
+from asymfusion_training.prepare.registry import DATA_SETS
 
-NYUDV2 = """\
-  asymfusion prepare nyudv2 --mat nyu_depth_v2_labeled.mat --output data/nyudv2
-  asymfusion prepare nyudv2 --mat nyu_depth_v2_labeled.mat --output data/nyudv2_raw --raw-depth
-  asymfusion prepare nyudv2 --mat nyu_depth_v2_labeled.mat --splits splits.mat --output data/nyudv2
-"""
-CITYSCAPES = """\
-  asymfusion prepare cityscapes --root cityscapes --output data/cityscapes
-  asymfusion prepare cityscapes --root cityscapes --output data/cityscapes_disparity --disparity
-"""
 CHECK = """\
   asymfusion prepare check my_frames
   asymfusion prepare check data/nyudv2 --splits train val --json check.json
@@ -31,60 +22,20 @@ CHECK = """\
 FOLDS = """\
   asymfusion prepare folds data/nyudv2 --folds 5
 """
-EXAMPLES = NYUDV2 + CITYSCAPES + CHECK + FOLDS
+EXAMPLES = "".join(data_set.examples for data_set in DATA_SETS) + CHECK + FOLDS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """See ``asymfusion prepare --help``."""
     parser.epilog = f"{parser.epilog or ''}\n`asymfusion prepare WHAT --help` shows the options of one."
     commands = parser.add_subparsers(dest="what", metavar="WHAT", required=True)
-
-    nyudv2 = _subcommand(
-        commands,
-        "nyudv2",
-        "NYU Depth v2, from nyu_depth_v2_labeled.mat",
-        "Splits: train (686) and val (109) share no scene and make up trainval, the standard 795; test is\n"
-        "the standard 654. An interrupted call goes on where it stopped when it is given again.",
-        NYUDV2,
-    )
-    nyudv2.add_argument(
-        "--mat", type=Path, metavar="FILE", required=True, help="the file that NYU publishes (2.8 GB)"
-    )
-    nyudv2.add_argument(
-        "--splits", type=Path, metavar="FILE", help="NYU's splits.mat (default: the standard split, built in)"
-    )
-    nyudv2.add_argument(
-        "--raw-depth",
-        action="store_true",
-        help="the camera's depth with its holes, not the in-painted one",
-    )
-
-    cityscapes = _subcommand(
-        commands,
-        "cityscapes",
-        "Cityscapes, from its official tree",
-        "Needs leftImg8bit, gtFine, disparity and camera (each KIND_trainvaltest.zip) unpacked in one\n"
-        "folder. Labels become the 19 train ids, disparity metric depth by each image's camera file; images\n"
-        "are hard links. An interrupted call goes on where it stopped when it is given again.",
-        CITYSCAPES,
-    )
-    cityscapes.add_argument(
-        "--root",
-        type=Path,
-        metavar="DIR",
-        required=True,
-        help="the folder that holds leftImg8bit and the others",
-    )
-    cityscapes.add_argument(
-        "--disparity", action="store_true", help="store the disparity, in pixels, in place of depth in metres"
-    )
-    cityscapes.add_argument(
-        "--partial",
-        action="store_true",
-        help="take a tree of fewer frames than the official 2975, 500 and 1525",
-    )
-    for made in (nyudv2, cityscapes):
-        made.add_argument("--output", type=Path, metavar="DIR", required=True, help="the folder to make")
+    subs = []
+    for data_set in DATA_SETS:
+        sub = _subcommand(commands, data_set.name, data_set.summary, data_set.description, data_set.examples)
+        data_set.add_arguments(sub)
+        sub.add_argument("--output", type=Path, metavar="DIR", required=True, help="the folder to make")
+        sub.set_defaults(prepare=data_set.prepare)
+        subs.append(sub)
 
     check = _subcommand(
         commands,
@@ -99,6 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--splits", nargs="+", metavar="SPLIT", help="look only at these (default: every *.txt)"
     )
     check.add_argument("--json", type=Path, metavar="FILE", help="write the report to FILE too")
+    check.set_defaults(prepare=None)
+
     folds = _subcommand(
         commands,
         "folds",
@@ -113,7 +66,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     folds.add_argument(
         "--seed", type=int, default=0, help="of the scenes' distribution (default: %(default)s)"
     )
-    for sub in (nyudv2, cityscapes, check):
+
+    for sub in (*subs, check):
         sub.add_argument(
             "--workers",
             type=int,
@@ -129,12 +83,10 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if args.workers < 1:
         raise ConfigError(f"--workers is {args.workers}; it must be 1 or more")
-    if args.what == "nyudv2":
-        print(prepare_nyudv2(args.mat, args.output, args.splits, args.raw_depth, args.workers))
-    elif args.what == "cityscapes":
-        print(prepare_cityscapes(args.root, args.output, args.disparity, args.partial, args.workers))
-    else:
+    if args.prepare is None:
         _check(args)
+    else:
+        print(args.prepare(args))
     return 0
 
 

@@ -41,12 +41,16 @@ def expected_calibration_error(counts: Counts, bins: int = BINS) -> float:
     total = counts.sum()
     if total == 0:
         raise ValueError("no labelled pixel")
+    _, right, confident = reliability(counts, bins)
+    return float(np.abs(right - confident).sum() / total)
+
+
+def reliability(counts: Counts, bins: int = BINS) -> npt.NDArray[np.float64]:
+    """3 x bins, in equal bins of confidence: pixels, those that are right, and the sum of confidences."""
     level = np.arange(LEVELS) / (LEVELS - 1)
     place = np.minimum((level * bins).astype(np.int64), bins - 1)
     pixels = counts.sum(0)
-    right = np.bincount(place, counts[1], bins)
-    confident = np.bincount(place, pixels * level, bins)
-    return float(np.abs(right - confident).sum() / total)
+    return np.stack([np.bincount(place, weights, bins) for weights in (pixels, counts[1], pixels * level)])
 
 
 def risk_coverage(counts: Counts) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

@@ -11,6 +11,7 @@ import torch
 
 from asymfusion_ros.data.metrics import ConfusionMatrix
 from asymfusion_training.evaluation.boundary import boundary_counts, boundary_iou, boundary_width
+from asymfusion_training.evaluation.calibration import LEVELS
 
 Counts = npt.NDArray[np.int64]
 
@@ -20,11 +21,12 @@ class FrameCounts:
     """One output of the network (a modality, or the ensemble) on one frame.
 
     confusion: K x K (label, prediction). boundary: 2 x K, intersection and union (zeros where boundaries are
-    not counted).
+    not counted). confidence: 2 x 256, see ``calibration.confidence_counts``, or None where it is not counted.
     """
 
     confusion: Counts
     boundary: Counts
+    confidence: Counts | None = None
 
     @property
     def margins(self) -> Counts:
@@ -33,9 +35,14 @@ class FrameCounts:
 
 
 def count_frame(
-    label: npt.NDArray[np.uint8], prediction: npt.NDArray[np.uint8], classes: int, ratio: float | None
+    label: npt.NDArray[np.uint8],
+    prediction: npt.NDArray[np.uint8],
+    classes: int,
+    ratio: float | None,
+    confidence: Counts | None = None,
 ) -> FrameCounts:
-    """label, prediction: H x W. ratio: of the boundary's width to the diagonal, None to leave it out."""
+    """label, prediction: H x W. ratio: of the boundary's width to the diagonal, None to leave it out.
+    confidence: FrameCounts'."""
     matrix = ConfusionMatrix(classes)
     matrix.update(torch.from_numpy(label), torch.from_numpy(prediction))
     if ratio is None:
@@ -43,17 +50,18 @@ def count_frame(
     else:
         height, width = label.shape
         boundary = boundary_counts(label, prediction, classes, boundary_width((height, width), ratio))
-    return FrameCounts(matrix.counts.numpy(), boundary)
+    return FrameCounts(matrix.counts.numpy(), boundary, confidence)
 
 
 @dataclass(frozen=True)
 class SplitCounts:
     """One output of the network over a split. boundary: 2 x K, see FrameCounts. margins: F x 3 x K, of each
-    frame."""
+    frame. confidence: 2 x 256, see FrameCounts; zeros where it was not counted."""
 
     confusion: ConfusionMatrix
     boundary: Counts
     margins: Counts
+    confidence: Counts
 
     def boundary_iou(self) -> npt.NDArray[np.float64]:
         """K: NaN for a class that has a boundary in neither labels nor predictions."""
@@ -84,25 +92,28 @@ class SplitSum:
         """frames: of the whole split."""
         self.outputs, self.frames, self.classes = tuple(outputs), frames, classes
         self.table = np.zeros((len(outputs), classes + 2 + 3 * frames, classes), np.int64)
+        self.confidence = np.zeros((len(outputs), 2, LEVELS), np.int64)
 
     def add(self, frame: int, counts: Mapping[str, FrameCounts]) -> None:
         """The counts of frame number ``frame`` of the split."""
-        for table, output in zip(self.table, self.outputs):
+        for table, confidence, output in zip(self.table, self.confidence, self.outputs):
             found = counts[output]
             table[: self.classes] += found.confusion
             table[self.classes : self.classes + 2] += found.boundary
             start = self.classes + 2 + 3 * frame
             table[start : start + 3] = found.margins
+            if found.confidence is not None:
+                confidence += found.confidence
 
     def scores(self) -> SplitScores:
         """The split's, once the tables of all processes are added up."""
         scores = {}
-        for table, output in zip(self.table, self.outputs):
+        for table, confidence, output in zip(self.table, self.confidence, self.outputs):
             confusion = ConfusionMatrix(self.classes)
             confusion.counts += torch.from_numpy(table[: self.classes])
             boundary = table[self.classes : self.classes + 2]
             margins = table[self.classes + 2 :].reshape(self.frames, 3, self.classes)
-            scores[output] = SplitCounts(confusion, boundary, margins)
+            scores[output] = SplitCounts(confusion, boundary, margins, confidence)
         return scores
 
 

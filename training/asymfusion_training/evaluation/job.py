@@ -27,7 +27,8 @@ from asymfusion_training.evaluation.scoring_settings import ScoringSettings
 @dataclass(frozen=True)
 class Job:
     """What a process needs to know to score. modalities: given to the network, in its order. precision: of
-    the Segmenter, whose backend runs the network."""
+    the Segmenter, whose backend runs the network. temperature: of the confidence, which
+    is not counted without."""
 
     checkpoint: str
     data: Path
@@ -35,12 +36,20 @@ class Job:
     settings: ScoringSettings
     precision: str = "fp32"
     masks: Path | None = None
+    temperature: float | None = None
 
     def scorer(self, device: torch.device) -> Scorer:
         """The checkpoint as the robot runs it, on this device."""
         segmenter = Segmenter.from_checkpoint(self.checkpoint, str(device), self.precision)
-        spec = segmenter.checkpoint.input_spec
-        return Scorer(segmenter.backend, spec, Folder(self.data), self.modalities, self.settings, self.masks)
+        return Scorer(
+            segmenter.backend,
+            segmenter.checkpoint.input_spec,
+            Folder(self.data),
+            self.modalities,
+            self.settings,
+            self.masks,
+            self.temperature,
+        )
 
 
 def run_jobs(fabric: Fabric, jobs: Sequence[Job], names: Sequence[str]) -> list[SplitSum] | UserError:
@@ -77,6 +86,7 @@ def _shared_out(fabric: Fabric, job: Job, names: Sequence[str]) -> SplitSum | Us
     if failures.any():  # the first of those that failed tells all
         return UserError(fabric.broadcast(str(error), src=int(failures.argmax())))
     total.table = _reduced(fabric, torch.from_numpy(total.table)).numpy()
+    total.confidence = _reduced(fabric, torch.from_numpy(total.confidence)).numpy()
     return total
 
 

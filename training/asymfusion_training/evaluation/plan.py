@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from lightning_fabric import Fabric
 
@@ -42,11 +43,16 @@ def make_plan(args: argparse.Namespace) -> Plan:
     processes = choose_processes(args.device, args.processes, "--processes").count
     if processes > len(names):
         raise ConfigError(f"{processes} processes for {len(names)} frames: use at most {len(names)}")
-    for path in (args.json, args.confusion):
+    if args.calibrate is not None:
+        _check_calibration(args.calibrate, settings)
+    for path in (args.json, args.confusion, args.reliability, args.calibrate):
         if path is not None:
             check_place(path)
-    if args.confusion is not None and args.confusion.suffix.lower() != ".png":
-        raise ConfigError(f"--confusion {args.confusion}: the picture is a PNG; name it .png")
+    for option, path in (("--confusion", args.confusion), ("--reliability", args.reliability)):
+        if path is not None and path.suffix.lower() != ".png":
+            raise ConfigError(f"{option} {path}: the picture is a PNG; name it .png")
+    if args.reliability is not None and settings.several_views:
+        raise ConfigError("--reliability is of the engine's confidence: leave out --scales and --flip")
     if args.save_masks is not None:
         make_folder(args.save_masks)
     fabric = make_fabric(args.device, args.processes, launches_function=True, option="--processes")
@@ -71,7 +77,7 @@ def _job(
             f"--against {path} has {', '.join(has)}, none of --modalities {' '.join(args.modalities)}"
         )
     folder.check_modalities(given)
-    return Job(path, args.data, given, settings, args.precision)
+    return Job(path, args.data, given, settings, args.precision, temperature=checkpoint.temperature(given))
 
 
 def check_labels(
@@ -99,6 +105,15 @@ def _names(args: argparse.Namespace, folder: Folder) -> list[str]:
             raise ConfigError(f"--limit is {args.limit}; it must be 1 or more")
         names = names[: args.limit]
     return names
+
+
+def _check_calibration(output: Path, settings: ScoringSettings) -> None:
+    if output.suffix != ".safetensors":
+        raise ConfigError(f"--calibrate {output}: name the checkpoint to write, a .safetensors file")
+    if settings.several_views or settings.depth_holes:
+        raise ConfigError(
+            "--calibrate fits to the frames as they are: leave out --scales, --flip and --depth-holes"
+        )
 
 
 def _check_comparison(jobs: list[Job], frames: int) -> None:

@@ -1,8 +1,10 @@
-"""Labels of every modality and the ensemble for one frame, at one or several scales, mirrored or not."""
+"""Labels of every modality and the ensemble for one frame, at one or several scales, mirrored or not; the
+ensemble's confidence."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -10,7 +12,16 @@ from torch.nn import functional as F
 
 from asymfusion_ros.data.input_spec import GRANULE, InputSpec
 from asymfusion_ros.engine.backends.base import Backend
-from asymfusion_ros.engine.postprocess import labels_at
+from asymfusion_ros.engine.postprocess import confidence_at, labels_at
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """labels: H x W uint8 of each modality, and of ``ensemble``. confidence: the ensemble's, H x W uint8, as
+    the engine has it, or None."""
+
+    labels: dict[str, Tensor]
+    confidence: Tensor | None
 
 
 def predict(
@@ -19,19 +30,28 @@ def predict(
     images: Mapping[str, Tensor],
     scales: Sequence[float] = (1.0,),
     flip: bool = False,
-) -> dict[str, Tensor]:
-    """H x W uint8 labels of each modality in ``images``, and of ``ensemble``.
+    temperature: float | None = None,
+) -> Prediction:
+    """The labels of each modality in ``images``, and of ``ensemble``.
 
     images: by modality's name and in the network's order, 1 x C x H x W in their physical unit, on the
     backend's device. A single view gives the engine's labels. Of several views (each scale, and its mirror
-    image with ``flip``), softmax is taken at H x W and averaged.
+    image with ``flip``), softmax is taken at H x W and averaged. temperature: of the confidence; without
+    one, and of several views, there is none.
     """
     height, width = next(iter(images.values())).shape[-2:]
     size = (height, width)
-    views = _views(backend, spec, images, scales, flip)
-    if len(scales) == 1 and not flip:
-        return {output: labels_at(logits[0][0], size) for output, logits in views.items()}
-    return {output: _summed(logits, size).argmax(0).to(torch.uint8) for output, logits in views.items()}
+    views = [view_logits(backend, spec, images, scale, flip) for scale in scales]
+    if len(views) > 1 or flip:
+        averaged = {
+            output: _summed([view[output] for view in views], size).argmax(0).to(torch.uint8)
+            for output in views[0]
+        }
+        return Prediction(averaged, None)
+    (view,) = views
+    labels = {output: labels_at(logits[0], size) for output, logits in view.items()}
+    confident = None if temperature is None else confidence_at(view["ensemble"][0], size, temperature)
+    return Prediction(labels, confident)
 
 
 def ensemble_probabilities(
@@ -44,31 +64,23 @@ def ensemble_probabilities(
 ) -> Tensor:
     """K x size float32: the mean over the views of the ensemble's softmax, taken at ``size``. The rest is
     ``predict``'s."""
-    logits = _views(backend, spec, images, scales, flip)["ensemble"]
-    return _summed(logits, size) / (len(scales) * (1 + flip))
+    views = [view_logits(backend, spec, images, scale, flip)["ensemble"] for scale in scales]
+    return _summed(views, size) / (len(scales) * (1 + flip))
 
 
-def _views(
-    backend: Backend,
-    spec: InputSpec,
-    images: Mapping[str, Tensor],
-    scales: Sequence[float],
-    flip: bool,
-) -> dict[str, list[Tensor]]:
-    """The logits of each output at each scale: 1 x K x h x w, or 2 with the mirror image's."""
+def view_logits(
+    backend: Backend, spec: InputSpec, images: Mapping[str, Tensor], scale: float = 1.0, flip: bool = False
+) -> dict[str, Tensor]:
+    """1 x K x h x w of each modality in ``images``, and of ``ensemble``, at the decoder's resolution; with
+    ``flip`` 2 x K x h x w, the second mirrored."""
     height, width = next(iter(images.values())).shape[-2:]
-    views: dict[str, list[Tensor]] = {output: [] for output in (*images, "ensemble")}
-    for scale in scales:
-        view_size = scaled(spec.network_size(height, width), scale)
-        view = {name: spec.network_input(name, image, view_size) for name, image in images.items()}
-        if flip:
-            view = {name: torch.cat([x, x.flip(-1)]) for name, x in view.items()}
-        found = backend.outputs(view)
-        available = [logits for logits in found.logits if logits is not None]
-        for name, logits in zip(images, available, strict=True):
-            views[name].append(logits)
-        views["ensemble"].append(found.ensemble)
-    return views
+    view_size = scaled(spec.network_size(height, width), scale)
+    view = {name: spec.network_input(name, image, view_size) for name, image in images.items()}
+    if flip:
+        view = {name: torch.cat([x, x.flip(-1)]) for name, x in view.items()}
+    found = backend.outputs(view)
+    available = [logits for logits in found.logits if logits is not None]
+    return {**dict(zip(images, available, strict=True)), "ensemble": found.ensemble}
 
 
 def scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from asymfusion_training.evaluation.bootstrap import CONFIDENCE, RESAMPLES, Difference
+from asymfusion_training.evaluation.calibration import area_under_risk_coverage, expected_calibration_error
 from asymfusion_training.evaluation.counts import SplitCounts, SplitScores
 
 SCORES = {
@@ -30,6 +31,18 @@ def output_report(counts: SplitCounts, names: Sequence[str]) -> dict[str, Any]:
         "class_iou": _by_class(counts.confusion.iou().numpy(), names),
         "class_boundary_iou": _by_class(counts.boundary_iou(), names),
         "confusion": counts.confusion.counts.tolist(),
+    }
+
+
+def calibration_report(scores: SplitScores, temperature: float | None) -> dict[str, float] | None:
+    """Of the ensemble's confidence, as fractions; None where it was not counted."""
+    counts = scores["ensemble"].confidence
+    if temperature is None or not counts.any():
+        return None
+    return {
+        "ece": expected_calibration_error(counts),
+        "aurc": area_under_risk_coverage(counts),
+        "temperature": temperature,
     }
 
 
@@ -82,6 +95,14 @@ def absent_classes(scores: SplitScores, names: Sequence[str]) -> str:
         return ""
     means = [f"{output} {100 * found.confusion.mean_iou_present():.2f}" for output, found in scores.items()]
     return f"predicted, but in no label: {', '.join(absent)}; mean IoU without them: {', '.join(means)}"
+
+
+def calibration_line(found: dict[str, float]) -> str:
+    """``calibration_report`` for people."""
+    return (
+        f"confidence of the ensemble: calibration error {100 * found['ece']:.2f} %, area under risk-coverage "
+        f"{100 * found['aurc']:.2f} %, temperature {found['temperature']:.3g}"
+    )
 
 
 def class_table(scores: SplitScores, names: Sequence[str]) -> str:

@@ -32,6 +32,11 @@ class ScoringSettings:
                 f"scoring: scales has {wrong}; give one or more, each above 0, as 0.75 1.0 1.25"
             )
 
+    @property
+    def several_views(self) -> bool:
+        """Whether a frame is looked at more than once, or at another size than the engine's."""
+        return self.scales != (1.0,) or self.flip
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON can hold it."""
         return {**asdict(self), "scales": list(self.scales)}

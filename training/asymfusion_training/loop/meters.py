@@ -16,7 +16,7 @@ class LossMeter:
     """Adds up the losses of an epoch, each checked one step late: to ask for a step's own loss at once would
     make the processor wait for the GPU.
 
-    Raises UserError, from any method, for a loss that is no number.
+    Raises UserError, from any method, for a loss that is not a number.
     """
 
     def __init__(self, total: float = 0.0) -> None:

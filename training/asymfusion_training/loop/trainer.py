@@ -126,7 +126,13 @@ class Trainer:
         if self.history is not None:
             self.history.plot()
             self.history.close()
-        return self.output / "best.safetensors"
+        best = self.output / "best.safetensors"
+        if self.fabric.is_global_zero:
+            line = self.task.finish(best, self.fabric.device, self._watched())
+            if line:
+                print(line)
+        self.fabric.barrier()
+        return best
 
     def _training_step(self, batches: Iterator[Batch | UserError]) -> tuple[Tensor, list[str]]:
         """One step of every objective -> their mean loss, still on the device, and the frames it saw."""
@@ -168,7 +174,7 @@ class Trainer:
         self.loss.settle()
         if not all(bool(p.isfinite().all()) for p in self.task.network.parameters()):
             raise UserError(
-                f"the weights are no numbers after frames {', '.join(names)}: start again with lower "
+                f"the weights are not numbers after frames {', '.join(names)}: start again with lower "
                 "encoder_lr and decoder_lr; the checkpoints written before are kept"
             )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 from functools import lru_cache
@@ -14,6 +15,7 @@ import numpy.typing as npt
 from asymfusion_ros.data.colouring import png
 from asymfusion_ros.data.labels import CITYSCAPES19, VOID
 from asymfusion_training.prepare.cityscapes_tree import CityFrame, find_frames
+from asymfusion_training.prepare.data_set import DataSet
 from asymfusion_training.prepare.images import SourceError, png_size, read_image
 from asymfusion_training.prepare.writer import FolderWriter, make_frames
 
@@ -153,3 +155,36 @@ def camera(path: Path) -> tuple[float, float]:
     if not all(math.isfinite(value) and value > 0 for value in pair):
         raise SourceError(f"{path}: baseline {pair[0]} and fx {pair[1]} must be above 0")
     return pair
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--root",
+        type=Path,
+        metavar="DIR",
+        required=True,
+        help="the folder that holds leftImg8bit and the others",
+    )
+    parser.add_argument(
+        "--disparity", action="store_true", help="store the disparity, in pixels, in place of depth in metres"
+    )
+    parser.add_argument(
+        "--partial",
+        action="store_true",
+        help="take a tree of fewer frames than the official 2975, 500 and 1525",
+    )
+
+
+CITYSCAPES = DataSet(
+    "cityscapes",
+    "Cityscapes, from its official tree",
+    "Needs leftImg8bit, gtFine, disparity and camera (each KIND_trainvaltest.zip) unpacked in one\n"
+    "folder. Labels become the 19 train ids, disparity metric depth by each image's camera file; images\n"
+    "are hard links. An interrupted call goes on where it stopped when it is given again.",
+    """\
+  asymfusion prepare cityscapes --root cityscapes --output data/cityscapes
+  asymfusion prepare cityscapes --root cityscapes --output data/cityscapes_disparity --disparity
+""",
+    _add_arguments,
+    lambda args: prepare_cityscapes(args.root, args.output, args.disparity, args.partial, args.workers),
+)

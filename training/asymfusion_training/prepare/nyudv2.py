@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 from asymfusion_ros.data.colouring import png
 from asymfusion_ros.errors import UserError
+from asymfusion_training.prepare.data_set import DataSet
 from asymfusion_training.prepare.nyudv2_file import NyuFile
 from asymfusion_training.prepare.nyudv2_splits import cut, facts, read_halves, shared_rooms
 from asymfusion_training.prepare.writer import FolderWriter, make_frames
@@ -70,3 +72,32 @@ def prepare_nyudv2(mat: Path, output: Path, splits: Path | None, raw_depth: bool
 def frame_name(number: int) -> str:
     """Of a frame number, from 1."""
     return f"{number:06d}"
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--mat", type=Path, metavar="FILE", required=True, help="the file that NYU publishes (2.8 GB)"
+    )
+    parser.add_argument(
+        "--splits", type=Path, metavar="FILE", help="NYU's splits.mat (default: the standard split, built in)"
+    )
+    parser.add_argument(
+        "--raw-depth",
+        action="store_true",
+        help="the camera's depth with its holes, not the in-painted one",
+    )
+
+
+NYUDV2 = DataSet(
+    "nyudv2",
+    "NYU Depth v2, from nyu_depth_v2_labeled.mat",
+    "Splits: train (686) and val (109) share no scene and make up trainval, the standard 795; test is\n"
+    "the standard 654. An interrupted call goes on where it stopped when it is given again.",
+    """\
+  asymfusion prepare nyudv2 --mat nyu_depth_v2_labeled.mat --output data/nyudv2
+  asymfusion prepare nyudv2 --mat nyu_depth_v2_labeled.mat --output data/nyudv2_raw --raw-depth
+  asymfusion prepare nyudv2 --mat nyu_depth_v2_labeled.mat --splits splits.mat --output data/nyudv2
+""",
+    _add_arguments,
+    lambda args: prepare_nyudv2(args.mat, args.output, args.splits, args.raw_depth, args.workers),
+)

@@ -128,7 +128,7 @@ class NyuFile:
         unknown = [name for name in names if name not in nyu40]
         if unknown:
             raise UserError(
-                f"{self.path}: class {unknown[0]!r} is none of NYU's {len(nyu40)} "
+                f"{self.path}: class {unknown[0]!r} is not one of NYU's {len(nyu40)} "
                 f"({len(unknown)} such names): use the file as it was published"
             )
         return np.array([VOID, *(nyu40[name] - 1 for name in names)], np.uint8)

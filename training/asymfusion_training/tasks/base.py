@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -87,3 +88,7 @@ class Task(Protocol):
 
     def save(self, path: Path, network: nn.Module, provenance: Mapping[str, Any]) -> None:
         """Writes a checkpoint."""
+
+    def finish(self, best: Path, device: torch.device, progress: bool) -> str:
+        """Adds to the checkpoint ``best`` what is worked out once, when the run has ended (and again where a
+        run that has ended is resumed). Returns a line about it, or nothing."""

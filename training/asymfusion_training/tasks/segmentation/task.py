@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from asymfusion_ros import Segmenter
 from asymfusion_ros.checkpoint import DEFAULT, load_checkpoint, save_checkpoint
 from asymfusion_ros.data.folder import Folder
 from asymfusion_ros.data.input_spec import InputSpec
@@ -20,6 +21,7 @@ from asymfusion_ros.network import NetworkConfig, SegmentationNetwork, build_net
 from asymfusion_training.data.batch import Batch
 from asymfusion_training.data.frames import TrainingFrames
 from asymfusion_training.data.settings import DataSettings
+from asymfusion_training.evaluation.calibrate import calibrate, with_temperatures
 from asymfusion_training.evaluation.evaluate import evaluate
 from asymfusion_training.evaluation.live_network import live
 from asymfusion_training.loop.optimiser import make_optimiser
@@ -150,3 +152,14 @@ class SegmentationTask:
             dict(provenance),
             torch.float16,
         )
+
+    def finish(self, best: Path, device: torch.device, progress: bool) -> str:
+        """Temperatures for its confidence, fitted to ``val``."""
+        names = self.scored_frames()
+        segmenter = Segmenter.from_checkpoint(best, str(device), "fp32")
+        fitted = calibrate(segmenter, self.folder, names, self.config.modalities, progress)
+        with_temperatures(
+            segmenter.checkpoint, fitted, self.folder.name, self.augmentation.val_split, len(names)
+        ).save(best)
+        errors = [f"{one.key} {100 * one.before:.2f} -> {100 * one.after:.2f}" for one in fitted]
+        return f"calibration error of best.safetensors on val in %, by its temperatures: {', '.join(errors)}"
