@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV ?= .venv
 DEMO_ARGS ?=
 PYTEST_ARGS ?=
+# Tests side by side, each file on one of so many processes.
+TEST_PROCESSES ?= 2
 BENCH_ARGS ?=
 
 BIN := $(VENV)/bin
@@ -25,7 +27,7 @@ unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
 help:
 	@echo "make setup       a virtual environment in $(VENV) with everything, pinned (constraints.txt)"
 	@echo "make demo        play a recording through the node and picture the masks (demo/output)"
-	@echo "make test        the tests, in one pytest run"
+	@echo "make test        the tests, in one pytest run of TEST_PROCESSES processes (2)"
 	@echo "make lint        ruff and mypy"
 	@echo "make format      let ruff rewrite what it can"
 	@echo "make bench       time each stage from camera bytes to labels"
@@ -48,7 +50,7 @@ demo: $(STAMP)
 	$(BIN)/asymfusion demo $(DEMO_ARGS)
 
 test: $(STAMP)
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile $(PYTEST_ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -72,7 +74,7 @@ $(JAZZY)/.set-up: $(STAMP) constraints-jazzy.txt
 	@touch $@
 
 test-jazzy: $(JAZZY)/.set-up
-	$(JAZZY)/bin/python -m pytest $(PYTEST_ARGS)
+	$(JAZZY)/bin/python -m pytest -n $(TEST_PROCESSES) --dist loadfile $(PYTEST_ARGS)
 
 clean:
 	rm -rf $(VENV) $(JAZZY) build install log demo/output *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -28,7 +28,16 @@ ROS_WHEELS = [
     "ros-diagnostic-msgs",
     "ros-lifecycle-msgs",
 ]
-CHECK = ["hypothesis", "mypy", "pytest", "pytest-timeout", "ruff", "torchmetrics", "types-PyYAML"]
+CHECK = [
+    "hypothesis",
+    "mypy",
+    "pytest",
+    "pytest-timeout",
+    "pytest-xdist",
+    "ruff",
+    "torchmetrics",
+    "types-PyYAML",
+]
 
 setup(
     name=NAME,

@@ -1,5 +1,12 @@
-"""For every test: on networks this small, threads wait for each other longer than they compute."""
+"""For every test, in each of the processes that run them side by side."""
+
+import os
 
 import torch
 
+# On networks this small, threads wait for each other longer than they compute.
 torch.set_num_threads(1)
+
+# A ROS domain for each process: no node of one sees the topics of another's.
+process = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+os.environ["ROS_DOMAIN_ID"] = str(int(os.environ.get("ROS_DOMAIN_ID", "0")) + process)
