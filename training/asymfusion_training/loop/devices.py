@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -92,6 +93,7 @@ def make_fabric(
         raise ConfigError("precision: fp16 needs a GPU; on a CPU use bf16 or fp32")
     strategy: DDPStrategy | Literal["auto"] = "auto"
     if chosen.count > 1:
+        atexit.register(_end_process_group)
         spawn = launches_function and not chosen.external
         strategy = DDPStrategy(
             # The norms exchange their statistics themselves, and have no other buffers to broadcast.
@@ -107,3 +109,10 @@ def make_fabric(
         strategy=strategy,
         precision=PRECISIONS[precision],
     )
+
+
+def _end_process_group() -> None:
+    """Ends the threads of torch.distributed before the interpreter ends: it aborts now and then where they
+    still run."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
