@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-import threading
 import time
+from collections.abc import Callable
 from types import FrameType
 
 import rclpy
@@ -26,11 +26,9 @@ SIGNAL_PERIOD = 0.2  # seconds that a signal may wait while no message comes
 def main(arguments: list[str] | None = None) -> int:
     """Runs the node until SIGINT or SIGTERM (0), or until its start is refused (1)."""
     arguments = sys.argv if arguments is None else arguments
-    stop = threading.Event()
-    since: list[float] = []
+    since: list[float] = []  # not an Event: setting one in a handler that a signal interrupts never ends
 
     def on_signal(number: int, frame: FrameType | None) -> None:
-        stop.set()
         since.append(time.monotonic())
         # Under ros2 launch a Ctrl-C comes twice at once, from the terminal and from launch.
         if since[-1] - since[0] > FORCED_END:
@@ -47,18 +45,18 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"segmentation_node: error: wrong ROS arguments: {error}", file=sys.stderr)
         return 1
     try:
-        return run(stop)
+        return run(lambda: bool(since))
     finally:
         rclpy.try_shutdown()
-        if stop.is_set():
+        if since:
             # The interpreter puts Python's own handlers back to their defaults while it ends, and a repeated
             # signal would then make a clean end look like a crash.
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, signal.SIG_IGN)
 
 
-def run(stop: threading.Event) -> int:
-    """Spins the node until ``stop`` is set; the exit code."""
+def run(stopped: Callable[[], bool]) -> int:
+    """Spins the node until it is ``stopped``; the exit code."""
     node = SegmentationNode()
     executor = SingleThreadedExecutor()
     executor.add_node(node)
@@ -66,7 +64,7 @@ def run(stop: threading.Event) -> int:
         autostart = node.get_parameter("autostart").value
         if autostart and not node.start():
             return 1
-        while not stop.is_set():
+        while not stopped():
             executor.spin_once(timeout_sec=SIGNAL_PERIOD)
     except ExternalShutdownException:
         pass  # the context was shut down elsewhere: end as on a signal
