@@ -23,6 +23,11 @@ from asymfusion_ros.errors import ImageError
 Image = RawImage | npt.NDArray[np.generic]
 
 
+def reference_name(names: Mapping[str, object]) -> str:
+    """The modality whose size, stamp and frame the outputs have: rgb, or the first where there is none."""
+    return "rgb" if "rgb" in names else next(iter(names))
+
+
 @dataclass(frozen=True)
 class Result:
     """labels: H x W uint8, class indices. confidence: H x W uint8, 0 to 255, or None. On the device."""
@@ -142,7 +147,7 @@ class Segmenter:
 
     def reference(self, images: Mapping[str, RawImage]) -> RawImage:
         """The image whose size the result has: rgb, or the first that is there."""
-        return images.get("rgb") or next(iter(images.values()))
+        return images[reference_name(images)]
 
     def upload(self, images: Mapping[str, RawImage]) -> dict[str, Tensor]:
         """The images' bytes on the device, flat uint8."""

@@ -9,11 +9,12 @@ import torch
 
 from asymfusion_ros.data.modality import Modality
 from asymfusion_ros.engine.raw_image import RawImage
+from asymfusion_ros.engine.segmenter import reference_name
 from asymfusion_ros.errors import ImageError, UserError
 from asymfusion_ros.ros.log import ThrottledLog
 from asymfusion_ros.ros.network import Network
 from asymfusion_ros.ros.outputs.base import Publishers
-from asymfusion_ros.ros.scene import Frame, Scene, reference_name
+from asymfusion_ros.ros.scene import Frame, Scene
 from asymfusion_ros.stream.counters import Counters
 
 SAMPLED = 16

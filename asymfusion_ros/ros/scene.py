@@ -12,7 +12,7 @@ import numpy.typing as npt
 from asymfusion_ros.data.modality import Modality
 from asymfusion_ros.data.pictures import picture
 from asymfusion_ros.engine.raw_image import RawImage
-from asymfusion_ros.engine.segmenter import HostResult
+from asymfusion_ros.engine.segmenter import HostResult, reference_name
 from asymfusion_ros.ros.messages import Header, Message
 
 
@@ -29,11 +29,6 @@ class StampedImage:
 
 
 Frame = Mapping[str, StampedImage]  # the images of one instant, by modality, in the checkpoint's order
-
-
-def reference_name(names: Mapping[str, object]) -> str:
-    """The modality whose size, stamp and frame the outputs have: rgb, or the first where there is none."""
-    return "rgb" if "rgb" in names else next(iter(names))
 
 
 @dataclass(frozen=True)
