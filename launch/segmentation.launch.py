@@ -35,7 +35,9 @@ TOPICS = {
 }
 
 # argument, named as the node's parameter -> its type
-PARAMETERS = {one.name: one.type for one in declared(NodeSettings)} | {"use_sim_time": bool}
+PARAMETERS = {
+    one.name: list[str] if one.type == tuple[str, ...] else one.type for one in declared(NodeSettings)
+} | {"use_sim_time": bool}
 
 
 class NodeDefault(Substitution):

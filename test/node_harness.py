@@ -115,11 +115,16 @@ class Network:
     def __init__(self, network: Any) -> None:
         self.network = network
         self.checkpoint = network.checkpoint
+        self.device = network.device
         self.before: Callable[[], None] = lambda: None
 
     def segment(self, given: Mapping[str, Any], confidence: bool = True) -> Any:
         self.before()
         return self.network.segment(given, confidence)
+
+    def segment_batch(self, given: Any, confidence: bool = True) -> Any:
+        self.before()
+        return self.network.segment_batch(given, confidence)
 
 
 class Rig:

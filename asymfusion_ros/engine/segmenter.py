@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -121,6 +121,27 @@ class Segmenter:
         reference = self.reference(images)
         temperature = self.checkpoint.temperature(images)
         return self.postprocess(logits, (reference.height, reference.width), confidence, temperature)
+
+    @torch.inference_mode()
+    def segment_batch(
+        self, given: Sequence[Mapping[str, Image | None]], confidence: bool = True
+    ) -> list[Result]:
+        """The same for several frames in one call of the network, which a GPU does faster than one by one.
+
+        All must have the same modalities, and reference images of one size; raises ImageError.
+        """
+        frames = [self.images(images) for images in given]
+        references = [self.reference(images) for images in frames]
+        sizes = {(reference.height, reference.width) for reference in references}
+        if len(sizes) > 1 or len({tuple(images) for images in frames}) > 1:
+            raise ImageError("the frames of a batch must have the same modalities and the same size")
+        inputs = [self.preprocess(images, self.upload(images)) for images in frames]
+        logits = self.infer({name: torch.cat([one[name] for one in inputs]) for name in inputs[0]})
+        temperature = self.checkpoint.temperature(frames[0])
+        (size,) = sizes
+        return [
+            self.postprocess(logits[i : i + 1], size, confidence, temperature) for i in range(len(frames))
+        ]
 
     def warm_up(self, height: int, width: int) -> None:
         """Runs blank frames of this size, once for each set of available modalities: first calls are slow."""

@@ -101,6 +101,7 @@ class TimedNetwork:
     def __init__(self, settings: NodeSettings) -> None:
         self._network = load_network(settings)
         self.checkpoint = self._network.checkpoint
+        self.device = self._network.device
         self.milliseconds: list[float] = []
 
     def segment(self, given: Mapping[str, RawImage], confidence: bool = True) -> _OnHost:
@@ -109,6 +110,12 @@ class TimedNetwork:
         result = self._network.segment(given, confidence).numpy()
         self.milliseconds.append(1000 * (time.perf_counter() - started))
         return _OnHost(result)
+
+    def segment_batch(
+        self, given: Sequence[Mapping[str, RawImage]], confidence: bool = True
+    ) -> list[_OnHost]:
+        """See asymfusion_ros.Segmenter; one by one, for what is measured has one camera."""
+        return [self.segment(one, confidence) for one in given]
 
 
 class _OnHost(NamedTuple):

@@ -6,7 +6,7 @@ are texts. Without the package diagnostic_msgs there is no such topic.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,22 +20,27 @@ TASK = "segmentation"
 
 @dataclass(frozen=True)
 class Status:
-    """One message. faults: what is wrong, a line each; none is OK. values: name -> number or text."""
+    """One message. faults: what is wrong, a line each; none is OK. values: name -> number or text. camera:
+    the one that it is about, where the node has several.
+    """
 
     message: str
     faults: tuple[str, ...] = ()
     values: Mapping[str, object] = field(default_factory=dict)
+    camera: str = ""
 
 
 class Diagnostics:
-    """Publishes ``status()`` on TOPIC every PERIOD seconds, in every state of the node.
+    """Publishes what ``statuses()`` gives on TOPIC every PERIOD seconds, in every state of the node.
 
     ``log`` gets a line where diagnostic_msgs is not installed.
     """
 
-    def __init__(self, node: Node, status: Callable[[], Status], log: Callable[[str], object]) -> None:
+    def __init__(
+        self, node: Node, statuses: Callable[[], Sequence[Status]], log: Callable[[str], object]
+    ) -> None:
         self._node = node
-        self._status = status
+        self._statuses = statuses
         try:
             from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
         except ImportError:
@@ -49,18 +54,20 @@ class Diagnostics:
         )
 
     def publish(self) -> None:
-        """Publishes the present status."""
-        status = self._status()
-        entry = self._entry(
+        """Publishes the present status of the node, or of each of its cameras."""
+        message = self._array(status=[self._entry_of(status) for status in self._statuses()])
+        message.header.stamp = self._node.get_clock().now().to_msg()
+        self._publisher.publish(message)
+
+    def _entry_of(self, status: Status) -> Any:
+        task = f"{TASK} {status.camera}" if status.camera else TASK
+        return self._entry(
             level=self._entry.WARN if status.faults else self._entry.OK,
-            name=f"{node_name(self._node)}: {TASK}",
+            name=f"{node_name(self._node)}: {task}",
             message="; ".join(status.faults) or status.message,
             hardware_id=node_name(self._node),
             values=[self._value(key=key, value=str(value)) for key, value in status.values.items()],
         )
-        message = self._array(status=[entry])
-        message.header.stamp = self._node.get_clock().now().to_msg()
-        self._publisher.publish(message)
 
 
 def node_name(node: Node) -> str:

@@ -1,17 +1,25 @@
-"""A frame to published outputs: everything that happens in the inference thread."""
+"""A camera's frames to its published outputs: what happens in the inference thread.
+
+Before the network: which images can be used (``prepare``); after it: the outputs (``publish``). The network
+itself is called in inference.py, for one camera or several.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from asymfusion_ros.data.modality import Modality
 from asymfusion_ros.engine.raw_image import RawImage
-from asymfusion_ros.engine.segmenter import reference_name
+from asymfusion_ros.engine.segmenter import HostResult, reference_name
 from asymfusion_ros.errors import ImageError, UserError
 from asymfusion_ros.ros.log import ThrottledLog
+from asymfusion_ros.ros.messages import Header
 from asymfusion_ros.ros.network import Network
 from asymfusion_ros.ros.outputs.base import Publishers
 from asymfusion_ros.ros.scene import Frame, Scene
@@ -20,8 +28,22 @@ from asymfusion_ros.stream.counters import Counters
 SAMPLED = 16
 
 
+@dataclass(frozen=True)
+class PreparedFrame:
+    """A frame for the network.
+
+    images: those that can be used, by modality. header: of the reference image. topics: the outputs that
+    somebody subscribes to, and needs: the fields of the result that they are made from.
+    """
+
+    images: Mapping[str, RawImage]
+    header: Header
+    topics: frozenset[str]
+    needs: frozenset[str]
+
+
 class FrameSegmenter:
-    """Segments frames with ``network`` and publishes what comes out.
+    """What one camera's frames go through on both sides of ``network``.
 
     ``modalities``: the network's. ``topics``: the resolved name of each one's topic, for the log.
     """
@@ -35,7 +57,6 @@ class FrameSegmenter:
         counters: Counters,
         log: ThrottledLog,
     ) -> None:
-        self._network = network
         self._modalities = {modality.name: modality for modality in modalities}
         self._publishers = publishers
         self._topics = topics
@@ -43,31 +64,38 @@ class FrameSegmenter:
         self._log = log
         self._palette = network.checkpoint.labels.palette
 
-    def __call__(self, frame: Frame) -> None:
-        """Does nothing where nobody subscribes to any output. A frame that can't be used is logged and
-        counted; what else goes wrong is raised.
+    @contextmanager
+    def accounted(self) -> Iterator[None]:
+        """Logs and counts what is raised within, a frame that can't be used or a fault that nobody foresaw:
+        it ends neither the inference thread nor another camera's frame.
+        """
+        try:
+            yield
+        except UserError as error:
+            self._counters.failed += 1
+            self._log.warning("failed", f"a frame was skipped: {error}")
+        except Exception:
+            self._counters.failed += 1
+            self._log.error("inference", f"a frame was not segmented:\n{traceback.format_exc()}")
+
+    def prepare(self, frame: Frame) -> PreparedFrame | None:
+        """What the network is to segment; None where nobody subscribes to any output. Raises ImageError for
+        a frame that can't be used.
         """
         topics = self._publishers.subscribed()
         if not topics:
             self._counters.unsubscribed += 1
-            return
-        try:
-            self._publishers.publish(topics, self._segment(frame, self._publishers.needs(topics)))
-        except UserError as error:
-            self._counters.failed += 1
-            self._log.warning("failed", f"a frame was skipped: {error}")
-        except BaseException:
-            self._counters.failed += 1
-            raise
-        else:
-            self._counters.segmented += 1
-
-    def _segment(self, frame: Frame, needs: frozenset[str]) -> Scene:
+            return None
         images = self._usable(frame)
         self._compare(frame, images)
-        result = self._network.segment(images, confidence="confidence" in needs).numpy()
         header = frame[reference_name(images)].header
-        return Scene(header, images, self._modalities, result, self._palette)
+        return PreparedFrame(images, header, topics, self._publishers.needs(topics))
+
+    def publish(self, frame: PreparedFrame, result: HostResult) -> None:
+        """Publishes what came out for a prepared frame."""
+        scene = Scene(frame.header, frame.images, self._modalities, result, self._palette)
+        self._publishers.publish(frame.topics, scene)
+        self._counters.segmented += 1
 
     def _usable(self, frame: Frame) -> dict[str, RawImage]:
         """The images in which anything was measured. Raises ImageError where there is none."""

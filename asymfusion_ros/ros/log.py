@@ -17,11 +17,12 @@ class ThrottledLog:
     to once in LONGEST_PERIOD, while it keeps coming.
 
     rclpy's own throttle_duration_sec goes by the line of code that logs: two topics that fail in the same
-    way would hide each other.
+    way would hide each other. ``prefix`` begins every line.
     """
 
-    def __init__(self, logger: Any, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, logger: Any, clock: Callable[[], float] = time.monotonic, prefix: str = "") -> None:
         self._logger = logger
+        self._prefix = prefix
         self._throttle = Throttle(PERIOD, LONGEST_PERIOD, clock)
 
     def info(self, key: Hashable, text: str) -> None:
@@ -42,12 +43,12 @@ class ThrottledLog:
     def info_once(self, key: Hashable, text: str) -> None:
         """Never again until ``forget``."""
         if self._throttle.first(key):
-            self._logger.info(text)
+            self._logger.info(self._prefix + text)
 
     def warning_once(self, key: Hashable, text: str) -> None:
         """Never again until ``forget``."""
         if self._throttle.first(key):
-            self._logger.warning(text)
+            self._logger.warning(self._prefix + text)
 
     def forget(self) -> None:
         """Starts afresh: for a node that is activated again."""
@@ -58,4 +59,4 @@ class ThrottledLog:
         held_back = self._throttle.admit(key)
         if held_back is None:
             return None
-        return text + (f" ({held_back} more like it)" if held_back else "")
+        return self._prefix + text + (f" ({held_back} more like it)" if held_back else "")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
+
+import torch
 
 import asymfusion_ros
 from asymfusion_ros.checkpoint import Checkpoint
@@ -28,8 +30,17 @@ class Network(Protocol):
     def checkpoint(self) -> Checkpoint:
         """What it was loaded from."""
 
+    @property
+    def device(self) -> torch.device:
+        """Where it runs."""
+
     def segment(self, given: Mapping[str, RawImage], confidence: bool = True) -> HostCopy:
         """Labels, and where wanted their confidence, of the images by modality. Raises ImageError."""
+
+    def segment_batch(
+        self, given: Sequence[Mapping[str, RawImage]], confidence: bool = True
+    ) -> Sequence[HostCopy]:
+        """The same for several frames of the same modalities and reference size in one call."""
 
 
 def load_network(settings: NodeSettings) -> Network:

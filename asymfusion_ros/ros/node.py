@@ -1,7 +1,8 @@
-"""The node `segmentation`: the images of a camera in, masks out.
+"""The node `segmentation`: the images of a camera in, masks out; or of several cameras, with one network.
 
-A managed node: configuring loads the checkpoint and makes the publishers; activating subscribes (camera.py)
-and starts the inference thread (worker.py, frame_segmenter.py), which gets the newest frame of each camera.
+A managed node: configuring loads the checkpoint and makes the publishers of each camera (pipeline.py);
+activating subscribes (camera.py) and starts the inference thread (worker.py, inference.py), which gets the
+newest frame of each camera.
 A message can be refused, and is logged; it can't stop the node.
 """
 
@@ -23,12 +24,13 @@ from asymfusion_ros.errors import UserError
 from asymfusion_ros.ros import parameters
 from asymfusion_ros.ros.camera import Camera
 from asymfusion_ros.ros.diagnostics import Diagnostics, Status
-from asymfusion_ros.ros.frame_segmenter import FrameSegmenter
+from asymfusion_ros.ros.inference import Inference, batch_size
 from asymfusion_ros.ros.log import ThrottledLog
 from asymfusion_ros.ros.network import Network, load_network
 from asymfusion_ros.ros.outputs import OUTPUTS
 from asymfusion_ros.ros.outputs.base import Publishers
 from asymfusion_ros.ros.outputs.labels import LabelInfoPublisher
+from asymfusion_ros.ros.pipeline import Pipeline
 from asymfusion_ros.ros.scene import Frame
 from asymfusion_ros.ros.settings import NodeSettings
 from asymfusion_ros.ros.worker import InferenceWorker
@@ -62,8 +64,8 @@ class SegmentationNode(LifecycleNode):
     """See the module's description. ``options`` are the keyword arguments of rclpy.node.Node; ``load`` makes
     the network from the settings, in the thread that will run it.
 
-    Attributes: ``counters``, what became of the images since the node was made; ``throttled_log``;
-    ``cameras``, while the node is active; ``outputs``, while it is configured.
+    Attributes: ``throttled_log``, of the node as a whole; ``pipelines``, by the cameras' names,
+    while the node is configured: ``""`` is the name of the only one where the parameter cameras is empty.
     """
 
     def __init__(
@@ -74,11 +76,9 @@ class SegmentationNode(LifecycleNode):
     ) -> None:
         # Declared from what the user gave, so that a misspelt name can be found (parameters.py).
         super().__init__(node_name, automatically_declare_parameters_from_overrides=True, **options)
-        self.counters = Counters()
         self.throttled_log = ThrottledLog(self.get_logger())
-        self.cameras: list[Camera] = []
-        self.outputs: Publishers | None = None
-        self._settings: NodeSettings | None = None
+        self.pipelines: dict[str, Pipeline] = {}
+        self._counters = {"": Counters()}
         self._network: Network | None = None
         self._label_info: LabelInfoPublisher | None = None
         self._worker: InferenceWorker[Frame] | None = None
@@ -90,7 +90,22 @@ class SegmentationNode(LifecycleNode):
         self._inference_thread = ThreadPoolExecutor(1, thread_name_prefix="inference")
         for name in parameters.declare(self):
             self.get_logger().warning(f"there is no parameter {name}: it is ignored (see --help)")
-        self._diagnostics = Diagnostics(self, self._status, self.get_logger().info)
+        self._diagnostics = Diagnostics(self, self._statuses, self.get_logger().info)
+
+    @property
+    def counters(self) -> Counters:
+        """What became of the images since the node was made; of its only camera."""
+        return self._counters[""]
+
+    @property
+    def cameras(self) -> list[Camera]:
+        """Those that are subscribed to: while the node is active."""
+        return [one.camera for one in self.pipelines.values() if one.camera is not None]
+
+    @property
+    def outputs(self) -> Publishers | None:
+        """The publishers of the first camera, while the node is configured."""
+        return next((one.publishers for one in self.pipelines.values()), None)
 
     def start(self) -> bool:
         """Configures and activates; False where either was refused (the log says why)."""
@@ -106,7 +121,9 @@ class SegmentationNode(LifecycleNode):
         self._release()
         self._inference_thread.shutdown()
         if self._was_active:
-            self.get_logger().info(self.counters.summary())
+            for name, counters in self._counters.items():
+                if any(counters.received.values()) or len(self._counters) == 1:
+                    self.get_logger().info(f"{name}: {counters.summary()}" if name else counters.summary())
 
     def set_parameters(self, parameter_list: list[Parameter[Any]]) -> list[SetParametersResult]:
         """As in rclpy; a value that is refused is named with what is allowed."""
@@ -124,10 +141,15 @@ class SegmentationNode(LifecycleNode):
         settings = parameters.read(self)
         began = time.monotonic()
         network = self._inference_thread.submit(self._load, settings).result()
-        self.outputs = Publishers(self, [make(settings) for make in OUTPUTS])
+        for name in settings.cameras:
+            counters = self._counters.setdefault(name, Counters())
+            outputs = [make(settings) for make in OUTPUTS]
+            # Of its own: two cameras that fail in the same way must not hide each other.
+            log = ThrottledLog(self.get_logger(), prefix=f"{name}: ") if name else self.throttled_log
+            self.pipelines[name] = Pipeline(self, name, settings, outputs, counters, log)
         if self._label_info is None:
             self._label_info = LabelInfoPublisher(self, self.get_logger().info)
-        self._settings, self._network = settings, network
+        self._network = network
         labels = network.checkpoint.labels
         self.get_logger().info(
             f"checkpoint {settings.checkpoint!r} ready after {time.monotonic() - began:.1f} s: "
@@ -138,22 +160,22 @@ class SegmentationNode(LifecycleNode):
     @logged
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribes, and starts the inference thread."""
-        assert self._settings and self._network and self.outputs and self._label_info
+        assert self._network and self._label_info
         result = super().on_activate(state)
         self._was_active = True
         self.throttled_log.forget()
-        checkpoint = self._network.checkpoint
-        modalities = [checkpoint.input_spec.modality(name) for name in checkpoint.config.modalities]
-        log = self.throttled_log
-        camera = Camera(self, modalities, self._settings, self.counters, log, self._on_frame)
-        self.cameras = [camera]
-        topics = {name: source.topic for name, source in camera.inputs.items()}
-        segment = FrameSegmenter(self._network, modalities, self.outputs, topics, self.counters, log)
+        cameras = {name: one.open(self._network, self._on_frame) for name, one in self.pipelines.items()}
         # No frame comes before this method is done: it runs in the executor's thread.
-        self._worker = InferenceWorker(segment, self._on_inference_error, self._inference_thread)
+        self._worker = InferenceWorker(
+            Inference(self._network, cameras, self.throttled_log),
+            self._on_inference_error,
+            self._inference_thread,
+            batch_size(self._network, len(cameras)),
+        )
         now = Header(stamp=self.get_clock().now().to_msg())
-        self._label_info.publish(now, checkpoint.labels.names)
-        self.get_logger().info(camera.description())
+        self._label_info.publish(now, self._network.checkpoint.labels.names)
+        for camera in self.cameras:
+            self.get_logger().info(camera.description())
         return result
 
     @logged
@@ -180,28 +202,35 @@ class SegmentationNode(LifecycleNode):
         self._release()
         return super().on_error(state)
 
-    def _on_frame(self, frame: Frame) -> None:
+    def _on_frame(self, camera: str, frame: Frame) -> None:
         assert self._worker is not None  # see on_activate
-        self.counters.dropped += self._worker.slot.put(frame)
+        self._counters[camera].dropped += self._worker.slots.put(camera, frame)
 
     def _on_inference_error(self, trace: str) -> None:
-        self.throttled_log.error("inference", f"a frame was not segmented:\n{trace}")
+        self.throttled_log.error("inference", f"frames were not segmented:\n{trace}")
 
-    def _status(self) -> Status:
+    def _statuses(self) -> list[Status]:
+        """One for each camera; one of the node where it has none yet."""
         now = time.monotonic()
-        faults = tuple(line for camera in self.cameras for line in camera.faults(now).values())
-        state = "active" if self.cameras else "unconfigured" if self._network is None else "inactive"
-        return Status(state, faults, {"state": state, **self.counters.to_dict()})
+        if not self.pipelines:
+            return [Status("unconfigured", (), {"state": "unconfigured", **self.counters.to_dict()})]
+        found = []
+        for name, one in self.pipelines.items():
+            state = "inactive" if one.camera is None else "active"
+            faults = () if one.camera is None else tuple(one.camera.faults(now).values())
+            found.append(Status(state, faults, {"state": state, **one.counters.to_dict()}, name))
+        return found
 
     def _stop_streams(self) -> None:
-        for camera in self.cameras:
-            camera.close()
+        for one in self.pipelines.values():
+            one.stop()
         if self._worker is not None:
             self._worker.stop()
-        self.cameras, self._worker = [], None
+        self._worker = None
 
     def _release(self) -> None:
         self._stop_streams()
-        if self.outputs is not None:
-            self.outputs.close()
-        self.outputs = self._network = self._settings = None
+        for one in self.pipelines.values():
+            one.close()
+        self.pipelines.clear()
+        self._network = None

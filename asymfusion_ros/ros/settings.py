@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import re
 import textwrap
 from dataclasses import dataclass
 
 from asymfusion_ros.settings import declared, setting
+
+
+def wrong_names(cameras: tuple[str, ...]) -> str:
+    """What is wrong with the value of the parameter cameras."""
+    for name in cameras:
+        if name and not re.fullmatch("[A-Za-z][A-Za-z0-9_]*", name):
+            return f"{name!r} can't be a part of a topic's name; use letters, digits and _ (front_left)"
+        if cameras.count(name) > 1:
+            return f"{name!r} is there twice; give each camera a name of its own"
+    if "" in cameras and len(cameras) > 1:
+        return "one name is empty; give each camera a name of its own"
+    return ""
 
 
 @dataclass(frozen=True)
@@ -16,6 +30,12 @@ class NodeSettings:
         True, "configure and activate at start; false leaves both to a lifecycle manager"
     )
     checkpoint: str = setting("default", "path of a .safetensors checkpoint; default is the one installed")
+    cameras: tuple[str, ...] = setting(
+        ("",),  # no camera's name: ROS reads an empty list in a file as no value at all
+        "names of several cameras that share the network: inputs are NAME/rgb/image_rect_color and so on, "
+        'outputs ~/NAME/mask and so on; [""]: one camera without a name',
+        fault=wrong_names,
+    )
     device: str = setting(
         "auto", "where the network runs: auto (a GPU where there is one), cpu, cuda or cuda:N"
     )
@@ -53,7 +73,7 @@ def configuration_file() -> str:
         text = one.help[0].upper() + one.help[1:]
         text += f" ({one.limits.text})." if one.limits.text else "."
         lines += [f"    # {line}" for line in textwrap.wrap(text, 100)]
-        value = str(one.default).lower() if isinstance(one.default, bool) else one.default
+        value = one.default if isinstance(one.default, str | float) else json.dumps(one.default)
         lines.append(f"    {one.name}: {value}")
     return "\n".join(lines) + "\n"
 
