@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from rcl_interfaces.msg import SetParametersResult
+from rclpy.clock import Clock, ClockType  # type: ignore[attr-defined]
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from std_msgs.msg import Header
@@ -22,7 +23,7 @@ from std_msgs.msg import Header
 from asymfusion_ros.errors import UserError
 from asymfusion_ros.ros import parameters
 from asymfusion_ros.ros.camera import Camera
-from asymfusion_ros.ros.diagnostics import Diagnostics, Status
+from asymfusion_ros.ros.diagnostics import PERIOD, TASK, Diagnostics
 from asymfusion_ros.ros.frame_segmenter import FrameSegmenter
 from asymfusion_ros.ros.log import ThrottledLog
 from asymfusion_ros.ros.network import Network, load_network
@@ -33,6 +34,7 @@ from asymfusion_ros.ros.scene import Frame
 from asymfusion_ros.ros.settings import NodeSettings
 from asymfusion_ros.ros.worker import InferenceWorker
 from asymfusion_ros.stream.counters import Counters
+from asymfusion_ros.stream.status import Fault, Level, Report, StatusParts
 
 NODE_NAME = "segmentation"
 
@@ -63,6 +65,7 @@ class SegmentationNode(LifecycleNode):
     the network from the settings, in the thread that will run it.
 
     Attributes: ``counters``, what became of the images since the node was made; ``throttled_log``;
+    ``status_parts``, what /diagnostics is put together from: whoever knows about the node's health adds one;
     ``cameras``, while the node is active; ``outputs``, while it is configured.
     """
 
@@ -90,7 +93,12 @@ class SegmentationNode(LifecycleNode):
         self._inference_thread = ThreadPoolExecutor(1, thread_name_prefix="inference")
         for name in parameters.declare(self):
             self.get_logger().warning(f"there is no parameter {name}: it is ignored (see --help)")
-        self._diagnostics = Diagnostics(self, self._status, self.get_logger().info)
+        self.status_parts = StatusParts(TASK)
+        self.status_parts.add(self._state_part)
+        self._diagnostics = Diagnostics(self, self.get_logger().info)
+        # Steady: it must run on where simulated time stands still.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._status_timer: Any = self.create_timer(PERIOD, self._report, clock=steady)
 
     def start(self) -> bool:
         """Configures and activates; False where either was refused (the log says why)."""
@@ -187,11 +195,17 @@ class SegmentationNode(LifecycleNode):
     def _on_inference_error(self, trace: str) -> None:
         self.throttled_log.error("inference", f"a frame was not segmented:\n{trace}")
 
-    def _status(self) -> Status:
-        now = time.monotonic()
-        faults = tuple(line for camera in self.cameras for line in camera.faults(now).values())
-        state = "active" if self.cameras else "unconfigured" if self._network is None else "inactive"
-        return Status(state, faults, {"state": state, **self.counters.to_dict()})
+    def _report(self) -> None:
+        self._diagnostics.publish(self.status_parts.reports(time.monotonic()), well=self._state())
+
+    def _state(self) -> str:
+        return "active" if self.cameras else "unconfigured" if self._network is None else "inactive"
+
+    def _state_part(self, now: float) -> Report:
+        faults = tuple(
+            Fault(Level.WARN, line) for camera in self.cameras for line in camera.faults(now).values()
+        )
+        return Report(faults, {"state": self._state(), **self.counters.to_dict()})
 
     def _stop_streams(self) -> None:
         for camera in self.cameras:
