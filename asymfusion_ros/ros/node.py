@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from rcl_interfaces.msg import SetParametersResult
+from rclpy.clock import Clock, ClockType  # type: ignore[attr-defined]
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from std_msgs.msg import Header
@@ -23,7 +24,7 @@ from std_msgs.msg import Header
 from asymfusion_ros.errors import UserError
 from asymfusion_ros.ros import parameters
 from asymfusion_ros.ros.camera import Camera
-from asymfusion_ros.ros.diagnostics import Diagnostics, Status
+from asymfusion_ros.ros.diagnostics import PERIOD, TASK, Diagnostics
 from asymfusion_ros.ros.inference import Inference, batch_size
 from asymfusion_ros.ros.log import ThrottledLog
 from asymfusion_ros.ros.network import Network, load_network
@@ -35,6 +36,7 @@ from asymfusion_ros.ros.scene import Frame
 from asymfusion_ros.ros.settings import NodeSettings
 from asymfusion_ros.ros.worker import InferenceWorker
 from asymfusion_ros.stream.counters import Counters
+from asymfusion_ros.stream.status import Report, StatusParts
 
 NODE_NAME = "segmentation"
 
@@ -64,8 +66,9 @@ class SegmentationNode(LifecycleNode):
     """See the module's description. ``options`` are the keyword arguments of rclpy.node.Node; ``load`` makes
     the network from the settings, in the thread that will run it.
 
-    Attributes: ``throttled_log``, of the node as a whole; ``pipelines``, by the cameras' names,
-    while the node is configured: ``""`` is the name of the only one where the parameter cameras is empty.
+    Attributes: ``throttled_log``, of the node as a whole; ``pipelines``, by the cameras' names, while the node
+    is configured: ``""`` is the name of the only one where the parameter cameras is empty; ``status_parts``,
+    what /diagnostics is put together from: whoever knows about the node's health adds one.
     """
 
     def __init__(
@@ -90,7 +93,12 @@ class SegmentationNode(LifecycleNode):
         self._inference_thread = ThreadPoolExecutor(1, thread_name_prefix="inference")
         for name in parameters.declare(self):
             self.get_logger().warning(f"there is no parameter {name}: it is ignored (see --help)")
-        self._diagnostics = Diagnostics(self, self._statuses, self.get_logger().info)
+        self.status_parts = StatusParts(TASK)
+        self.status_parts.add(self._state_part)
+        self._diagnostics = Diagnostics(self, self.get_logger().info)
+        # Steady: it must run on where simulated time stands still.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._status_timer: Any = self.create_timer(PERIOD, self._report, clock=steady)
 
     @property
     def counters(self) -> Counters:
@@ -147,6 +155,7 @@ class SegmentationNode(LifecycleNode):
             # Of its own: two cameras that fail in the same way must not hide each other.
             log = ThrottledLog(self.get_logger(), prefix=f"{name}: ") if name else self.throttled_log
             self.pipelines[name] = Pipeline(self, name, settings, outputs, counters, log)
+            self.status_parts.add(self.pipelines[name].report, name or TASK)
         if self._label_info is None:
             self._label_info = LabelInfoPublisher(self, self.get_logger().info)
         self._network = network
@@ -209,17 +218,16 @@ class SegmentationNode(LifecycleNode):
     def _on_inference_error(self, trace: str) -> None:
         self.throttled_log.error("inference", f"frames were not segmented:\n{trace}")
 
-    def _statuses(self) -> list[Status]:
-        """One for each camera; one of the node where it has none yet."""
-        now = time.monotonic()
-        if not self.pipelines:
-            return [Status("unconfigured", (), {"state": "unconfigured", **self.counters.to_dict()})]
-        found = []
-        for name, one in self.pipelines.items():
-            state = "inactive" if one.camera is None else "active"
-            faults = () if one.camera is None else tuple(one.camera.faults(now).values())
-            found.append(Status(state, faults, {"state": state, **one.counters.to_dict()}, name))
-        return found
+    def _report(self) -> None:
+        self._diagnostics.publish(self.status_parts.reports(time.monotonic()), well=self._state())
+
+    def _state(self) -> str:
+        return "active" if self.cameras else "unconfigured" if self._network is None else "inactive"
+
+    def _state_part(self, now: float) -> Report:
+        # Of a node without cameras of their own the totals so far; theirs are in the parts of the pipelines.
+        counted = self.counters.to_dict() if not self.pipelines else {}
+        return Report(values={"state": self._state(), **counted})
 
     def _stop_streams(self) -> None:
         for one in self.pipelines.values():
@@ -231,6 +239,7 @@ class SegmentationNode(LifecycleNode):
     def _release(self) -> None:
         self._stop_streams()
         for one in self.pipelines.values():
+            self.status_parts.remove(one.report)
             one.close()
         self.pipelines.clear()
         self._network = None

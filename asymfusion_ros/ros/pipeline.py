@@ -21,6 +21,7 @@ from asymfusion_ros.ros.outputs.base import Output, Publishers
 from asymfusion_ros.ros.scene import Frame
 from asymfusion_ros.ros.settings import NodeSettings
 from asymfusion_ros.stream.counters import Counters
+from asymfusion_ros.stream.status import Fault, Level, Report
 
 
 class Pipeline:
@@ -66,6 +67,11 @@ class Pipeline:
         if self.camera is not None:
             self.camera.close()
         self.camera = None
+
+    def report(self, now: float) -> Report:
+        """The camera's part of the node's status."""
+        lines = [] if self.camera is None else self.camera.faults(now).values()
+        return Report(tuple(Fault(Level.WARN, line) for line in lines), self.counters.to_dict())
 
     def close(self) -> None:
         """Takes the camera's topics off the graph."""
