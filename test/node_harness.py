@@ -116,6 +116,7 @@ class Network:
         self.network = network
         self.checkpoint = network.checkpoint
         self.device = network.device
+        self.label_set = network.label_set
         self.before: Callable[[], None] = lambda: None
 
     def segment(self, given: Mapping[str, Any], confidence: bool = True) -> Any:

@@ -15,7 +15,7 @@ from torch import Tensor
 from asymfusion_ros.checkpoint import Checkpoint, load_checkpoint
 from asymfusion_ros.data.labels import LabelSet
 from asymfusion_ros.engine.backends import Backend, open_backend
-from asymfusion_ros.engine.postprocess import confidence_at, labels_at
+from asymfusion_ros.engine.label_rules import LabelRules
 from asymfusion_ros.engine.raw_image import RawImage
 from asymfusion_ros.engine.upload import Uploader
 from asymfusion_ros.errors import ImageError
@@ -54,7 +54,8 @@ class Segmenter:
 
     The steps of a call are methods of their own, so that each can be timed.
 
-    Attributes: ``checkpoint``; ``backend``, which runs its network; ``modalities``, each name's Modality.
+    Attributes: ``checkpoint``; ``backend``, which runs its network; ``rules``, which label a pixel is given:
+    the checkpoint's class, unless they are replaced.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Segmenter:
         spec = checkpoint.input_spec
         self._modalities = {name: spec.modality(name) for name in checkpoint.config.modalities}
         self.backend: Backend = open_backend(backend, checkpoint, device, precision)
+        self.rules = LabelRules()
         self._uploaders = {name: Uploader(self.device) for name in self.modalities}
 
     @classmethod
@@ -94,7 +96,7 @@ class Segmenter:
     @property
     def label_set(self) -> LabelSet:
         """What the labels mean."""
-        return self.checkpoint.labels
+        return self.checkpoint.labels if self.rules.groups is None else self.rules.groups.labels
 
     def __call__(
         self,
@@ -191,5 +193,4 @@ class Segmenter:
         self, logits: Tensor, size: tuple[int, int], confidence: bool, temperature: float = 1.0
     ) -> Result:
         """1 x K x h x w -> labels, and where wanted their confidence, at ``size``."""
-        probability = confidence_at(logits[0], size, temperature) if confidence else None
-        return Result(labels_at(logits[0], size), probability)
+        return Result(*self.rules(logits[0], size, confidence, temperature))

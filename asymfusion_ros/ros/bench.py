@@ -102,6 +102,7 @@ class TimedNetwork:
         self._network = load_network(settings)
         self.checkpoint = self._network.checkpoint
         self.device = self._network.device
+        self.label_set = self._network.label_set
         self.milliseconds: list[float] = []
 
     def segment(self, given: Mapping[str, RawImage], confidence: bool = True) -> _OnHost:

@@ -62,7 +62,7 @@ class FrameSegmenter:
         self._topics = topics
         self._counters = counters
         self._log = log
-        self._palette = network.checkpoint.labels.palette
+        self._palette = network.label_set.palette
 
     @contextmanager
     def accounted(self) -> Iterator[None]:

@@ -9,6 +9,9 @@ import torch
 
 import asymfusion_ros
 from asymfusion_ros.checkpoint import Checkpoint
+from asymfusion_ros.data.label_groups import read_label_groups
+from asymfusion_ros.data.labels import LabelSet
+from asymfusion_ros.engine.label_rules import LabelRules
 from asymfusion_ros.engine.raw_image import RawImage
 from asymfusion_ros.engine.segmenter import HostResult
 from asymfusion_ros.ros.settings import NodeSettings
@@ -31,6 +34,10 @@ class Network(Protocol):
         """What it was loaded from."""
 
     @property
+    def label_set(self) -> LabelSet:
+        """What its labels mean: the checkpoint's classes, or groups of them."""
+
+    @property
     def device(self) -> torch.device:
         """Where it runs."""
 
@@ -44,9 +51,15 @@ class Network(Protocol):
 
 
 def load_network(settings: NodeSettings) -> Network:
-    """The checkpoint as an asymfusion_ros.Segmenter, ready to run at full speed. Raises UserError."""
+    """The checkpoint as an asymfusion_ros.Segmenter, ready to run at full speed. Raises UserError.
+
+    It goes by the label_groups of now, and by the confidence_threshold that ``settings`` have at each frame.
+    """
     segmenter = asymfusion_ros.Segmenter.from_checkpoint(
         settings.checkpoint, device=settings.device, precision=settings.precision
     )
+    classes = segmenter.checkpoint.labels
+    groups = read_label_groups(settings.label_groups, classes) if settings.label_groups else None
+    segmenter.rules = LabelRules(groups, lambda: settings.confidence_threshold, segmenter.device)
     segmenter.warm_up(*WARM_UP_SIZE)
     return segmenter

@@ -13,6 +13,7 @@ import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any
 
 from rcl_interfaces.msg import SetParametersResult
@@ -25,10 +26,11 @@ from asymfusion_ros.errors import UserError
 from asymfusion_ros.ros import parameters
 from asymfusion_ros.ros.camera import Camera
 from asymfusion_ros.ros.diagnostics import PERIOD, TASK, Diagnostics
+from asymfusion_ros.ros.enable import SERVICE, Enable
 from asymfusion_ros.ros.inference import Inference, batch_size
 from asymfusion_ros.ros.log import ThrottledLog
 from asymfusion_ros.ros.network import Network, load_network
-from asymfusion_ros.ros.outputs import OUTPUTS
+from asymfusion_ros.ros.outputs import OUTPUTS, outputs
 from asymfusion_ros.ros.outputs.base import Publishers
 from asymfusion_ros.ros.outputs.labels import LabelInfoPublisher
 from asymfusion_ros.ros.pipeline import Pipeline
@@ -36,9 +38,11 @@ from asymfusion_ros.ros.scene import Frame
 from asymfusion_ros.ros.settings import NodeSettings
 from asymfusion_ros.ros.worker import InferenceWorker
 from asymfusion_ros.stream.counters import Counters
+from asymfusion_ros.stream.rate import RateLimit
 from asymfusion_ros.stream.status import Report, StatusParts
 
 NODE_NAME = "segmentation"
+LOADING_PERIOD = 5.0  # seconds between two lines that say that the checkpoint is still being loaded
 
 Transition = Callable[[Any, LifecycleState], TransitionCallbackReturn]
 
@@ -66,9 +70,10 @@ class SegmentationNode(LifecycleNode):
     """See the module's description. ``options`` are the keyword arguments of rclpy.node.Node; ``load`` makes
     the network from the settings, in the thread that will run it.
 
-    Attributes: ``throttled_log``, of the node as a whole; ``pipelines``, by the cameras' names, while the node
-    is configured: ``""`` is the name of the only one where the parameter cameras is empty; ``status_parts``,
-    what /diagnostics is put together from: whoever knows about the node's health adds one.
+    Attributes: ``throttled_log``, of the node as a whole; ``pipelines``, by the cameras' names, while the
+    node is configured: ``""`` is the name of the only one where the parameter cameras names none;
+    ``status_parts``, what /diagnostics is put together from: whoever knows about the node's health adds one;
+    ``finalized``, whether it was shut down, from which no transition leads back.
     """
 
     def __init__(
@@ -82,10 +87,12 @@ class SegmentationNode(LifecycleNode):
         self.throttled_log = ThrottledLog(self.get_logger())
         self.pipelines: dict[str, Pipeline] = {}
         self._counters = {"": Counters()}
+        self._settings: NodeSettings | None = None
         self._network: Network | None = None
         self._label_info: LabelInfoPublisher | None = None
         self._worker: InferenceWorker[Frame] | None = None
         self._was_active = False
+        self.finalized = False
         self._load = load
         # The network is loaded, warmed up and run in this one thread, whatever state the node goes through:
         # OpenMP gives every thread that computes a pool of its own, and two of them slow each other down
@@ -93,6 +100,7 @@ class SegmentationNode(LifecycleNode):
         self._inference_thread = ThreadPoolExecutor(1, thread_name_prefix="inference")
         for name in parameters.declare(self):
             self.get_logger().warning(f"there is no parameter {name}: it is ignored (see --help)")
+        self._enable = Enable(self, self.get_logger().info)
         self.status_parts = StatusParts(TASK)
         self.status_parts.add(self._state_part)
         self._diagnostics = Diagnostics(self, self.get_logger().info)
@@ -141,25 +149,32 @@ class SegmentationNode(LifecycleNode):
         """As in rclpy; a value that is refused is named with what is allowed."""
         # Before rclpy's own check of the range, whose message names neither.
         answer = parameters.check_changes(parameter_list, configured=self._network is not None)
-        return super().set_parameters_atomically(parameter_list) if answer.successful else answer
+        if answer.successful:
+            answer = super().set_parameters_atomically(parameter_list)
+        if answer.successful and self._settings is not None:
+            for name, value in parameters.take_live(self._settings, parameter_list).items():
+                self.get_logger().info(f"{name} is {value:g} from now on")
+            for one in self.pipelines.values():
+                one.settings_changed()
+        return answer
 
     @logged
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Loads the checkpoint and makes the publishers."""
         settings = parameters.read(self)
         began = time.monotonic()
-        network = self._inference_thread.submit(self._load, settings).result()
+        self.get_logger().info(f"loading checkpoint {settings.checkpoint!r} for device {settings.device!r}")
+        network = self._loaded(settings, began)
         for name in settings.cameras:
             counters = self._counters.setdefault(name, Counters())
-            outputs = [make(settings) for make in OUTPUTS]
             # Of its own: two cameras that fail in the same way must not hide each other.
             log = ThrottledLog(self.get_logger(), prefix=f"{name}: ") if name else self.throttled_log
-            self.pipelines[name] = Pipeline(self, name, settings, outputs, counters, log)
+            self.pipelines[name] = Pipeline(self, name, settings, outputs(settings, OUTPUTS), counters, log)
             self.status_parts.add(self.pipelines[name].report, name or TASK)
         if self._label_info is None:
             self._label_info = LabelInfoPublisher(self, self.get_logger().info)
-        self._network = network
-        labels = network.checkpoint.labels
+        self._settings, self._network = settings, network
+        labels = network.label_set
         self.get_logger().info(
             f"checkpoint {settings.checkpoint!r} ready after {time.monotonic() - began:.1f} s: "
             f"{len(labels.names)} labels ({labels.name})"
@@ -174,6 +189,7 @@ class SegmentationNode(LifecycleNode):
         self._was_active = True
         self.throttled_log.forget()
         cameras = {name: one.open(self._network, self._on_frame) for name, one in self.pipelines.items()}
+        self._rates = {name: RateLimit() for name in cameras}
         # No frame comes before this method is done: it runs in the executor's thread.
         self._worker = InferenceWorker(
             Inference(self._network, cameras, self.throttled_log),
@@ -182,9 +198,11 @@ class SegmentationNode(LifecycleNode):
             batch_size(self._network, len(cameras)),
         )
         now = Header(stamp=self.get_clock().now().to_msg())
-        self._label_info.publish(now, self._network.checkpoint.labels.names)
+        self._label_info.publish(now, self._network.label_set.names)
         for camera in self.cameras:
             self.get_logger().info(camera.description())
+        if not self._enable.enabled:
+            self.get_logger().warning(f"no frame is segmented: {SERVICE} has disabled the node")
         return result
 
     @logged
@@ -203,6 +221,7 @@ class SegmentationNode(LifecycleNode):
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Lets go of everything."""
         self._release()
+        self.finalized = True
         return super().on_shutdown(state)
 
     @logged
@@ -211,9 +230,24 @@ class SegmentationNode(LifecycleNode):
         self._release()
         return super().on_error(state)
 
+    def _loaded(self, settings: NodeSettings, began: float) -> Network:
+        loading = self._inference_thread.submit(self._load, settings)
+        while True:
+            try:
+                return loading.result(LOADING_PERIOD)
+            except FutureTimeoutError:
+                if loading.done():  # it was the loading that raised it
+                    raise
+                seconds = time.monotonic() - began
+                self.get_logger().info(f"still loading the checkpoint after {seconds:.0f} s")
+
     def _on_frame(self, camera: str, frame: Frame) -> None:
-        assert self._worker is not None  # see on_activate
-        self._counters[camera].dropped += self._worker.slots.put(camera, frame)
+        assert self._worker is not None and self._settings is not None  # see on_activate
+        counters = self._counters[camera]
+        if self._enable.enabled and self._rates[camera].admits(time.monotonic(), self._settings.max_rate):
+            counters.dropped += self._worker.slots.put(camera, frame)
+        else:
+            counters.skipped += 1
 
     def _on_inference_error(self, trace: str) -> None:
         self.throttled_log.error("inference", f"frames were not segmented:\n{trace}")
@@ -222,6 +256,8 @@ class SegmentationNode(LifecycleNode):
         self._diagnostics.publish(self.status_parts.reports(time.monotonic()), well=self._state())
 
     def _state(self) -> str:
+        if self.cameras and not self._enable.enabled:
+            return f"active, disabled by {SERVICE}"
         return "active" if self.cameras else "unconfigured" if self._network is None else "inactive"
 
     def _state_part(self, now: float) -> Report:
@@ -242,4 +278,4 @@ class SegmentationNode(LifecycleNode):
             self.status_parts.remove(one.report)
             one.close()
         self.pipelines.clear()
-        self._network = None
+        self._network = self._settings = None

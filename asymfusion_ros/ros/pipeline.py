@@ -62,6 +62,11 @@ class Pipeline:
         topics = {name: source.topic for name, source in self.camera.inputs.items()}
         return FrameSegmenter(network, modalities, self.publishers, topics, self.counters, self.log)
 
+    def settings_changed(self) -> None:
+        """Goes by the values that live parameters have now."""
+        if self.camera is not None:
+            self.camera.settings_changed()
+
     def stop(self) -> None:
         """Unsubscribes; no frame comes afterwards."""
         if self.camera is not None:

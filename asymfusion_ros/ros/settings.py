@@ -6,8 +6,20 @@ import json
 import re
 import textwrap
 from dataclasses import dataclass
+from pathlib import Path
 
 from asymfusion_ros.settings import declared, setting
+
+
+def missing_file(path: str) -> str:
+    """What is wrong with a path, which may be empty."""
+    return "" if not path or Path(path).is_file() else f"there is no file {path!r}"
+
+
+def missing_checkpoint(path: str) -> str:
+    """What is wrong with the value of the parameter checkpoint."""
+    wrong = "" if path == "default" else missing_file(path)
+    return wrong and f"{wrong}; give the path of a checkpoint, or default for the one installed"
 
 
 def wrong_names(cameras: tuple[str, ...]) -> str:
@@ -22,14 +34,20 @@ def wrong_names(cameras: tuple[str, ...]) -> str:
     return ""
 
 
-@dataclass(frozen=True)
+@dataclass
 class NodeSettings:
-    """The values of the parameters of the node ``segmentation``, checked by ros/parameters.py."""
+    """The values of the parameters of the node ``segmentation``, checked by ros/parameters.py.
+
+    While the node is configured it writes new values of those that are ``live`` into it: who needs the
+    present one keeps the settings, not the value.
+    """
 
     autostart: bool = setting(
         True, "configure and activate at start; false leaves both to a lifecycle manager"
     )
-    checkpoint: str = setting("default", "path of a .safetensors checkpoint; default is the one installed")
+    checkpoint: str = setting(
+        "default", "path of a .safetensors checkpoint; default is the one installed", fault=missing_checkpoint
+    )
     cameras: tuple[str, ...] = setting(
         ("",),  # no camera's name: ROS reads an empty list in a file as no value at all
         "names of several cameras that share the network: inputs are NAME/rgb/image_rect_color and so on, "
@@ -42,12 +60,33 @@ class NodeSettings:
     precision: str = setting(
         "auto", "number format of the network: auto (the device's fastest safe one), fp32, fp16, bf16"
     )
+    label_groups: str = setting(
+        "",
+        "path of a YAML file that makes the checkpoint's classes into a few labels of the robot's own; "
+        "empty: the classes as they are",
+        fault=missing_file,
+    )
+    confidence_threshold: float = setting(
+        0.0,
+        "probability below which a pixel is unlabeled (255); 0: every pixel has a label",
+        minimum=0.0,
+        maximum=1.0,
+        live=True,
+    )
+    max_rate: float = setting(
+        0.0,
+        "frames of each camera that are segmented in a second at most; 0: as many as the device can",
+        minimum=0.0,
+        maximum=1000.0,
+        live=True,
+    )
     slop: float = setting(
         0.02,
         "greatest difference in seconds between the stamps of images that are paired; 0 pairs only "
         "equal stamps; keep it below half a frame period, or an image may pair with a neighbour",
         minimum=0.0,
         maximum=10.0,
+        live=True,
     )
     queue_size: int = setting(10, "images of each topic that wait for a partner", minimum=1, maximum=1000)
     missing_after: float = setting(
@@ -55,10 +94,19 @@ class NodeSettings:
         "seconds without a usable image of a topic after which the others are segmented without it; 0: never",
         minimum=0.0,
         maximum=3600.0,
+        live=True,
     )
     overlay_opacity: float = setting(
-        0.5, "how much of the class colour covers the image in ~/overlay", minimum=0.0, maximum=1.0
+        0.5,
+        "how much of the class colour covers the image in ~/overlay",
+        minimum=0.0,
+        maximum=1.0,
+        live=True,
     )
+    publish_mask: bool = setting(True, "whether there is ~/mask")
+    publish_confidence: bool = setting(True, "whether there is ~/confidence")
+    publish_color_mask: bool = setting(True, "whether there is ~/color_mask")
+    publish_overlay: bool = setting(True, "whether there is ~/overlay")
 
 
 def configuration_file() -> str:
@@ -73,7 +121,8 @@ def configuration_file() -> str:
         text = one.help[0].upper() + one.help[1:]
         text += f" ({one.limits.text})." if one.limits.text else "."
         lines += [f"    # {line}" for line in textwrap.wrap(text, 100)]
-        value = one.default if isinstance(one.default, str | float) else json.dumps(one.default)
+        plain = isinstance(one.default, float) or (isinstance(one.default, str) and one.default)
+        value = one.default if plain else json.dumps(one.default)
         lines.append(f"    {one.name}: {value}")
     return "\n".join(lines) + "\n"
 

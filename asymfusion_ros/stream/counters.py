@@ -12,9 +12,9 @@ class Counters:
 
     received: images by modality. rejected: images refused for their encoding, size or stamp. paired: frames
     with an image of every modality. incomplete: frames without a modality that was missing. dropped: frames
-    that gave way to a newer one before their turn came. unsubscribed: frames not segmented because no output
-    had a subscriber. failed: frames that could not be segmented. segmented: frames whose outputs were
-    published.
+    that gave way to a newer one before their turn came. skipped: frames left out by max_rate, or while the
+    node was disabled. unsubscribed: frames not segmented because no output had a subscriber. failed: frames
+    that could not be segmented. segmented: frames whose outputs were published.
     """
 
     received: dict[str, int] = field(default_factory=dict)
@@ -22,6 +22,7 @@ class Counters:
     paired: int = 0
     incomplete: int = 0
     dropped: int = 0
+    skipped: int = 0
     unsubscribed: int = 0
     failed: int = 0
     segmented: int = 0
@@ -41,5 +42,6 @@ class Counters:
         return (
             f"received {received} images, rejected {self.rejected}, paired {self.paired}, "
             f"incomplete {self.incomplete}, segmented {self.segmented}, dropped for a newer frame "
-            f"{self.dropped}, without a subscriber {self.unsubscribed}, failed {self.failed}"
+            f"{self.dropped}, skipped {self.skipped}, without a subscriber {self.unsubscribed}, "
+            f"failed {self.failed}"
         )
