@@ -12,7 +12,7 @@ BENCH_ARGS ?=
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
 JAZZY := .venv-jazzy
-EXTRAS := demo,ros-wheels,test,train
+EXTRAS := demo,export,onnxruntime,ros-wheels,test,train
 
 # A trial run stays on this machine: it never joins a robot's network.
 export ROS_AUTOMATIC_DISCOVERY_RANGE = LOCALHOST

@@ -29,10 +29,15 @@ EXAMPLES = """\
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of the subcommand."""
     parser.add_argument(
-        "--checkpoint", default="default", help="a .safetensors file (default: the package's)"
+        "--checkpoint",
+        default="default",
+        help="a .safetensors or exported .onnx file (default: the package's)",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
     parser.add_argument("--precision", default="auto", help="auto, fp32, fp16 or bf16 (default: %(default)s)")
+    parser.add_argument(
+        "--backend", default="auto", help="auto, torch, openvino or onnxruntime (default: %(default)s)"
+    )
     parser.add_argument("--size", default="640x480", help="WIDTHxHEIGHT of the images (default: %(default)s)")
     parser.add_argument("--modalities", nargs="+", metavar="NAME", help="(default: all of the checkpoint's)")
     parser.add_argument("--frames", type=int, default=60, help="frames to time (default: %(default)s)")
@@ -48,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Times and prints; the exit code."""
-    width, height = _size(args.size)
+    width, height = size_of(args.size)
     if args.frames < 1 or args.warm_up < 0:
         raise UserError(f"--frames {args.frames} must be 1 or more, --warm-up {args.warm_up} 0 or more")
     if args.node and args.modalities is not None:
@@ -60,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
         torch.set_num_threads(args.threads)
 
     def stages() -> tuple[Segmenter, list[str], dict[str, list[float]]]:
-        segmenter = Segmenter.from_checkpoint(args.checkpoint, args.device, args.precision)
+        segmenter = Segmenter.from_checkpoint(args.checkpoint, args.device, args.precision, args.backend)
         names = args.modalities or list(segmenter.modalities)
         unknown = [name for name in names if name not in segmenter.modalities]
         if unknown:
@@ -76,6 +81,7 @@ def run(args: argparse.Namespace) -> int:
         "size": [width, height],
         "modalities": names,
         "device": _device_name(segmenter.device),
+        "backend": segmenter.backend.name,
         "precision": segmenter.backend.precision,
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
@@ -95,7 +101,8 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _size(text: str) -> tuple[int, int]:
+def size_of(text: str) -> tuple[int, int]:
+    """(width, height) of ``640x480``. Raises UserError."""
     parts = text.lower().split("x")
     if len(parts) != 2 or not all(part.isdigit() and int(part) > 0 for part in parts):
         raise UserError(f"--size {text!r} is not WIDTHxHEIGHT in pixels, as in 640x480")
@@ -111,7 +118,7 @@ def _device_name(device: torch.device) -> str:
 def _print(report: dict[str, Any]) -> None:
     width, height = report["size"]
     print(
-        f"{report['checkpoint']} on {report['device']}, {report['precision']}, {report['threads']} threads: "
+        f"{report['checkpoint']} on {report['device']}, {report['backend']} {report['precision']}, {report['threads']} threads: "
         f"{' + '.join(report['modalities'])} {width}x{height}, {report['frames']} frames"
     )
     print(f"{'stage':12} {'p50 ms':>9} {'p95 ms':>9}")

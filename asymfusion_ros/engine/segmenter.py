@@ -12,9 +12,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from asymfusion_ros.checkpoint import Checkpoint, load_checkpoint
+from asymfusion_ros.checkpoint.description import ModelDescription
 from asymfusion_ros.data.labels import LabelSet
 from asymfusion_ros.engine.backends import Backend, open_backend
+from asymfusion_ros.engine.exported import load_model
 from asymfusion_ros.engine.postprocess import confidence_at, labels_at
 from asymfusion_ros.engine.raw_image import RawImage
 from asymfusion_ros.engine.upload import Uploader
@@ -54,11 +55,15 @@ class Segmenter:
 
     The steps of a call are methods of their own, so that each can be timed.
 
-    Attributes: ``checkpoint``; ``backend``, which runs its network; ``modalities``, each name's Modality.
+    Attributes: ``checkpoint``, the model's description; ``backend``, which runs its network; ``modalities``, each name's Modality.
     """
 
     def __init__(
-        self, checkpoint: Checkpoint, device: str = "auto", precision: str = "auto", backend: str = "torch"
+        self,
+        checkpoint: ModelDescription,
+        device: str = "auto",
+        precision: str = "auto",
+        backend: str = "auto",
     ) -> None:
         self.checkpoint = checkpoint
         spec = checkpoint.input_spec
@@ -72,14 +77,16 @@ class Segmenter:
         path: str | Path = "default",
         device: str = "auto",
         precision: str = "auto",
-        backend: str = "torch",
+        backend: str = "auto",
     ) -> Segmenter:
-        """``path``: a .safetensors file, or ``default`` for the one in the package.
+        """``path``: a .safetensors file, ``default`` for the one in the package, or an .onnx file of
+        `asymfusion export`.
 
-        device: auto, cpu, cuda or cuda:N. precision: auto, fp32, fp16 or bf16. Raises CheckpointError or
+        device: auto, cpu, cuda or cuda:N. precision: auto, fp32, fp16 or bf16. backend: auto (torch for a
+        checkpoint, openvino or onnxruntime for an exported file), or one of these. Raises CheckpointError or
         ConfigError (a modality of an unknown kind, a backend, device or precision that is not there).
         """
-        return cls(load_checkpoint(path), device, precision, backend)
+        return cls(load_model(path), device, precision, backend)
 
     @property
     def device(self) -> torch.device:
