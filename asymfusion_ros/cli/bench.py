@@ -118,7 +118,8 @@ def _device_name(device: torch.device) -> str:
 def _print(report: dict[str, Any]) -> None:
     width, height = report["size"]
     print(
-        f"{report['checkpoint']} on {report['device']}, {report['backend']} {report['precision']}, {report['threads']} threads: "
+        f"{report['checkpoint']} on {report['device']}, {report['backend']} {report['precision']}, "
+        f"{report['threads']} threads: "
         f"{' + '.join(report['modalities'])} {width}x{height}, {report['frames']} frames"
     )
     print(f"{'stage':12} {'p50 ms':>9} {'p95 ms':>9}")

@@ -86,8 +86,8 @@ def run(args: argparse.Namespace) -> int:
         found = {key: value for key, value in dataclasses.asdict(agreement).items() if value is not None}
         if agreement.agreement < LEAST_AGREEMENT:
             raise UserError(
-                f"the exported network agrees with the checkpoint in {agreement.agreement:.2%} of the pixels, "
-                f"below {LEAST_AGREEMENT:.1%}: it is not written; please report it"
+                f"the exported network gives the checkpoint's class in {agreement.agreement:.2%} of the "
+                f"pixels, below {LEAST_AGREEMENT:.1%}: it is not written; please report it"
             )
         checks = {exported.backend.name: found | {"frames_from": str(args.data or "made images")}}
         onnx_file.describe(model, checkpoint, size, digest, checks)
@@ -121,8 +121,8 @@ def _print(
         f"{', '.join('+'.join(names) for names in sets)}"
     )
     print(
-        f"on {found['frames']} frames, {runtime} gives the checkpoint's class in {found['agreement']:.3%} of the "
-        f"pixels; logits differ by {found['largest']:.2g} at most"
+        f"on {found['frames']} frames, {runtime} gives the checkpoint's class in {found['agreement']:.3%} "
+        f"of the pixels; logits differ by {found['largest']:.2g} at most"
     )
     if "mean_iou" in found:
         print(f"mean IoU {found['mean_iou']:.4f}, the checkpoint's {found['mean_iou_of_checkpoint']:.4f}")

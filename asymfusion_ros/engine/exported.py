@@ -1,7 +1,8 @@
 """A network exported by `asymfusion export`: an ONNX file with the checkpoint's whole description.
 
 It holds one graph for each set of available modalities, over shared weights, for one input size. The graph of
-a set has as outputs the ensemble's logits, ``logits:rgb+depth``, and each modality's, ``logits:rgb+depth:depth``.
+a set has as outputs the ensemble's logits, ``logits:rgb+depth``, and each modality's,
+``logits:rgb+depth:depth``.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ EXPORT = "export"  # the metadata entry beside ModelDescription's
 class ExportedModel(ModelDescription):
     """What an exported file says, and its graphs.
 
-    size: (height, width) of the network's inputs. weights: the ensemble's for each set of available modalities
-    (``available_key``), NetworkOutput's. checkpoint_sha256: of the file that it was exported from.
+    size: (height, width) of the network's inputs. weights: NetworkOutput's for each set of available
+    modalities (``available_key``). checkpoint_sha256: of the file that it was exported from.
     checks: how it compared with that (any JSON), see ``asymfusion_ros.export.verify``.
     """
 

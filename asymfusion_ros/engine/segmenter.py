@@ -55,7 +55,8 @@ class Segmenter:
 
     The steps of a call are methods of their own, so that each can be timed.
 
-    Attributes: ``checkpoint``, the model's description; ``backend``, which runs its network; ``modalities``, each name's Modality.
+    Attributes: ``checkpoint``, the model's description; ``backend``, which runs its network; ``modalities``,
+    each name's Modality.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
 """A network's graph with each modality's rows as tensors of their own, for compilers.
 
-The network takes the modalities stacked along the batch, which is the fast way in eager torch. A compiler does
-better without: one modality's norm then is a constant a channel that it folds into the convolution before
-it, and what fusion exchanges is a choice of tensors instead of a copy. The weights stay shared.
+The network takes the modalities stacked along the batch, which is the fast way in eager torch. A compiler
+does better without: one modality's norm then is a constant a channel that it folds into the convolution
+before it, and what fusion exchanges is a choice of tensors instead of a copy. The weights stay shared.
 """
 
 from __future__ import annotations
@@ -121,10 +121,10 @@ class _Unstacking:
         return copy
 
     def _call(self, node: fx.Node) -> Any:
-        target = node.target
+        target: Any = node.target
         if target is aten._assert_tensor_metadata.default:
             return None
-        args = fx.map_arg(node.args, lambda one: self._values[one])
+        args: Any = fx.map_arg(node.args, lambda one: self._values[one])
         if target is operator.getitem and isinstance(args[0], list) and not isinstance(args[0], Rows):
             return args[0][args[1]]  # of a stack that was split into its rows
         if target in DROPOUTS or (target is aten.to.dtype and _same_type(node)):
@@ -142,7 +142,9 @@ class _Unstacking:
         functional = IN_PLACE.get(target, target)
         value = self._compute(node, functional, args, fx.map_arg(node.kwargs, lambda one: self._values[one]))
         if functional is not target:
-            self._values[node.args[0]] = value  # whoever reads the overwritten tensor later reads this
+            self._values[node.all_input_nodes[0]] = (
+                value  # whoever reads the overwritten tensor later reads this
+            )
         return value
 
     def _compute(self, node: fx.Node, target: Any, args: Any, kwargs: Any) -> Any:
@@ -243,7 +245,8 @@ def _same_type(node: fx.Node) -> bool:
 
 
 def _attribute(module: nn.Module, name: str) -> Tensor:
-    found = module
+    found: Any = module
     for part in name.split("."):
         found = getattr(found, part)
-    return found
+    tensor: Tensor = found
+    return tensor

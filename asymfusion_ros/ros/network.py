@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 import asymfusion_ros
-from asymfusion_ros.checkpoint import Checkpoint
+from asymfusion_ros.checkpoint.description import ModelDescription
 from asymfusion_ros.engine.raw_image import RawImage
 from asymfusion_ros.engine.segmenter import HostResult
 from asymfusion_ros.ros.settings import NodeSettings
@@ -25,7 +25,7 @@ class Network(Protocol):
     """What the node needs of an asymfusion_ros.Segmenter."""
 
     @property
-    def checkpoint(self) -> Checkpoint:
+    def checkpoint(self) -> ModelDescription:
         """What it was loaded from."""
 
     def segment(self, given: Mapping[str, RawImage], confidence: bool = True) -> HostCopy:

@@ -6,12 +6,12 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from helpers import SPEC, refused, tiny_config, write_checkpoint, write_folder
 
 from asymfusion_ros import Segmenter
 from asymfusion_ros.cli.main import main
 from asymfusion_ros.engine.exported import load_exported
 from asymfusion_ros.errors import CheckpointError, ConfigError, ImageError
-from helpers import SPEC, refused, tiny_config, write_checkpoint, write_folder
 
 RUNTIMES = ("openvino", "onnxruntime")
 
@@ -71,7 +71,7 @@ def test_each_modalitys_logits(files, backend):
 
 
 def test_the_file_says_what_it_is(files):
-    checkpoint, output, folder = files
+    checkpoint, output, _ = files
     model = load_exported(output)
     assert model.config == tiny_config()
     assert model.input_spec == SPEC
@@ -128,7 +128,7 @@ def test_damaged_files_are_refused_in_one_line(files, tmp_path):
 
 
 def test_the_command_refuses(capsys, tmp_path, files):
-    checkpoint, _, folder = files
+    checkpoint = files[0]
     assert ".onnx" in refused(capsys, "export", checkpoint, "--output", tmp_path / "model.xml")
     assert "--frames 0" in refused(
         capsys, "export", checkpoint, "--output", tmp_path / "m.onnx", "--frames", "0"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-
 from importlib.util import find_spec
 
 from asymfusion_ros.checkpoint.description import ModelDescription
