@@ -105,6 +105,7 @@ class _Unstacking:
                 self._values[node] = self._call(node)
             elif node.op != "call_module":  # the check of the images' sizes
                 self._values[node] = self._copy(node)
+        _merge_classifiers(self._graph)
         module = fx.GraphModule(self._traced, self._graph)
         module.graph.eliminate_dead_code()
         module.recompile()
@@ -142,9 +143,8 @@ class _Unstacking:
         functional = IN_PLACE.get(target, target)
         value = self._compute(node, functional, args, fx.map_arg(node.kwargs, lambda one: self._values[one]))
         if functional is not target:
-            self._values[node.all_input_nodes[0]] = (
-                value  # whoever reads the overwritten tensor later reads this
-            )
+            # Whoever reads the overwritten tensor later reads this.
+            self._values[node.all_input_nodes[0]] = value
         return value
 
     def _compute(self, node: fx.Node, target: Any, args: Any, kwargs: Any) -> Any:
@@ -203,6 +203,31 @@ class _Unstacking:
     def _known(self, arguments: Any) -> Any:
         """The arguments with constants in their nodes' places."""
         return fx.map_arg(arguments, lambda one: self._constants[one])
+
+
+def _merge_classifiers(graph: fx.Graph) -> None:
+    """The ensemble is a weighted sum of what the same convolution gives for each modality. As its weights sum
+    to one, it is that convolution of the features' weighted sum, computed once."""
+    output: Any = next(node for node in graph.nodes if node.op == "output").args[0]
+    ensemble = output[0]
+    if ensemble.target is not aten.sum.dim_IntList or ensemble.args[0].target is not aten.stack.default:
+        return
+    terms = ensemble.args[0].args[0]
+    classified = [term.args[0] for term in terms]
+    if any(term.target is not aten.mul.Tensor for term in terms) or any(
+        one.target is not aten.conv2d.default or one.args[1:] != classified[0].args[1:] for one in classified
+    ):
+        return
+    with graph.inserting_before(ensemble):
+        weighted = [
+            graph.call_function(aten.mul.Tensor, (one.args[0], term.args[1]))
+            for one, term in zip(classified, terms)
+        ]
+        total = weighted[0]
+        for one in weighted[1:]:
+            total = graph.call_function(aten.add.Tensor, (total, one))
+        merged = graph.call_function(aten.conv2d.default, (total, *classified[0].args[1:]))
+    ensemble.replace_all_uses_with(merged)
 
 
 def _flat(arguments: Any) -> Iterator[Any]:

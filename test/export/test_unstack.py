@@ -59,12 +59,25 @@ def test_the_answer_is_the_networks(architecture, encoder, settings, available):
 def test_each_modality_has_its_own_convolutions_and_no_stack_is_left():
     network = network_of("refinenet_lw", "efficientnet_lite0")
     images = (torch.randn(1, 3, *SIZE), torch.randn(1, 3, *SIZE))
-    module = unstacked(Graph(network, (0, 1)), images)
+    module = unstacked(Graph(network, (0, 1), branches=True), images)
     count = sum(isinstance(layer, nn.Conv2d) for layer in network.modules())
     calls = [node for node in module.graph.nodes if node.target is torch.ops.aten.conv2d.default]
-    assert len(calls) == 2 * count
+    assert len(calls) == 2 * count + 1  # the ensemble's classifier, see below
     joins = [node for node in module.graph.nodes if node.target is torch.ops.aten.cat.default]
     assert joins  # those of the exchanged channels
     assert all(node.args[1] == 1 for node in joins)
     # Both modalities' convolutions read the same weights.
     assert len({node.args[1].target for node in calls}) == count
+
+
+def test_the_ensemble_alone_needs_one_classifier():
+    network = network_of("refinenet_lw", "efficientnet_lite0")
+    network.ensemble.alpha.copy_(torch.tensor([0.3, 1.7]))
+    images = (torch.randn(1, 3, *SIZE), torch.randn(1, 3, *SIZE))
+    module = unstacked(Graph(network, (0, 1)), images)
+    convolutions = [node for node in module.graph.nodes if node.target is torch.ops.aten.conv2d.default]
+    assert sum("classifier" in node.args[1].target for node in convolutions) == 1
+    with torch.no_grad():
+        found, logits = module(*images)[0], network(images).logits
+    alpha = torch.tensor([0.3, 1.7]).softmax(0)
+    torch.testing.assert_close(found, alpha[0] * logits[0] + alpha[1] * logits[1], rtol=1e-4, atol=1e-4)
