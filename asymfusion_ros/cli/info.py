@@ -16,6 +16,7 @@ from asymfusion_ros.checkpoint import DEFAULT, Checkpoint, default_checkpoint, l
 from asymfusion_ros.errors import UserError
 from asymfusion_ros.inspection import tables
 from asymfusion_ros.inspection.anatomy import Anatomy, examine
+from asymfusion_ros.inspection.calibration import calibration
 from asymfusion_ros.inspection.picture import norm_picture
 from asymfusion_ros.inspection.provenance import packed, printable, scores, strict, summary
 
@@ -117,6 +118,7 @@ def _identity(name: str, checkpoint: Checkpoint) -> Iterator[str]:
     for split, branches in scores(checkpoint.provenance).items():
         numbers = ", ".join(f"{printable(branch)} {100 * value:.2f}" for branch, value in branches.items())
         rows.append(("scores", f"mean IoU on {printable(split)} in %: {numbers}"))
+    rows += calibration(checkpoint)
     for key, value in rows:
         yield f"  {key:11} {value}"
 
@@ -129,5 +131,9 @@ def _report(name: str, checkpoint: Checkpoint, found: Anatomy) -> dict[str, Any]
         "labels": {"name": checkpoint.labels.name, "names": list(checkpoint.labels.names)},
         "input": checkpoint.input_spec.to_dict(),
         "provenance": checkpoint.provenance,
+        "calibration": {
+            "temperatures": dict(checkpoint.temperatures),
+            "disagreements": {key: one.to_dict() for key, one in checkpoint.disagreements.items()},
+        },
         **found.to_dict(),
     }

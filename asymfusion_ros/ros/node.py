@@ -24,6 +24,7 @@ from asymfusion_ros.errors import UserError
 from asymfusion_ros.ros import parameters
 from asymfusion_ros.ros.camera import Camera
 from asymfusion_ros.ros.diagnostics import PERIOD, TASK, Diagnostics
+from asymfusion_ros.ros.disagreement import DisagreementMonitor
 from asymfusion_ros.ros.frame_segmenter import FrameSegmenter
 from asymfusion_ros.ros.log import ThrottledLog
 from asymfusion_ros.ros.network import Network, load_network
@@ -85,6 +86,7 @@ class SegmentationNode(LifecycleNode):
         self._network: Network | None = None
         self._label_info: LabelInfoPublisher | None = None
         self._worker: InferenceWorker[Frame] | None = None
+        self._monitor: DisagreementMonitor | None = None
         self._was_active = False
         self._load = load
         # The network is loaded, warmed up and run in this one thread, whatever state the node goes through:
@@ -156,7 +158,11 @@ class SegmentationNode(LifecycleNode):
         camera = Camera(self, modalities, self._settings, self.counters, log, self._on_frame)
         self.cameras = [camera]
         topics = {name: source.topic for name, source in camera.inputs.items()}
-        segment = FrameSegmenter(self._network, modalities, self.outputs, topics, self.counters, log)
+        self._monitor = DisagreementMonitor(checkpoint, self._settings, self.get_logger().info)
+        self.status_parts.add(self._monitor.report)
+        segment = FrameSegmenter(
+            self._network, modalities, self.outputs, topics, self.counters, log, self._monitor
+        )
         # No frame comes before this method is done: it runs in the executor's thread.
         self._worker = InferenceWorker(segment, self._on_inference_error, self._inference_thread)
         now = Header(stamp=self.get_clock().now().to_msg())
@@ -212,7 +218,9 @@ class SegmentationNode(LifecycleNode):
             camera.close()
         if self._worker is not None:
             self._worker.stop()
-        self.cameras, self._worker = [], None
+        if self._monitor is not None:
+            self.status_parts.remove(self._monitor.report)
+        self.cameras, self._worker, self._monitor = [], None, None
 
     def _release(self) -> None:
         self._stop_streams()
