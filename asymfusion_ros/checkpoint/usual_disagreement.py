@@ -40,9 +40,9 @@ class UsualDisagreement:
         """From each good frame's ``histogram``, at least one."""
         counts = np.stack(histograms)
         pixels = counts.sum(0)
-        # The share of all pixels beyond each level: the first that few enough are beyond.
-        beyond = 1 - np.cumsum(pixels) / pixels.sum()
-        level = int(np.argmax(beyond <= PIXELS_BEYOND))
+        # The first level that few enough of all pixels are beyond.
+        beyond = pixels.sum() - np.cumsum(pixels)
+        level = int(np.argmax(beyond <= PIXELS_BEYOND * pixels.sum()))
         shares = counts[:, level + 1 :].sum(1) / counts.sum(1)
         quantiles = np.quantile(shares, np.linspace(0, 1, QUANTILES)).round(5)
         return cls(level, tuple(quantiles.tolist()))

@@ -6,12 +6,15 @@ another, and gives the images that the robot would have. Pixels are those of the
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from asymfusion_training.evaluation.missing_depth import with_missing
 
 Array = npt.NDArray[Any]
 Images = Mapping[str, Array]
@@ -89,4 +92,16 @@ FAULTS = (
     Fault("depth a tenth of what it is", "depth", scaled(0.1)),
     Fault("depth 1000 times too far", "depth", scaled(1000)),
     Fault("colour half dark", "rgb", half(0)),
+)
+
+
+def holes(share: float) -> Callable[[Array, Array], Array]:
+    """So much of it not measured, as a sensor leaves out (missing_depth.py)."""
+    return lambda image, other: with_missing(image, share, 0, str(zlib.crc32(image.tobytes())))
+
+
+# No faults: what a good sensor of another kind gives. An alarm here is a false one.
+HARMLESS = tuple(
+    Fault(f"depth with {round(100 * share)} % of it not measured", "depth", holes(share))
+    for share in (0.1, 0.3)
 )
