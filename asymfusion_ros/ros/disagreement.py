@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from asymfusion_ros.checkpoint import Checkpoint
-from asymfusion_ros.checkpoint.description import available_key
+from asymfusion_ros.checkpoint.usual_disagreement import UsualDisagreement
 from asymfusion_ros.engine.segmenter import HostResult, reference_name
 from asymfusion_ros.ros.settings import NodeSettings
 from asymfusion_ros.stream.disagreement import DisagreementAlarm
 from asymfusion_ros.stream.status import Fault, Level, Report
 
 SAID = {"rgb": "colour"}  # what people call a modality
+
+
+@dataclass(frozen=True)
+class _Watched:
+    """The modalities that were available last, and what is known of them."""
+
+    names: tuple[str, ...]
+    usual: UsualDisagreement
+    alarm: DisagreementAlarm
 
 
 class DisagreementMonitor:
@@ -32,8 +42,7 @@ class DisagreementMonitor:
         self._checkpoint = checkpoint
         self._quantile = settings.disagreement_alarm
         self._clock = clock
-        # The alarm of the modalities that were available last, by what they are called together.
-        self._current: tuple[str, tuple[str, ...], DisagreementAlarm] | None = None
+        self._watched: _Watched | None = None
         if self._quantile and len(checkpoint.config.modalities) > 1 and not checkpoint.disagreements:
             log(
                 "no alarm for modalities that disagree: the checkpoint does not say how far they usually do; "
@@ -43,25 +52,22 @@ class DisagreementMonitor:
 
     def due(self, modalities: Iterable[str]) -> bool:
         """Whether a look at a frame of these modalities, in the network's order, is due."""
-        alarm = self._alarm(tuple(modalities))
-        return alarm is not None and alarm.due(self._clock())
+        watched = self._watch(tuple(modalities))
+        return watched is not None and watched.alarm.due(self._clock())
 
     def look(self, modalities: Iterable[str], result: HostResult) -> None:
-        """At a frame of these modalities, where its disagreement was computed."""
-        names = tuple(modalities)
-        usual, alarm = self._checkpoint.usual_disagreement(names), self._alarm(names)
-        if usual is not None and alarm is not None and result.disagreement is not None:
-            now = self._clock()
-            if alarm.due(now):
-                alarm.look(usual.share(result.disagreement), now)
+        """At a frame of these modalities, where a look is due and its disagreement was computed."""
+        watched, now = self._watch(tuple(modalities)), self._clock()
+        if watched is not None and result.disagreement is not None and watched.alarm.due(now):
+            watched.alarm.look(watched.usual.share(result.disagreement), now)
 
     def report(self, now: float) -> Report:
         """``now``: of the clock."""
-        current = self._current
-        state = None if current is None else current[2].state(now)
-        if current is None or state is None:
+        watched = self._watched
+        state = None if watched is None else watched.alarm.state(now)
+        if watched is None or state is None:
             return Report()
-        _, names, alarm = current
+        alarm = watched.alarm
         values: dict[str, object] = {
             "disagreement": f"{state.share:.3f}",
             "disagreement_usual": f"{alarm.usual:.3f}",
@@ -72,21 +78,19 @@ class DisagreementMonitor:
         # The wall clock's, for people: it may be set meanwhile, which moves what they read with it.
         since = time.strftime("%H:%M", time.localtime(time.time() - (now - state.since)))
         text = (
-            f"{_who(names)} in {100 * state.share:.0f} % of pixels since {since} (usually "
+            f"{_who(watched.names)} in {100 * state.share:.0f} % of pixels since {since} (usually "
             f"{100 * alarm.usual:.0f} %): unregistered, blocked, dirty or late?"
         )
         return Report((Fault(Level.WARN, text),), values)
 
-    def _alarm(self, names: tuple[str, ...]) -> DisagreementAlarm | None:
-        key = available_key(names)
-        if self._current is None or self._current[0] != key:
+    def _watch(self, names: tuple[str, ...]) -> _Watched | None:
+        if self._watched is None or self._watched.names != names:
             usual = self._checkpoint.usual_disagreement(names) if self._quantile else None
-            if usual is None:
-                self._current = None
-                return None
-            alarm = DisagreementAlarm(usual.quantile(self._quantile), usual.quantile(0.5))
-            self._current = (key, names, alarm)
-        return self._current[2]
+            self._watched = None
+            if usual is not None:
+                alarm = DisagreementAlarm(usual.quantile(self._quantile), usual.quantile(0.5))
+                self._watched = _Watched(names, usual, alarm)
+        return self._watched
 
 
 def _who(names: tuple[str, ...]) -> str:

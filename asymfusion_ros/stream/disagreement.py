@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import dataclass
 
 PERIOD = 0.25  # seconds between two looks, at least: consecutive frames say nearly the same
-WINDOW = 5.0  # seconds that the mean is taken over: a fault lasts, a hard view passes
+WINDOW = 10.0  # seconds that the mean is taken over: a fault lasts, a hard view passes
 LOOKS = 5  # in the window, at least: a slow network's reaches further back
 STALE_AFTER = 30.0  # seconds without a look after which nothing is known any more
 

@@ -13,6 +13,7 @@ from asymfusion_ros.checkpoint.usual_disagreement import UsualDisagreement, hist
 from asymfusion_ros.cli.main import main as command
 from asymfusion_ros.data.folder import Folder
 from asymfusion_training.evaluation import sensor_study
+from asymfusion_training.evaluation.sensor_example import examples, save_examples
 from asymfusion_training.evaluation.sensor_faults import CLEAN, FAULTS, HARMLESS, half, scaled, shifted
 from asymfusion_training.evaluation.sensor_rates import alarm_rate, cross_fitted, shares
 
@@ -68,15 +69,17 @@ def test_rates_by_hand():
     bad = counts(*[1] * 10, *[0] * 5, *[2] * 5)
     assert shares(bad, 0) == [0.1] * 10 + [0.0] * 5 + [0.2] * 5
     halves = cross_fitted({"clean": good, "bad": bad}, "clean")
-    assert [usual.level for usual, _ in halves] == [0, 0]
-    assert [usual.quantile(1) for usual, _ in halves] == [0.0, 0.1]  # of the other half
-    assert halves[0][1]["bad"] == [0.1] * 10
+    assert [half.usual.level for half in halves] == [0, 0]
+    assert [half.usual.quantile(1) for half in halves] == [0.0, 0.1]  # of the other half
+    assert halves[0].shares["bad"] == [0.1] * 10
     # first half: all ten exceed 0; second half: its last five exceed 0.1
     assert alarm_rate(halves, "bad", 1.0, 1) == 15 / 20
     # means of five: all six windows; the second half's 0, .04, .08, .12, .16, .2 exceed 0.1 three times
     assert alarm_rate(halves, "bad", 1.0, 5) == 9 / 12
     assert alarm_rate(halves, "clean", 1.0, 1) == 1 / 20
     assert alarm_rate(halves, "clean", 1.0, 11) is None
+    # the first half's good windows of five reach .02: the second half's last five exceed that, of its six
+    assert alarm_rate(halves, "bad", 1.0, 5, own_threshold=True) == 11 / 12
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +99,8 @@ def tiny(home):
 
 def test_the_study(tiny, data, home, capsys):
     output, picture = home / "study.json", home / "study.png"
-    words = [tiny, "--data", data, "--split", "train", "--device", "cpu", "--json", output, "--plot", picture]
+    words = [tiny, "--data", data, "--split", "train", "--device", "cpu", "--json", output]
+    words += ["--plot", picture]
     assert sensor_study.main([str(word) for word in words]) == 0
     report = json.loads(output.read_text())
     conditions = [one.name for one in (CLEAN, *HARMLESS, *FAULTS)]
@@ -153,3 +157,16 @@ def test_the_nodes_default_is_what_the_study_reports():
     from asymfusion_ros.ros.settings import NodeSettings
 
     assert NodeSettings().disagreement_alarm == sensor_study.QUANTILE
+
+
+def test_the_default_checkpoint_on_a_scene_unlike_its_data(tmp_path):
+    """The alarm's threshold tells good depth in the demo's recording from depth that is half blocked."""
+    pytest.importorskip("skimage", reason="needs scikit-image, which ships the recording")
+    segmenter = Segmenter.from_checkpoint("default", "cpu")
+    usual = segmenter.checkpoint.usual_disagreement(("rgb", "depth"))
+    blocked = next(fault for fault in FAULTS if fault.name == "depth half blocked: nothing measured")
+    found = examples(segmenter, [CLEAN, blocked])
+    good, bad = (usual.share(one.disagreement) for one in found)
+    assert good < usual.quantile(sensor_study.QUANTILE) < bad
+    save_examples(tmp_path / "a.png", found, usual.level)
+    assert cv2.imread(str(tmp_path / "a.png")).shape[1] > 600

@@ -1,4 +1,4 @@
-"""The alarm over time, by hand: looks every quarter of a second, a mean over five seconds."""
+"""The alarm over time, by hand: looks every quarter of a second, a mean over ten seconds."""
 
 import pytest
 
@@ -23,24 +23,24 @@ def test_it_takes_some_looks():
 
 
 def test_a_moment_is_no_fault_and_a_lasting_one_is():
-    """Of the 21 looks of five seconds, 0.1 is exceeded when three or more are 0.8 and the rest 0."""
+    """Of the 41 looks of ten seconds, 0.1 is exceeded when six or more are 0.8 and the rest 0."""
     alarm = DisagreementAlarm(threshold=0.1, usual=0.0)
-    now = fed(alarm, [0.0] * 21 + [0.8] * 2)
+    now = fed(alarm, [0.0] * 41 + [0.8] * 5)
     state = alarm.state(now)
-    assert (state.share, state.since) == (pytest.approx(1.6 / 21), None)
+    assert (state.share, state.since) == (pytest.approx(4.0 / 41), None)
     alarm.look(0.8, now + 0.25)
     state = alarm.state(now + 0.25)
-    assert (state.share, state.since) == (pytest.approx(2.4 / 21), now + 0.25)
+    assert (state.share, state.since) == (pytest.approx(4.8 / 41), now + 0.25)
 
 
 def test_it_ends_half_way_back():
     """From 0.3 at a usual 0.1: at a mean of 0.2 or less. since stays that of its beginning."""
     alarm = DisagreementAlarm(threshold=0.3, usual=0.1)
-    now = fed(alarm, [0.5] * 21)
+    now = fed(alarm, [0.5] * 41)
     began = alarm.state(now).since
     assert began == 101.0  # the fifth look
-    # n looks of 0.1 among 21: 0.5 - 0.4 n / 21 <= 0.2 from n = 16 on
-    now = fed(alarm, [0.1] * 15, now + 0.25)
+    # n looks of 0.1 among 41: 0.5 - 0.4 n / 41 <= 0.2 from n = 31 on
+    now = fed(alarm, [0.1] * 30, now + 0.25)
     assert alarm.state(now).since == began
     now = fed(alarm, [0.1], now + 0.25)
     assert alarm.state(now).since is None

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 from asymfusion_training.figures import save_figure
@@ -15,7 +16,7 @@ from asymfusion_training.figures import save_figure
 def save_sensor_picture(path: Path, report: Mapping[str, Any]) -> None:
     """Writes a PNG of what ``sensor_study.study`` gives: each frame's share by condition, and detection over
     false alarms of single frames. Raises UserError where it cannot be written."""
-    figure = Figure(figsize=(12, 5.2), layout="constrained")
+    figure = Figure(figsize=(15, 5.2), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(3, 2))
     shares = {name: 100 * np.array(values) for name, values in report["shares"].items()}
     rng = np.random.default_rng(0)
@@ -33,9 +34,11 @@ def save_sensor_picture(path: Path, report: Mapping[str, Any]) -> None:
     good = shares[report["harmless"][0]]
     limits = np.unique(np.concatenate([[-1.0], *shares.values()]))
     false = [100 * float((good > limit).mean()) for limit in limits]
-    for name, values in shares.items():
-        if name not in report["harmless"]:
-            right.plot(false, [100 * float((values > limit).mean()) for limit in limits], label=name)
+    faults = {name: values for name, values in shares.items() if name not in report["harmless"]}
+    for colour, (name, values) in zip(colormaps["tab20"](np.arange(20)), faults.items()):
+        right.plot(
+            false, [100 * float((values > limit).mean()) for limit in limits], color=colour, label=name
+        )
     right.set(
         xlabel="% of the good frames with an alarm",
         ylabel="% of the faulty frames with an alarm",
@@ -44,5 +47,5 @@ def save_sensor_picture(path: Path, report: Mapping[str, Any]) -> None:
         ylim=(0, 101),
     )
     right.grid(color="0.92")
-    right.legend(fontsize=7, loc="lower right")
+    figure.legend(*right.get_legend_handles_labels(), fontsize=8, loc="outside right center")
     save_figure(path, figure)
