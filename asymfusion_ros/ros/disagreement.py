@@ -28,8 +28,8 @@ class _Watched:
 class DisagreementMonitor:
     """Watches the disagreement of one camera's modalities; ``report`` is a part of the node's status.
 
-    ``due`` and ``look`` are called in the inference thread, ``report`` in the executor's. ``log`` gets a line
-    where the checkpoint does not say what is usual, so that there is no alarm.
+    ``needs`` and ``look`` are called in the inference thread, ``report`` in the executor's. ``log`` gets a
+    line where the checkpoint does not say what is usual, so that there is no alarm.
     """
 
     def __init__(
@@ -50,13 +50,15 @@ class DisagreementMonitor:
                 "measures it and writes it into OUT (disagreement_alarm:=0.0 ends this line)"
             )
 
-    def due(self, modalities: Iterable[str]) -> bool:
-        """Whether a look at a frame of these modalities, in the network's order, is due."""
+    def needs(self, modalities: Iterable[str]) -> frozenset[str]:
+        """The fields of the result that are looked at now, for a frame of these modalities, which are in the
+        network's order: the disagreement where a look is due."""
         watched = self._watch(tuple(modalities))
-        return watched is not None and watched.alarm.due(self._clock())
+        due = watched is not None and watched.alarm.due(self._clock())
+        return frozenset({"disagreement"} if due else ())
 
     def look(self, modalities: Iterable[str], result: HostResult) -> None:
-        """At a frame of these modalities, where a look is due and its disagreement was computed."""
+        """Looks at the result of such a frame, where a look is due."""
         watched, now = self._watch(tuple(modalities)), self._clock()
         if watched is not None and result.disagreement is not None and watched.alarm.due(now):
             watched.alarm.look(watched.usual.share(result.disagreement), now)

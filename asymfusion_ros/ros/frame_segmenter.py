@@ -69,10 +69,9 @@ class FrameSegmenter:
     def _segment(self, frame: Frame, needs: frozenset[str]) -> Scene:
         images = self._usable(frame)
         self._compare(frame, images)
+        needs |= self._monitor.needs(images)
         result = self._network.segment(
-            images,
-            confidence="confidence" in needs,
-            disagreement="disagreement" in needs or self._monitor.due(images),
+            images, confidence="confidence" in needs, disagreement="disagreement" in needs
         ).numpy()
         self._monitor.look(images, result)
         if "disagreement" in needs and result.disagreement is None:
