@@ -1,7 +1,7 @@
 """How often disagreement tells a faulty sensor from a good one: rates from histograms of frames.
 
 Cross-fitted: what is usual comes from one half of the frames, and is tried on the other, and the other way
-round. The halves are the first and the second of the list, so that no scene lies in both.
+round. The halves are the first and the second of the list, so that at most one scene lies in both.
 """
 
 from __future__ import annotations
