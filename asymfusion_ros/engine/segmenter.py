@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from torch import Tensor
 from asymfusion_ros.checkpoint.description import ModelDescription
 from asymfusion_ros.data.labels import LabelSet
 from asymfusion_ros.engine.backends import Backend, open_backend
+from asymfusion_ros.engine.disagreement import disagreement as disagreement_of
 from asymfusion_ros.engine.exported import load_model
 from asymfusion_ros.engine.postprocess import confidence_at, labels_at
 from asymfusion_ros.engine.raw_image import RawImage
@@ -31,23 +32,29 @@ def reference_name(names: Mapping[str, object]) -> str:
 
 @dataclass(frozen=True)
 class Result:
-    """labels: H x W uint8, class indices. confidence: H x W uint8, 0 to 255, or None. On the device."""
+    """labels: H x W uint8, class indices. confidence: H x W uint8, 0 to 255, or None. disagreement: h x w
+    uint8 at the decoder's resolution, 0 to 255, how far the modalities' predictions are apart, or None. On
+    the device.
+    """
 
     labels: Tensor
     confidence: Tensor | None
+    disagreement: Tensor | None = None
 
     def numpy(self) -> HostResult:
         """The same on the host; waits for the device."""
         confidence = None if self.confidence is None else self.confidence.cpu().numpy()
-        return HostResult(self.labels.cpu().numpy(), confidence)
+        disagreement = None if self.disagreement is None else self.disagreement.cpu().numpy()
+        return HostResult(self.labels.cpu().numpy(), confidence, disagreement)
 
 
 @dataclass(frozen=True)
 class HostResult:
-    """labels and confidence as numpy arrays, H x W uint8."""
+    """A Result's arrays as numpy's."""
 
     labels: npt.NDArray[np.uint8]
     confidence: npt.NDArray[np.uint8] | None
+    disagreement: npt.NDArray[np.uint8] | None = None
 
 
 class Segmenter:
@@ -122,13 +129,24 @@ class Segmenter:
         return self.segment({"rgb": rgb, "depth": depth, **others}, confidence)
 
     @torch.inference_mode()
-    def segment(self, given: Mapping[str, Image | None], confidence: bool = True) -> Result:
-        """The same for images by modality's name."""
+    def segment(
+        self, given: Mapping[str, Image | None], confidence: bool = True, disagreement: bool = False
+    ) -> Result:
+        """The same for images by modality's name. ``disagreement``: of the modalities' predictions, which
+        there is where at least two of them are there."""
         images = self.images(given)
-        logits = self.infer(self.preprocess(images, self.upload(images)))
+        inputs = self.preprocess(images, self.upload(images))
+        apart = None
+        if disagreement and len(images) > 1:
+            found = self.backend.outputs(inputs)
+            logits = found.ensemble
+            apart = disagreement_of([branch[0] for branch in found.logits if branch is not None])
+        else:
+            logits = self.infer(inputs)
         reference = self.reference(images)
         temperature = self.checkpoint.temperature(images)
-        return self.postprocess(logits, (reference.height, reference.width), confidence, temperature)
+        result = self.postprocess(logits, (reference.height, reference.width), confidence, temperature)
+        return result if apart is None else replace(result, disagreement=apart)
 
     def warm_up(self, height: int, width: int) -> None:
         """Runs blank frames of this size, once for each set of available modalities: first calls are slow."""
@@ -140,7 +158,7 @@ class Segmenter:
                 blank[name] = np.ones((height, width), np.uint16)
         for count in range(len(blank), 0, -1):
             for names in combinations(blank, count):
-                self.segment({name: blank[name] for name in names}).numpy()
+                self.segment({name: blank[name] for name in names}, disagreement=True).numpy()
 
     def images(self, given: Mapping[str, Image | None]) -> dict[str, RawImage]:
         """The images of the checkpoint's modalities among ``given``, checked, in the network's order."""

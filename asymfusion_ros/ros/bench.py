@@ -103,10 +103,12 @@ class TimedNetwork:
         self.checkpoint = self._network.checkpoint
         self.milliseconds: list[float] = []
 
-    def segment(self, given: Mapping[str, RawImage], confidence: bool = True) -> _OnHost:
+    def segment(
+        self, given: Mapping[str, RawImage], confidence: bool = True, disagreement: bool = False
+    ) -> _OnHost:
         """See asymfusion_ros.Segmenter."""
         started = time.perf_counter()
-        result = self._network.segment(given, confidence).numpy()
+        result = self._network.segment(given, confidence, disagreement).numpy()
         self.milliseconds.append(1000 * (time.perf_counter() - started))
         return _OnHost(result)
 

@@ -11,6 +11,7 @@ from asymfusion_ros.data.modality import Modality
 from asymfusion_ros.engine.raw_image import RawImage
 from asymfusion_ros.engine.segmenter import reference_name
 from asymfusion_ros.errors import ImageError, UserError
+from asymfusion_ros.ros.disagreement import DisagreementMonitor
 from asymfusion_ros.ros.log import ThrottledLog
 from asymfusion_ros.ros.network import Network
 from asymfusion_ros.ros.outputs.base import Publishers
@@ -23,7 +24,8 @@ SAMPLED = 16
 class FrameSegmenter:
     """Segments frames with ``network`` and publishes what comes out.
 
-    ``modalities``: the network's. ``topics``: the resolved name of each one's topic, for the log.
+    ``modalities``: the network's. ``topics``: the resolved name of each one's topic, for the log. ``monitor``
+    looks at how far they disagree.
     """
 
     def __init__(
@@ -34,6 +36,7 @@ class FrameSegmenter:
         topics: Mapping[str, str],
         counters: Counters,
         log: ThrottledLog,
+        monitor: DisagreementMonitor,
     ) -> None:
         self._network = network
         self._modalities = {modality.name: modality for modality in modalities}
@@ -41,6 +44,7 @@ class FrameSegmenter:
         self._topics = topics
         self._counters = counters
         self._log = log
+        self._monitor = monitor
         self._palette = network.checkpoint.labels.palette
 
     def __call__(self, frame: Frame) -> None:
@@ -65,7 +69,16 @@ class FrameSegmenter:
     def _segment(self, frame: Frame, needs: frozenset[str]) -> Scene:
         images = self._usable(frame)
         self._compare(frame, images)
-        result = self._network.segment(images, confidence="confidence" in needs).numpy()
+        needs |= self._monitor.needs(images)
+        result = self._network.segment(
+            images, confidence="confidence" in needs, disagreement="disagreement" in needs
+        ).numpy()
+        self._monitor.look(images, result)
+        if "disagreement" in needs and result.disagreement is None:
+            only = next(iter(images))
+            self._log.info_once(
+                ("disagreement", only), f"nothing on ~/disagreement for frames of {only} alone: it takes two"
+            )
         header = frame[reference_name(images)].header
         return Scene(header, images, self._modalities, result, self._palette)
 

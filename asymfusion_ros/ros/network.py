@@ -28,8 +28,11 @@ class Network(Protocol):
     def checkpoint(self) -> ModelDescription:
         """What it was loaded from."""
 
-    def segment(self, given: Mapping[str, RawImage], confidence: bool = True) -> HostCopy:
-        """Labels, and where wanted their confidence, of the images by modality. Raises ImageError."""
+    def segment(
+        self, given: Mapping[str, RawImage], confidence: bool = True, disagreement: bool = False
+    ) -> HostCopy:
+        """Labels, and where wanted their confidence and the modalities' disagreement, of the images by
+        modality. Raises ImageError."""
 
 
 def load_network(settings: NodeSettings) -> Network:

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from rcl_interfaces.msg import SetParametersResult
+from rclpy.clock import Clock, ClockType  # type: ignore[attr-defined]
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from std_msgs.msg import Header
@@ -22,7 +23,8 @@ from std_msgs.msg import Header
 from asymfusion_ros.errors import UserError
 from asymfusion_ros.ros import parameters
 from asymfusion_ros.ros.camera import Camera
-from asymfusion_ros.ros.diagnostics import Diagnostics, Status
+from asymfusion_ros.ros.diagnostics import PERIOD, TASK, Diagnostics
+from asymfusion_ros.ros.disagreement import DisagreementMonitor
 from asymfusion_ros.ros.frame_segmenter import FrameSegmenter
 from asymfusion_ros.ros.log import ThrottledLog
 from asymfusion_ros.ros.network import Network, load_network
@@ -33,6 +35,7 @@ from asymfusion_ros.ros.scene import Frame
 from asymfusion_ros.ros.settings import NodeSettings
 from asymfusion_ros.ros.worker import InferenceWorker
 from asymfusion_ros.stream.counters import Counters
+from asymfusion_ros.stream.status import Fault, Level, Report, StatusParts
 
 NODE_NAME = "segmentation"
 
@@ -63,6 +66,7 @@ class SegmentationNode(LifecycleNode):
     the network from the settings, in the thread that will run it.
 
     Attributes: ``counters``, what became of the images since the node was made; ``throttled_log``;
+    ``status_parts``, what /diagnostics is put together from: whoever knows about the node's health adds one;
     ``cameras``, while the node is active; ``outputs``, while it is configured.
     """
 
@@ -82,6 +86,7 @@ class SegmentationNode(LifecycleNode):
         self._network: Network | None = None
         self._label_info: LabelInfoPublisher | None = None
         self._worker: InferenceWorker[Frame] | None = None
+        self._monitor: DisagreementMonitor | None = None
         self._was_active = False
         self._load = load
         # The network is loaded, warmed up and run in this one thread, whatever state the node goes through:
@@ -90,7 +95,12 @@ class SegmentationNode(LifecycleNode):
         self._inference_thread = ThreadPoolExecutor(1, thread_name_prefix="inference")
         for name in parameters.declare(self):
             self.get_logger().warning(f"there is no parameter {name}: it is ignored (see --help)")
-        self._diagnostics = Diagnostics(self, self._status, self.get_logger().info)
+        self.status_parts = StatusParts(TASK)
+        self.status_parts.add(self._state_part)
+        self._diagnostics = Diagnostics(self, self.get_logger().info)
+        # Steady: it must run on where simulated time stands still.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._status_timer: Any = self.create_timer(PERIOD, self._report, clock=steady)
 
     def start(self) -> bool:
         """Configures and activates; False where either was refused (the log says why)."""
@@ -148,7 +158,11 @@ class SegmentationNode(LifecycleNode):
         camera = Camera(self, modalities, self._settings, self.counters, log, self._on_frame)
         self.cameras = [camera]
         topics = {name: source.topic for name, source in camera.inputs.items()}
-        segment = FrameSegmenter(self._network, modalities, self.outputs, topics, self.counters, log)
+        self._monitor = DisagreementMonitor(checkpoint, self._settings, self.get_logger().info)
+        self.status_parts.add(self._monitor.report)
+        segment = FrameSegmenter(
+            self._network, modalities, self.outputs, topics, self.counters, log, self._monitor
+        )
         # No frame comes before this method is done: it runs in the executor's thread.
         self._worker = InferenceWorker(segment, self._on_inference_error, self._inference_thread)
         now = Header(stamp=self.get_clock().now().to_msg())
@@ -187,18 +201,26 @@ class SegmentationNode(LifecycleNode):
     def _on_inference_error(self, trace: str) -> None:
         self.throttled_log.error("inference", f"a frame was not segmented:\n{trace}")
 
-    def _status(self) -> Status:
-        now = time.monotonic()
-        faults = tuple(line for camera in self.cameras for line in camera.faults(now).values())
-        state = "active" if self.cameras else "unconfigured" if self._network is None else "inactive"
-        return Status(state, faults, {"state": state, **self.counters.to_dict()})
+    def _report(self) -> None:
+        self._diagnostics.publish(self.status_parts.reports(time.monotonic()), well=self._state())
+
+    def _state(self) -> str:
+        return "active" if self.cameras else "unconfigured" if self._network is None else "inactive"
+
+    def _state_part(self, now: float) -> Report:
+        faults = tuple(
+            Fault(Level.WARN, line) for camera in self.cameras for line in camera.faults(now).values()
+        )
+        return Report(faults, {"state": self._state(), **self.counters.to_dict()})
 
     def _stop_streams(self) -> None:
         for camera in self.cameras:
             camera.close()
         if self._worker is not None:
             self._worker.stop()
-        self.cameras, self._worker = [], None
+        if self._monitor is not None:
+            self.status_parts.remove(self._monitor.report)
+        self.cameras, self._worker, self._monitor = [], None, None
 
     def _release(self) -> None:
         self._stop_streams()

@@ -36,6 +36,14 @@ class NodeSettings:
         minimum=0.0,
         maximum=3600.0,
     )
+    disagreement_alarm: float = setting(
+        0.95,
+        "a fault in /diagnostics when the modalities disagree over some seconds in more pixels than in this "
+        "share of the frames that the checkpoint was measured on; higher: fewer false alarms, more faults "
+        "missed; 0: off",
+        minimum=0.0,
+        maximum=1.0,
+    )
     overlay_opacity: float = setting(
         0.5, "how much of the class colour covers the image in ~/overlay", minimum=0.0, maximum=1.0
     )

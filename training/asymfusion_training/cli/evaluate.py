@@ -146,7 +146,12 @@ def _report(
         report["bootstrap"] = bootstrap_report(differences, len(plan.names), args.seed)
     if fitted:
         report["calibrated"] = {
-            one.key: {"temperature": one.temperature, "ece_before": one.before, "ece_after": one.after}
+            one.key: {
+                "temperature": one.temperature,
+                "ece_before": one.before,
+                "ece_after": one.after,
+                **({} if one.usual is None else {"disagreement": one.usual.to_dict()}),
+            }
             for one in fitted
         }
     return report

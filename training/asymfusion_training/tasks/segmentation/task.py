@@ -154,7 +154,7 @@ class SegmentationTask:
         )
 
     def finish(self, best: Path, device: torch.device, progress: bool) -> str:
-        """Temperatures for its confidence, fitted to ``val``."""
+        """Temperatures for its confidence, and how far its modalities usually disagree, from ``val``."""
         names = self.scored_frames()
         segmenter = Segmenter.from_checkpoint(best, str(device), "fp32")
         fitted = calibrate(segmenter, self.folder, names, self.config.modalities, progress)
