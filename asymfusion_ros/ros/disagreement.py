@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from asymfusion_ros.checkpoint import Checkpoint
+from asymfusion_ros.checkpoint.description import ModelDescription
 from asymfusion_ros.checkpoint.usual_disagreement import UsualDisagreement
 from asymfusion_ros.engine.segmenter import HostResult, reference_name
 from asymfusion_ros.ros.settings import NodeSettings
@@ -34,7 +34,7 @@ class DisagreementMonitor:
 
     def __init__(
         self,
-        checkpoint: Checkpoint,
+        checkpoint: ModelDescription,
         settings: NodeSettings,
         log: Callable[[str], object],
         clock: Callable[[], float] = time.monotonic,
