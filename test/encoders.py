@@ -1,5 +1,5 @@
-"""What cameras' drivers send through image_transport: its compressed and compressedDepth messages, made from the
-description of their formats and independently of the decoders."""
+"""What cameras' drivers send through image_transport: its compressed and compressedDepth messages, made from
+the description of their formats and independently of the decoders."""
 
 from __future__ import annotations
 

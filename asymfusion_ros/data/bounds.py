@@ -9,11 +9,11 @@ from __future__ import annotations
 from asymfusion_ros.errors import ImageError
 
 MAX_PIXELS = 1 << 25  # 33.5 million; 8K video (7680 x 4320) has 33.2
-# The network's input keeps the image's shape at about the same number of pixels, and resizing its logits takes
-# a matrix that grows with the longer side. A lidar's range image of 2048 x 64 is the longest in use.
+# The network's input keeps the image's shape at about the same number of pixels, and resizing its logits
+# takes a matrix that grows with the longer side. A lidar's range image of 2048 x 64 is the longest in use.
 MAX_ASPECT = 32
-# No codec of a camera's images makes more than this many pixels of a byte (deflate expands 1032 times at most),
-# but for small images, where one value everywhere is a few bytes.
+# No codec of a camera's images makes more than this many pixels of a byte (deflate expands 1032 times at
+# most), but for small images, where one value everywhere is a few bytes.
 MAX_PIXELS_A_BYTE = 1100
 SMALL = 1 << 22
 
@@ -29,7 +29,8 @@ def check_size(width: int, height: int) -> None:
         )
     if max(width, height) > MAX_ASPECT * min(width, height):
         raise ImageError(
-            f"{size}: its longer side is more than {MAX_ASPECT} times the shorter: crop it, or cut it in pieces"
+            f"{size}: its longer side is more than {MAX_ASPECT} times the shorter: crop it, or cut it into "
+            "pieces"
         )
 
 

@@ -104,8 +104,8 @@ def check_buffer(size: int, height: int, step: int, row: int, pixels: str) -> No
     # The last row may come without its padding.
     if size < step * (height - 1) + row:
         raise ImageError(
-            f"data has {size} bytes, but step x height = {step} x {height} needs {step * height}: the message "
-            "is cut short"
+            f"data has {size} bytes, but step x height = {step} x {height} needs {step * height}: the "
+            "message is cut short"
         )
 
 

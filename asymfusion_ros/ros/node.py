@@ -127,7 +127,7 @@ class SegmentationNode(LifecycleNode):
         network = self._inference_thread.submit(self._load, settings).result()
         checkpoint = network.checkpoint
         modalities = [checkpoint.input_spec.modality(name) for name in checkpoint.config.modalities]
-        load_transports(modalities, settings, self.get_logger().info)  # refused here, not at activation
+        load_transports(modalities, settings, lambda line: None)  # what is missing is said here, not later
         self.outputs = Publishers(self, [make(settings) for make in OUTPUTS])
         if self._label_info is None:
             self._label_info = LabelInfoPublisher(self, self.get_logger().info)

@@ -163,7 +163,12 @@ def big_jpeg(width: int, height: int) -> bytes:
         (encoded(".png", MILLIMETRES), "png", "colour", "1 x 16 bits.*not a colour image"),
         (encoded(".jpg", GREY), "16UC1; jpeg compressed mono8", "colour", "not a colour image.*swapped"),
         (PNG, "rgb8; png compressed bgr8", "scalar", "more than one value a pixel"),
-        (bytes(12) + PNG, "16UC1; compressedDepth png", "range", "set depth_image_transport to compressedDepth"),
+        (
+            bytes(12) + PNG,
+            "16UC1; compressedDepth png",
+            "range",
+            "set depth_image_transport to compressedDepth",
+        ),
         (JPEG, "x" * 10**6, "range", r"\(1000000 characters\)"),
     ],
 )
@@ -224,8 +229,8 @@ def test_float_depth_is_within_its_quantisation(codec, quantization):
     assert encoding == "32FC1" and found.dtype == np.float32
     measured = np.isfinite(METRES) & (METRES < 10)
     assert (np.isfinite(found) == measured).all()
-    # q = floor(a / d + b) and d' = a / (q - b): a / d' lies at most 1 below a / d, so d <= d' < d / (1 - d / a),
-    # which is less than d^2 / (a - d) too far. With a = 100 x 101: 2.5 mm at 5 m. And a little for float32.
+    # q = floor(a / d + b) and d' = a / (q - b): a / d' lies at most 1 below a / d, so d <= d' <
+    # d / (1 - d / a), at most d^2 / (a - d) too far. With a = 100 x 101: 2.5 mm at 5 m. A little for float32.
     a = quantization * (quantization + 1)
     d = METRES[measured].astype(float)
     error = found[measured] - d
@@ -260,7 +265,8 @@ def test_rvl_is_lossless(values):
 
 
 def test_rvl_by_hand():
-    # 2 zeros, 2 others: 10 = 0 + 10 -> 20 = 0b010100 -> nibbles 4 (more), 2; 9 = 10 - 1 -> 1; then 1 zero, 0 others.
+    # 2 zeros, 2 others: 10 = 0 + 10 -> 20 = 0b010100 -> nibbles 4 (and more), 2; 9 = 10 - 1 -> 1.
+    # Then 1 zero, 0 others.
     nibbles = "22" + "C2" + "1" + "10" + "0"
     data = bytes.fromhex(nibbles)[::-1]
     assert rvl_codec.decode(memoryview(data), 5).tolist() == [0, 0, 10, 9, 0]

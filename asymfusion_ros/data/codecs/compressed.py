@@ -40,20 +40,21 @@ class Compressed:
         parsed = Format.parse(format)
         if parsed.depth:
             raise ImageError(
-                f"format {shown(format)} is {DEPTH_TRANSPORT}'s: set depth_image_transport to {DEPTH_TRANSPORT}"
+                f"format {shown(format)} is {DEPTH_TRANSPORT}'s: set depth_image_transport to "
+                f"{DEPTH_TRANSPORT}"
             )
         header = read_header(data)
         single, wide = header.channels == 1, header.bits == 16
-        what = f"a {header.codec} image of {header.channels} x {header.bits} bits"
+        what = f"a {header.codec} image of {header.channels} x {header.bits} bits (format {shown(format)})"
         if kind == "range" and not (single and wide):
             raise ImageError(
-                f"{what} (format {shown(format)}) holds no distances: compress depth as 16-bit png, or use "
-                f"{DEPTH_TRANSPORT}; are the topics swapped?"
+                f"{what} holds no distances: compress depth as 16-bit png, or use {DEPTH_TRANSPORT}; are the "
+                "topics swapped?"
             )
         if kind == "scalar" and not single:
             raise ImageError(f"{what} has more than one value a pixel: are the topics swapped?")
         if kind == "colour" and (parsed.source in DISTANCES or (single and wide and not _mosaic(parsed))):
-            raise ImageError(f"{what} (format {shown(format)}) is not a colour image: are the topics swapped?")
+            raise ImageError(f"{what} is not a colour image: are the topics swapped?")
         return cls(data, parsed, header, kind)
 
     def decode(self) -> tuple[npt.NDArray[Any], str]:
@@ -63,10 +64,10 @@ class Compressed:
         range: uint16 in 16UC1. scalar: mono8 or 16UC1. Raises ImageError where it does not decode.
         """
         pixels = opencv.decode(self.data, self.header)
-        channels = pixels.shape[2] if pixels.ndim == 3 else 1
+        what, channels = f"the {self.header.codec} image", pixels.shape[2] if pixels.ndim == 3 else 1
         if self.kind != "colour":
             if channels != 1:
-                raise ImageError(f"the {self.header.codec} image decodes to {channels} channels: it is damaged")
+                raise ImageError(f"{what} decodes to {channels} channels: it is damaged")
             return pixels, "16UC1" if pixels.dtype == np.uint16 else "mono8"
         if channels == 1 and _mosaic(self.format):
             bits = 8 * pixels.dtype.itemsize  # a JPEG of 16-bit values has kept 8
@@ -74,7 +75,7 @@ class Compressed:
         if channels == 1:
             return _eight_bits(pixels), "mono8"
         if channels not in (3, 4):
-            raise ImageError(f"the {self.header.codec} image decodes to {channels} channels: republish it as rgb8")
+            raise ImageError(f"{what} decodes to {channels} channels: republish it as rgb8")
         exchanged = (
             self.format.by_transport
             and self.format.source in COLOURS

@@ -1,8 +1,8 @@
 """image_transport's ``compressedDepth``: 16-bit images as PNG or RVL behind a header of 12 bytes.
 
-The header is an int32 and two float32, a and b, little-endian. 16-bit depth is stored as it is. Float depth is
-stored as 16-bit inverse depth: a value is floor(a / depth + b), and 0 where nothing was measured; back again,
-depth = a / (value - b), which is at most depth^2 / (a - depth) too far.
+The header is an int32 and two float32, a and b, little-endian. 16-bit depth is stored as it is. Float depth
+is stored as 16-bit inverse depth: a value is floor(a / depth + b), and 0 where nothing was measured; back
+again, depth = a / (value - b), which is at most depth^2 / (a - depth) too far.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class CompressedDepth:
         parsed = Format.parse(format)
         if parsed.source not in (*INTEGERS, FLOATS) or not (parsed.depth or parsed.codec == ""):
             raise ImageError(
-                f"format {shown(format)} is not {DEPTH_TRANSPORT}'s (such as '16UC1; {DEPTH_TRANSPORT} png'): "
-                "is the topic another transport's?"
+                f"format {shown(format)} is not {DEPTH_TRANSPORT}'s (such as '16UC1; {DEPTH_TRANSPORT} png'):"
+                " is the topic another transport's?"
             )
         if data.nbytes <= CONFIG_BYTES:
             raise ImageError(f"the message has {data.nbytes} bytes: no image is left behind its header")
@@ -88,13 +88,14 @@ class CompressedDepth:
 def _png(data: memoryview) -> tuple[memoryview, Header]:
     if bytes(data[: len(PNG_SIGNATURE)]) != PNG_SIGNATURE:
         raise ImageError(
-            f"the data behind the header of {CONFIG_BYTES} bytes is not PNG, as the format says: the message is "
-            "damaged"
+            f"the data behind the header of {CONFIG_BYTES} bytes is not PNG, as the format says: the message "
+            "is damaged"
         )
     header = read_header(data)
     if (header.channels, header.bits) != (1, 16):
         raise ImageError(
-            f"a png image of {header.channels} x {header.bits} bits holds no distances: 1 x 16 bits are needed"
+            f"a png image of {header.channels} x {header.bits} bits holds no distances: 1 x 16 bits are "
+            "needed"
         )
     return data, header
 

@@ -46,8 +46,8 @@ def read_header(data: memoryview) -> Header:
         header = _jpeg(data)
     else:
         raise ImageError(
-            f"the data is neither PNG nor JPEG (it begins with {start.hex(' ')}): set the camera's compression "
-            "to one of them"
+            f"the data is neither PNG nor JPEG (it begins with {start.hex(' ')}): set the camera's "
+            "compression to one of them"
         )
     check_encoded_size(header.width, header.height, data.nbytes)
     return header

@@ -5,7 +5,7 @@ as its difference from the last one before it that was not zero. A number is wri
 lowest first, each with a bit that says whether more follow; a signed one as 2d, or -2d - 1 where it is
 negative. Four bits are a nibble; nibbles fill 32-bit words (little-endian) from their highest end.
 
-Everything is done for all pixels at once but the walk from run to run, which is a loop over two numbers a run.
+Everything is done for all pixels at once but the walk from run to run, a loop over two numbers for each.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def _runs(numbers: npt.NDArray[np.int32], pixels: int) -> npt.NDArray[np.int64]:
     """Where among the numbers the lengths of runs are; all runs together have ``pixels``."""
     places: list[int] = []
     place, left, end = 0, pixels, numbers.size
-    at = memoryview(numbers)  # twice as fast as asking numpy for one number at a time
+    at = numbers.data  # twice as fast as asking numpy for one number at a time
     while left > 0:
         if place + 1 >= end:
             raise ImageError(DAMAGED)

@@ -31,7 +31,8 @@ class DisparityTransport:
         image = message.image
         if image.encoding != ENCODING:
             raise ImageError(
-                f"the disparities' encoding is {shown(image.encoding)}: stereo_msgs/DisparityImage has {ENCODING}"
+                f"the disparities' encoding is {shown(image.encoding)}; stereo_msgs/DisparityImage has "
+                f"{ENCODING}: republish them in it"
             )
         check_geometry(message.f, message.t)
         disparity = RawImage.from_buffer(

@@ -83,23 +83,27 @@ class ImageInput:
         """What to do about the topic's silence, from who publishes it now."""
         types = self._types(self.topic)
         if self._type_name not in types:
-            carried = f"it carries {', '.join(sorted(types))}, not {self._type_name}" if types else ""
-            if (found := self._elsewhere()) is not None:
-                return f"{carried or 'nobody publishes it'}, but {found}"
-            if carried:
-                return f"{carried}: remap it to a topic of that type"
-            return "nobody publishes it: start the camera, or remap the topic (see `ros2 topic list`)"
+            found = "nobody publishes it"
+            if types:
+                found = f"it carries {', '.join(sorted(types))}, not {self._type_name}"
+            if (elsewhere := self._elsewhere()) is not None:
+                return found + elsewhere
+            if types:
+                return f"{found}: remap it to a topic of that type"
+            return f"{found}: start the camera, or remap the topic (see `ros2 topic list`)"
         return (
             "it has a publisher, but nothing arrives: is the camera streaming (see `ros2 topic hz`), and do "
             "large messages get through (see config/fastdds_large_images.xml)?"
         )
 
     def _elsewhere(self) -> str | None:
-        """Where the images are published by another transport: the topic, and the parameter to set."""
+        """Where the images are published by another transport, and the parameter to set, to follow what is
+        wrong; None where they are not."""
         for name, other in others_of(self._modality, self._transport).items():
             topic, type_name = self._base + other.suffix, _type_name(other.message_type)
             if type_name in self._types(topic):
-                return f"{topic} carries {type_name}: set {parameter_of(self._modality)} to {name}"
+                place = f", but {topic} carries {type_name}" if topic != self.topic else ""
+                return f"{place}: set {parameter_of(self._modality)} to {name}"
         return None
 
     def _types(self, topic: str) -> set[str]:
