@@ -6,9 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-rclpy = pytest.importorskip("rclpy", reason="needs rclpy")
+pytest.importorskip("rclpy", reason="needs rclpy")
 pytest.importorskip("sensor_msgs.msg", reason="needs sensor_msgs")
 
+import rclpy
 from encoders import compressed_depth, encoded
 from node_harness import (
     HEIGHT,
@@ -192,8 +193,8 @@ def test_a_stereo_camera_on_the_depth_topic_is_named_with_the_parameter_to_set(c
         depth = rig.node.cameras[0].inputs["depth"]
         rig.until(lambda: "to disparity" in depth.advice())
         assert depth.advice() == (
-            "it carries stereo_msgs/msg/DisparityImage, not sensor_msgs/msg/Image: set depth_image_transport to "
-            "disparity"
+            "it carries stereo_msgs/msg/DisparityImage, not sensor_msgs/msg/Image: set depth_image_transport "
+            "to disparity"
         )
     finally:
         driver.destroy_node()
