@@ -3,9 +3,9 @@
     python test/fuzz_messages.py --messages 100000 --seed 0       (make fuzz)
     python test/fuzz_messages.py --seed 0 --only 4711             one of them again, with its traceback
 
-A good message of each kind is changed in one to three places: a field takes a value from the edge of its type or a
-text from another message; bytes of the data are changed, cut, repeated or replaced by those of another kind. The
-worker is a process of its own, so that a crash or a hang is a finding, with the number that repeats it.
+A good message of each kind is changed in one to three places: a field takes a value from the edge of its type
+or a text from another message; bytes of the data are changed, cut, repeated, or replaced by those of another
+kind. The worker is a process of its own, so that a crash or a hang is a finding too.
 
 What else reads messages joins with a line in TARGETS.
 """
@@ -21,6 +21,7 @@ import resource
 import sys
 import time
 import traceback
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ import torch
 from encoders import compressed_depth, encoded
 from sensor_msgs.msg import CompressedImage, Image
 
+from asymfusion_ros.data.codecs.headers import PNG_SIGNATURE
 from asymfusion_ros.data.input_spec import InputSpec
 from asymfusion_ros.data.modality import KNOWN
 from asymfusion_ros.errors import ImageError
@@ -41,8 +43,8 @@ from asymfusion_ros.ros.inputs.transports import TRANSPORTS
 
 HEIGHT, WIDTH = 24, 32
 HANGS_AFTER = 60.0  # seconds for one message
-# The bound of asymfusion_ros/data/bounds.py: an image of 2^22 pixels may come of any message, and is held in a few
-# forms at once; a larger one takes a byte for each 1100 of its pixels.
+# The bound of asymfusion_ros/data/bounds.py: an image of 2^22 pixels may come of any message, and is held in
+# a few forms at once; a larger one takes a byte for each 1100 of its pixels.
 ALLOWED_BYTES, ALLOWED_PER_BYTE = 256 << 20, 1100 * 3 * 16
 MEGABYTE = 1 << 20
 
@@ -159,10 +161,7 @@ def _images() -> Iterator[tuple[str, Target]]:
             f"CompressedImage {name}",
             Target(lambda rng, name=name: _compressed(rng, name), _reader("compressed", name)),
         )
-    yield (
-        "CompressedImage depth, compressedDepth",
-        Target(_compressed_depth, _reader("compressedDepth", "depth")),
-    )
+    yield "CompressedImage compressedDepth", Target(_compressed_depth, _reader("compressedDepth", "depth"))
     with contextlib.suppress(ModuleNotFoundError):  # of a machine without stereo_msgs
         yield "DisparityImage", Target(_disparity, _reader("disparity", "depth"))
 
@@ -177,12 +176,14 @@ INTEGERS = {
     for sign in ("", "u")
     for bits in (8, 16, 32, 64)
 }
+WORDS = [0, 1, 4096, 0x7FFF, 0x8000, 0xFFFF, 0x10000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF]
 FLOATS = [0.0, -0.0, 1.0, -1.0, 1e-38, 1e38, -1e38, np.nan, np.inf, -np.inf, 0.5, 1e-7]
 TEXTS = [
-    "", ";", "; ", "rgb8", "bgr8", "mono8", "mono16", "16UC1", "32FC1", "64FC1", "8UC4", "bayer_rggb8", "yuyv", "uyvy",
-    "rgba16", "jpeg", "png", "h264", "tiff", "\0", "\n", "rgb8;", "é" * 40, "rgb8; jpeg compressed bgr8",
-    "16UC1; compressedDepth", "16UC1; compressedDepth rvl", "32FC1; compressedDepth png", "32FC1; compressedDepth rvl",
-    "16UC1; compressedDepth zstd", "bayer_rggb16; png compressed ", "compressedDepth compressed png;;;", "%s%n{}",
+    "", ";", "; ", "rgb8", "bgr8", "mono8", "mono16", "16UC1", "32FC1", "64FC1", "8UC4", "bayer_rggb8",
+    "yuyv", "uyvy", "rgba16", "jpeg", "png", "h264", "tiff", "\0", "\n", "rgb8;", "é" * 40, "%s%n{}",
+    "rgb8; jpeg compressed bgr8", "bayer_rggb16; png compressed ", "compressedDepth compressed png;;;",
+    "16UC1; compressedDepth", "16UC1; compressedDepth rvl", "32FC1; compressedDepth png",
+    "32FC1; compressedDepth rvl", "16UC1; compressedDepth zstd",
 ]  # fmt: skip
 
 
@@ -238,7 +239,7 @@ def _mutated(data: bytes, rng: np.random.Generator) -> bytes:
         start = min(start, int(rng.integers(64)))
     length = int(rng.integers(1, 1 << int(rng.integers(1, 10))))
     piece = data[start : start + length]
-    what = int(rng.integers(9))
+    what = int(rng.integers(10))
     if what == 0:
         return data[:start]
     if what == 1:
@@ -247,26 +248,44 @@ def _mutated(data: bytes, rng: np.random.Generator) -> bytes:
         return data[:start] + piece * int(rng.integers(2, 20)) + data[start + length :]
     if what == 3:
         return (
-            data[:start] + bytes([int(_chosen([0, 255, 0x88, 0x0F], rng))]) * length + data[start + length :]
+            data[:start] + _chosen([b"\0", b"\xff", b"\x88", b"\x0f"], rng) * length + data[start + length :]
         )
     if what == 4:
         return data[:start] + rng.bytes(length) + data[start + length :]
     if what == 5:
-        edge = int(
-            _chosen([0, 1, 0x7FFF, 0x8000, 0xFFFF, 0x10000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 4096], rng)
-        )
-        return data[:start] + edge.to_bytes(4, str(_chosen(["big", "little"], rng))) + data[start + 4 :]
+        edge = _chosen(WORDS, rng).to_bytes(4, _chosen(["big", "little"], rng))
+        return data[:start] + edge + data[start + 4 :]
     if what == 6:
         other = TARGETS[_chosen(list(TARGETS), rng)].make(rng)
         return bytes(getattr(other, "data", b""))
     if what == 7 and rng.integers(20) == 0:
         return data + bytes(MEGABYTE)
+    if what == 8 and PNG_SIGNATURE in data:
+        return _with_chunk_changed(data, rng)
     flipped = bytearray(data)
     for _ in range(int(rng.integers(1, 4))):
         if flipped:
             at = min(int(rng.integers(len(flipped))), start)
             flipped[at] ^= 1 << int(rng.integers(8))
     return bytes(flipped)
+
+
+def _with_chunk_changed(data: bytes, rng: np.random.Generator) -> bytes:
+    """A PNG image, whatever stands before it, with a byte of a chunk changed and its checksum right again, so
+    that what lies behind the checksums is reached."""
+    place = data.index(PNG_SIGNATURE) + len(PNG_SIGNATURE)
+    made, chunks = data[:place], []
+    while place + 12 <= len(data):
+        length = int.from_bytes(data[place : place + 4], "big")
+        chunks.append((data[place + 4 : place + 8], bytearray(data[place + 8 : place + 8 + length])))
+        place += 12 + length
+    changed = int(rng.integers(max(1, len(chunks))))
+    for number, (name, content) in enumerate(chunks):
+        if number == changed and content:
+            content[int(rng.integers(len(content)))] = int(rng.integers(256))
+        checksum = zlib.crc32(name + content).to_bytes(4, "big")
+        made += len(content).to_bytes(4, "big") + name + bytes(content) + checksum
+    return made
 
 
 def _chosen(values: list[Any], rng: np.random.Generator) -> Any:
@@ -305,7 +324,7 @@ def peak() -> int:
 def run(
     numbers: range, seed: int, started: Callable[[int], None] = lambda number: None
 ) -> tuple[list[str], Counter[str]]:
-    """Reads the messages: what was wrong, a line each, and how often each target's message was read or refused."""
+    """Reads the messages: what was wrong, a line each, and how often each target's was read or refused."""
     findings: list[str] = []
     counts: Counter[str] = Counter()
     for number in numbers:

@@ -144,8 +144,12 @@ def big_jpeg(width: int, height: int) -> bytes:
         (b"\x00\x01\x02", "h264", "colour", r"neither PNG nor JPEG \(it begins with 00 01 02\)"),
         (b"II*\x00" + bytes(99), "rgb8; tiff compressed ", "colour", "neither PNG nor JPEG"),
         (PNG[:20], "png", "colour", "no whole header"),
-        (PNG[:-12], "png", "colour", "PNG image has no end: the message is cut short"),
+        (PNG[:-12], "png", "colour", "PNG image has no end: the message is damaged or cut short"),
         (PNG[: len(PNG) // 2], "png", "colour", "no end"),
+        # OpenCV 5 allocates what a chunk claims before it looks whether it is there.
+        (PNG[:33] + b"\xff\xff\xff\xf0" + PNG[37:], "png", "colour", "no end"),
+        (PNG[:33] + chunk(b"acTL", bytes(8)) + PNG[33:], "png", "colour", "animated"),
+        (PNG[:8] + b"\0\0\1\x0d" + PNG[12:], "png", "colour", "no whole header"),
         (JPEG[: len(JPEG) // 2], "jpeg", "colour", "JPEG image has no end"),
         (JPEG[:4], "jpeg", "colour", "no header with its size"),
         (b"\xff\xd8\xff\xd9", "jpeg", "colour", "no header with its size"),

@@ -17,6 +17,7 @@ JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
 JPEG_FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 JPEG_WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD8)}
 MAX_SEGMENTS = 1000
+PNG_ANIMATION = (b"acTL", b"fcTL", b"fdAT")
 # PNG's colour types -> channels; a palette's entries are RGB.
 PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
 PNG_DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
@@ -54,15 +55,32 @@ def read_header(data: memoryview) -> Header:
 
 
 def _png(data: memoryview) -> Header:
-    if data.nbytes < 33 or bytes(data[12:16]) != b"IHDR":
+    if data.nbytes < 33 or bytes(data[8:16]) != b"\0\0\0\x0dIHDR":
         raise ImageError("the PNG image has no whole header: the message is damaged or cut short")
     width, height, bits, colour = struct.unpack(">IIBB", data[16:26])
     if bits not in PNG_DEPTHS.get(colour, ()):
         raise ImageError(f"the PNG image has colour type {colour} with {bits} bits: the message is damaged")
-    # Some decoders fill in what is missing with grey, which would pass for measured.
-    if b"IEND" not in bytes(data[-64:]):
-        raise ImageError("the PNG image has no end: the message is cut short")
+    _walk_chunks(data)
     return Header("png", width, height, PNG_CHANNELS[colour], 16 if bits == 16 else 8)
+
+
+def _walk_chunks(data: memoryview) -> None:
+    """Raises ImageError unless every chunk up to the image's end is there. OpenCV 5 would allocate whatever
+    length a chunk claims, up to 4 GiB, and some decoders fill in what is missing with grey, which would pass
+    for measured.
+    """
+    position, end = len(PNG_SIGNATURE), data.nbytes
+    while position + 12 <= end:
+        length, name = (
+            int.from_bytes(data[position : position + 4], "big"),
+            bytes(data[position + 4 : position + 8]),
+        )
+        position += 12 + length
+        if name == b"IEND" and position <= end:
+            return
+        if name in PNG_ANIMATION:
+            raise ImageError("the PNG image is animated: send single images")
+    raise ImageError("the PNG image has no end: the message is damaged or cut short")
 
 
 def _jpeg(data: memoryview) -> Header:
