@@ -24,7 +24,10 @@ from node_harness import (
     picture,
     pixels_of,
 )
+from rclpy.parameter import Parameter
 from sensor_msgs.msg import CompressedImage, Image
+
+from asymfusion_ros.ros.node import SegmentationNode
 
 RGB_TOPIC, DEPTH_TOPIC = "rgb/image_rect_color", "depth_registered/image_rect"
 RGB_NAME, DEPTH_NAME = f"/{RGB_TOPIC}/compressed", f"/{DEPTH_TOPIC}/compressedDepth"
@@ -200,6 +203,28 @@ def test_a_stereo_camera_on_the_depth_topic_is_named_with_the_parameter_to_set(c
         driver.destroy_node()
         rclpy.try_shutdown(context=context)
         rig.close()
+
+
+def test_the_suffix_follows_the_topic_that_the_image_topic_is_remapped_to(checkpoint):
+    context = rclpy.Context()
+    rclpy.init(context=context, domain_id=1)
+    values = {"checkpoint": str(checkpoint), "image_transport": "compressed"}
+    node = SegmentationNode(
+        context=context,
+        cli_args=["--ros-args", "-r", f"{RGB_TOPIC}:=/front/image_raw", "-r", f"{DEPTH_TOPIC}:=/front/depth"],
+        parameter_overrides=[Parameter(name, value=value) for name, value in values.items()],
+        load=lambda settings: engine(checkpoint),
+    )
+    try:
+        assert node.start()
+        topics = {name: source.topic for name, source in node.cameras[0].inputs.items()}
+        assert topics == {"rgb": "/front/image_raw/compressed", "depth": "/front/depth"}
+        subscribed = {subscription.topic_name for subscription in node.subscriptions}
+        assert set(topics.values()) <= subscribed
+    finally:
+        node.close()
+        node.destroy_node()
+        rclpy.try_shutdown(context=context)
 
 
 def test_a_transport_that_there_is_not_is_refused_with_the_choices(checkpoint):
