@@ -10,7 +10,7 @@ import torch
 from asymfusion_ros.data.modality import Modality
 from asymfusion_ros.engine.raw_image import RawImage
 from asymfusion_ros.engine.segmenter import reference_name
-from asymfusion_ros.errors import ImageError, UserError, shown
+from asymfusion_ros.errors import ImageError, UserError
 from asymfusion_ros.ros.log import ThrottledLog
 from asymfusion_ros.ros.network import Network
 from asymfusion_ros.ros.outputs.base import Publishers
@@ -104,8 +104,8 @@ class FrameSegmenter:
             if frame_id != wanted:
                 self._log.warning_once(
                     (name, "frame"),
-                    f"{name} is in frame {shown(frame_id)}, {base} in {shown(wanted)}: use {name} that is "
-                    f"registered to {base} (for depth, the register node of depth_image_proc makes it)",
+                    f"{name} is in frame {frame_id!r}, {base} in {wanted!r}: use {name} that is registered "
+                    f"to {base} (for depth, the register node of depth_image_proc makes it)",
                 )
 
 
