@@ -11,6 +11,7 @@ BENCH_ARGS ?=
 # NYUDv2 in the folder format, for sensor-study.
 DATA ?= data/nyudv2
 DEFAULT := asymfusion_ros/checkpoints/default.safetensors
+FUZZ_ARGS ?=
 
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
@@ -24,7 +25,7 @@ export ROS_AUTOMATIC_DISCOVERY_RANGE = LOCALHOST
 unexport PYTHONPATH LD_LIBRARY_PATH AMENT_PREFIX_PATH RMW_IMPLEMENTATION ROS_DISTRO
 unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
-.PHONY: help setup demo test lint format bench sensor-study test-jazzy clean
+.PHONY: help setup demo test lint format bench sensor-study test-jazzy clean fuzz
 .DEFAULT_GOAL := help
 
 help:
@@ -35,6 +36,7 @@ help:
 	@echo "make format      let ruff rewrite what it can"
 	@echo "make bench       time each stage from camera bytes to labels"
 	@echo "make sensor-study  measure anew what is usual for the default checkpoint, and docs/sensor_monitor.md (DATA)"
+	@echo "make fuzz        read 100,000 mutated messages as the node does"
 	@echo "make test-jazzy  the tests against Jazzy's rclpy instead of Kilted's"
 	@echo "make clean       remove the environments and everything generated"
 
@@ -74,6 +76,9 @@ sensor-study: $(STAMP)
 	$(BIN)/python -m asymfusion_training.evaluation.sensor_study default --data $(DATA) \
 		--json docs/sensor_monitor.json --plot docs/sensor_monitor.png --example docs/sensor_example.png
 	$(BIN)/python docs/tables.py
+
+fuzz: $(STAMP)
+	$(BIN)/python test/fuzz_messages.py $(FUZZ_ARGS)
 
 # The same wheels' Jazzy releases, in an environment of their own.
 $(JAZZY)/.set-up: $(STAMP) constraints-jazzy.txt

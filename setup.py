@@ -27,6 +27,7 @@ ROS_WHEELS = [
     "ros-sensor-msgs",
     "ros-diagnostic-msgs",
     "ros-lifecycle-msgs",
+    "ros-stereo-msgs",
 ]
 CHECK = [
     "hypothesis",

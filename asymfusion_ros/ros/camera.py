@@ -20,7 +20,7 @@ from asymfusion_ros.data.modality import Modality
 from asymfusion_ros.errors import ImageError
 from asymfusion_ros.ros.inputs.subscription import ImageInput
 from asymfusion_ros.ros.inputs.synchronizer import Synchronizer, implementation_name
-from asymfusion_ros.ros.inputs.transports import TRANSPORTS
+from asymfusion_ros.ros.inputs.transports import load_transports
 from asymfusion_ros.ros.log import ThrottledLog
 from asymfusion_ros.ros.messages import Message
 from asymfusion_ros.ros.scene import Frame
@@ -63,9 +63,11 @@ class Camera:
             names, SILENT_AFTER, UNPAIRED_AFTER, settings.missing_after, time.monotonic()
         )
         self._synchronizer = self._synchronize(names)
-        transport = TRANSPORTS["raw"](lambda line: log.info_once(line, line))
+        transports = load_transports(modalities, settings, lambda line: log.info_once(line, line))
         self.inputs = {
-            modality.name: ImageInput(node, modality, transport, partial(self._on_message, modality.name))
+            modality.name: ImageInput(
+                node, modality, transports[modality.name], partial(self._on_message, modality.name)
+            )
             for modality in modalities
         }
         # Steady: it must run on where simulated time stands still.

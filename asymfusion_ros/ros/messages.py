@@ -43,6 +43,22 @@ class ImageMessage(Message, Protocol):
     data: array.array[int]
 
 
+class CompressedImageMessage(Message, Protocol):
+    """sensor_msgs/CompressedImage."""
+
+    format: str
+    data: array.array[int]
+
+
+class DisparityMessage(Message, Protocol):
+    """stereo_msgs/DisparityImage."""
+
+    image: ImageMessage
+    f: float
+    t: float
+    min_disparity: float
+
+
 MessageType: TypeAlias = type[Any]  # a generated message class, as rclpy takes it
 
 

@@ -26,6 +26,7 @@ from asymfusion_ros.ros.camera import Camera
 from asymfusion_ros.ros.diagnostics import PERIOD, TASK, Diagnostics
 from asymfusion_ros.ros.disagreement import DisagreementMonitor
 from asymfusion_ros.ros.frame_segmenter import FrameSegmenter
+from asymfusion_ros.ros.inputs.transports import load_transports
 from asymfusion_ros.ros.log import ThrottledLog
 from asymfusion_ros.ros.network import Network, load_network
 from asymfusion_ros.ros.outputs import OUTPUTS
@@ -134,6 +135,9 @@ class SegmentationNode(LifecycleNode):
         settings = parameters.read(self)
         began = time.monotonic()
         network = self._inference_thread.submit(self._load, settings).result()
+        checkpoint = network.checkpoint
+        modalities = [checkpoint.input_spec.modality(name) for name in checkpoint.config.modalities]
+        load_transports(modalities, settings, lambda line: None)  # what is missing is said here, not later
         self.outputs = Publishers(self, [make(settings) for make in OUTPUTS])
         if self._label_info is None:
             self._label_info = LabelInfoPublisher(self, self.get_logger().info)

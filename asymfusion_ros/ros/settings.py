@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from dataclasses import dataclass
 
+from asymfusion_ros.ros.inputs.transports import names
 from asymfusion_ros.settings import declared, setting
 
 
@@ -21,6 +22,18 @@ class NodeSettings:
     )
     precision: str = setting(
         "auto", "number format of the network: auto (the device's fastest safe one), fp32, fp16, bf16"
+    )
+    image_transport: str = setting(
+        "raw",
+        "how images come, all but depth: raw (sensor_msgs/Image), or compressed (JPEG or PNG, on the image "
+        "topic with /compressed after its name)",
+        choices=names("colour", "scalar"),
+    )
+    depth_image_transport: str = setting(
+        "raw",
+        "how depth comes: raw, compressed (16-bit PNG), compressedDepth (PNG or RVL, on the topic with "
+        "/compressedDepth after its name), or disparity (stereo_msgs/DisparityImage, on the topic itself)",
+        choices=names("range"),
     )
     slop: float = setting(
         0.02,

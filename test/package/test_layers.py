@@ -41,7 +41,7 @@ OVER_TOPICS = tuple(f"asymfusion_ros.demo.{name}" for name in DEMO_ROS)
 ROS_PACKAGES = (
     "ament_index_python", "builtin_interfaces", "cv_bridge", "diagnostic_msgs", "geometry_msgs", "launch",
     "launch_ros", "lifecycle_msgs", "message_filters", "rcl_interfaces", "rclpy", "sensor_msgs",
-    "sensor_msgs_py", "std_msgs", "std_srvs", "tf2_msgs", "vision_msgs",
+    "sensor_msgs_py", "std_msgs", "std_srvs", "stereo_msgs", "tf2_msgs", "vision_msgs",
 )
 # fmt: on
 
