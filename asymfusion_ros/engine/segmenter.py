@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from asymfusion_ros.data.labels import LabelSet
 from asymfusion_ros.engine.backends import Backend, open_backend
 from asymfusion_ros.engine.postprocess import confidence_at, labels_at
 from asymfusion_ros.engine.raw_image import RawImage
+from asymfusion_ros.engine.stopwatch import Stopwatch
 from asymfusion_ros.engine.upload import Uploader
 from asymfusion_ros.errors import ImageError
 
@@ -30,23 +31,29 @@ def reference_name(names: Mapping[str, object]) -> str:
 
 @dataclass(frozen=True)
 class Result:
-    """labels: H x W uint8, class indices. confidence: H x W uint8, 0 to 255, or None. On the device."""
+    """labels: H x W uint8, class indices. confidence: H x W uint8, 0 to 255, or None. On the device.
+
+    seconds: what each stage took: upload, network (preprocessing included), postprocess. Empty on a GPU,
+    which works on after the call: to know there, the host would have to wait for it.
+    """
 
     labels: Tensor
     confidence: Tensor | None
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
     def numpy(self) -> HostResult:
         """The same on the host; waits for the device."""
         confidence = None if self.confidence is None else self.confidence.cpu().numpy()
-        return HostResult(self.labels.cpu().numpy(), confidence)
+        return HostResult(self.labels.cpu().numpy(), confidence, self.seconds)
 
 
 @dataclass(frozen=True)
 class HostResult:
-    """labels and confidence as numpy arrays, H x W uint8."""
+    """labels and confidence as numpy arrays, H x W uint8; seconds as in Result."""
 
     labels: npt.NDArray[np.uint8]
     confidence: npt.NDArray[np.uint8] | None
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
 
 class Segmenter:
@@ -116,11 +123,17 @@ class Segmenter:
     @torch.inference_mode()
     def segment(self, given: Mapping[str, Image | None], confidence: bool = True) -> Result:
         """The same for images by modality's name."""
+        watch = Stopwatch()
         images = self.images(given)
-        logits = self.infer(self.preprocess(images, self.upload(images)))
+        buffers = self.upload(images)
+        watch.lap("upload")
+        logits = self.infer(self.preprocess(images, buffers))
+        watch.lap("network")
         reference = self.reference(images)
         temperature = self.checkpoint.temperature(images)
-        return self.postprocess(logits, (reference.height, reference.width), confidence, temperature)
+        result = self.postprocess(logits, (reference.height, reference.width), confidence, temperature)
+        watch.lap("postprocess")
+        return replace(result, seconds=watch.seconds) if self.device.type == "cpu" else result
 
     def warm_up(self, height: int, width: int) -> None:
         """Runs blank frames of this size, once for each set of available modalities: first calls are slow."""

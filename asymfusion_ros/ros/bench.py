@@ -101,6 +101,7 @@ class TimedNetwork:
     def __init__(self, settings: NodeSettings) -> None:
         self._network = load_network(settings)
         self.checkpoint = self._network.checkpoint
+        self.backend = self._network.backend
         self.milliseconds: list[float] = []
 
     def segment(self, given: Mapping[str, RawImage], confidence: bool = True) -> _OnHost:

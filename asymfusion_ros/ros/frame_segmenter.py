@@ -10,7 +10,9 @@ import torch
 from asymfusion_ros.data.modality import Modality
 from asymfusion_ros.engine.raw_image import RawImage
 from asymfusion_ros.engine.segmenter import reference_name
+from asymfusion_ros.engine.stopwatch import Stopwatch
 from asymfusion_ros.errors import ImageError, UserError
+from asymfusion_ros.ros.frame_meter import FrameMeter
 from asymfusion_ros.ros.log import ThrottledLog
 from asymfusion_ros.ros.network import Network
 from asymfusion_ros.ros.outputs.base import Publishers
@@ -34,6 +36,7 @@ class FrameSegmenter:
         topics: Mapping[str, str],
         counters: Counters,
         log: ThrottledLog,
+        meter: FrameMeter,
     ) -> None:
         self._network = network
         self._modalities = {modality.name: modality for modality in modalities}
@@ -41,18 +44,21 @@ class FrameSegmenter:
         self._topics = topics
         self._counters = counters
         self._log = log
+        self._meter = meter
         self._palette = network.checkpoint.labels.palette
 
     def __call__(self, frame: Frame) -> None:
         """Does nothing where nobody subscribes to any output. A frame that can't be used is logged and
         counted; what else goes wrong is raised.
         """
+        watch = Stopwatch()
         topics = self._publishers.subscribed()
         if not topics:
             self._counters.unsubscribed += 1
             return
         try:
-            self._publishers.publish(topics, self._segment(frame, self._publishers.needs(topics)))
+            scene = self._segment(frame, self._publishers.needs(topics), watch)
+            self._publishers.publish(topics, scene)
         except UserError as error:
             self._counters.failed += 1
             self._log.warning("failed", f"a frame was skipped: {error}")
@@ -60,12 +66,17 @@ class FrameSegmenter:
             self._counters.failed += 1
             raise
         else:
+            watch.lap("publish")
             self._counters.segmented += 1
+            self._meter.published(frame, scene.header, topics, watch)
 
-    def _segment(self, frame: Frame, needs: frozenset[str]) -> Scene:
+    def _segment(self, frame: Frame, needs: frozenset[str], watch: Stopwatch) -> Scene:
         images = self._usable(frame)
         self._compare(frame, images)
+        watch.lap("read")
         result = self._network.segment(images, confidence="confidence" in needs).numpy()
+        watch.lap("inference")
+        watch.seconds |= result.seconds
         header = frame[reference_name(images)].header
         return Scene(header, images, self._modalities, result, self._palette)
 

@@ -16,8 +16,13 @@ Inputs = Mapping[str, Tensor | None]
 class Backend(Protocol):
     """A network ready to infer. Not for several threads at once.
 
-    device: where its inputs are to be, and its outputs are. precision: ``fp32``, ``fp16`` or ``bf16``.
+    name: in BACKENDS. device: where its inputs are to be, and its outputs are. precision: ``fp32``,
+    ``fp16`` or ``bf16``.
     """
+
+    @property
+    def name(self) -> str:
+        """What it is called in BACKENDS."""
 
     @property
     def device(self) -> torch.device:

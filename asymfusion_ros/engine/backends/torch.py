@@ -17,6 +17,8 @@ from asymfusion_ros.network import NetworkOutput
 class TorchBackend:
     """Norms folded, channels last, autocast for what is not fp32. Raises ConfigError."""
 
+    name = "torch"
+
     def __init__(self, checkpoint: Checkpoint, device: str = "auto", precision: str = "auto") -> None:
         self.device = choose_device(device)
         self._dtype = choose_precision(precision, self.device)
