@@ -38,7 +38,7 @@ class CameraStatus:
         self._rates.look(now, self._counts)
         if self._counts["framed"] != before["framed"]:
             self._last_frame = now
-        faults = [*self._stream_faults(now), *self._frame_faults(before)]
+        faults = self._faults(now, before)
         faults += [fault for fault in (self._latency_fault(), self._rate_fault()) if fault is not None]
         return Report(tuple(faults), self._values(now))
 
@@ -56,20 +56,19 @@ class CameraStatus:
             "unpaired"
         )
 
-    def _stream_faults(self, now: float) -> list[Fault]:
+    def _faults(self, now: float, before: Mapping[str, int]) -> list[Fault]:
+        """What is wrong with the streams, and frames and images since the last report that were of no use."""
         level = Level.ERROR if now - self._last_frame >= NO_FRAME_AFTER else Level.WARN
-        return [Fault(level, line) for line in self._camera.faults(now).values()]
-
-    def _frame_faults(self, before: Mapping[str, int]) -> list[Fault]:
-        """Frames and images since the last report that could not be used."""
-        grown = {name: count - before.get(name, 0) for name, count in self._counts.items()}
-        faults = []
-        if grown["failed"] > 0:
-            level = Level.WARN if grown["segmented"] > 0 else Level.ERROR
-            faults.append(Fault(level, f"{grown['failed']} frames were not segmented: see the node's log"))
-        if grown["rejected"] > 0:
-            level = Level.WARN if grown["framed"] > 0 else Level.ERROR
-            faults.append(Fault(level, f"{grown['rejected']} images were rejected: see the node's log"))
+        faults = [Fault(level, line) for line in self._camera.faults(now).values()]
+        rejected, failed, segmented = (
+            self._counts[name] - before[name] for name in ("rejected", "failed", "segmented")
+        )
+        if rejected > 0:
+            line = f"images rejected since the last report: {rejected}: see the node's log"
+            faults.append(Fault(level, line))
+        if failed > 0:
+            line = f"frames not segmented since the last report: {failed}: see the node's log"
+            faults.append(Fault(Level.ERROR if segmented == 0 else Level.WARN, line))
         return faults
 
     def _latency_fault(self) -> Fault | None:
@@ -81,11 +80,8 @@ class CameraStatus:
             advice = "stamps are not of this node's clock: set use_sim_time, or stamp with the system's time"
         else:
             advice = "take a smaller checkpoint, a faster device or fewer outputs"
-        return Fault(
-            level,
-            f"latency {limit.newest:.0f} ms is over max_latency_ms = {limit.milliseconds:g} "
-            f"({limit.in_a_row} frames in a row): {advice}",
-        )
+        over = f"max_latency_ms = {limit.milliseconds:g} (frames over it in a row: {limit.in_a_row})"
+        return Fault(level, f"latency {limit.newest:.0f} ms, {over}: {advice}")
 
     def _rate_fault(self) -> Fault | None:
         least, rate = self._settings.min_rate, self._rates.per_second("segmented")
