@@ -293,21 +293,20 @@ def test_top_prints_a_running_node(make_rig):
     rig = make_rig().start()
     environment = {**os.environ, "ROS_DOMAIN_ID": str(rig.domain)}
     top = [sys.executable, "-m", "asymfusion_ros.cli.main", "top", "--once", "--wait", "60"]
-
-    def printed(*options):
-        with subprocess.Popen(
-            [*top, *options], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        ) as process:
-            rig.pairs(lambda status: process.poll() is not None)
-            out, error = process.communicate()
-        assert process.returncode == 0, error
-        return out
-
-    (status,) = json.loads(printed("--json"))
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with (
+        subprocess.Popen([*top, "--json"], env=environment, **pipes) as with_json,
+        subprocess.Popen(top, env=environment, **pipes) as with_table,
+    ):
+        both = (with_json, with_table)
+        rig.pairs(lambda status: all(process.poll() is not None for process in both))
+        (text, error), (lines, _) = (process.communicate() for process in both)
+    assert [process.returncode for process in both] == [0, 0], error
+    (status,) = json.loads(text)
     assert status["name"] == f"{rig.namespace[1:]}/segmentation: segmentation"
     assert status["level"] == "OK" and status["values"]["state"] == "active"
     assert status["values"]["segmented"] > 0 and status["values"]["rate_in_rgb"] > 0
-    lines = printed().splitlines()
+    lines = lines.splitlines()
     assert lines[0].split()[:3] == ["NODE", "LEVEL", "STATE"]
     assert lines[1].split()[:3] == [f"{rig.namespace[1:]}/segmentation", "OK", "active"]
     assert "stages, p50 in ms: pairing " in lines[4] and "network " in lines[4]
