@@ -17,7 +17,7 @@ from asymfusion_ros.stream.timing import quantile
 RATE_WINDOW = 5.0  # seconds
 NO_FRAME_AFTER = 3.0  # seconds without a frame from which a fault of the streams is an error
 SETTLED_AFTER = 4.0  # seconds from which a rate is compared with min_rate
-FOREIGN_CLOCK = 3600.0  # seconds of latency that no pipeline has
+FOREIGN_CLOCK = 3600.0  # seconds of latency that no pipeline has: a recording without use_sim_time has
 
 
 class CameraStatus:
@@ -46,9 +46,13 @@ class CameraStatus:
         """The numbers of the last report as one line for the log."""
         rates = self._rate_values()
         into = ", ".join(f"{rates.get(f'rate_in_{name}', '-')} {name}" for name in self._camera.inputs)
+        quantiles = self._meter.timings.quantiles(0.5, 0.95)
         latency = "no frame yet"
-        if (found := self._meter.timings.quantiles(0.5, 0.95).get("pipeline")) is not None:
-            latency = f"latency p50 {1000 * found[0]:.0f} ms, p95 {1000 * found[1]:.0f} ms"
+        # From the stamp, or, where that is of another clock, from taking up the frame.
+        for stage in ("processing", "pipeline"):
+            if stage in quantiles and abs(quantiles[stage][0]) < FOREIGN_CLOCK:
+                median, p95 = (1000 * value for value in quantiles[stage])
+                latency = f"{stage} p50 {median:.0f} ms, p95 {p95:.0f} ms"
         dropped, unpaired = (self._rates.growth(name) for name in ("dropped", "unpaired"))
         return (
             f"{rates.get('rate_out', '-')} masks a second of {into} images a second; {latency}; in the last "
@@ -76,7 +80,7 @@ class CameraStatus:
         if (level := limit.look()) == Level.OK:
             return None
         newest = limit.newest / 1000
-        if abs(newest) > FOREIGN_CLOCK:
+        if abs(newest) >= FOREIGN_CLOCK:
             advice = "stamps are not of this node's clock: set use_sim_time, or stamp with the system's time"
         else:
             advice = "take a smaller checkpoint, a faster device or fewer outputs"
@@ -108,6 +112,9 @@ class CameraStatus:
             values["slop"] = f"{self._settings.slop:g}"
             values["slop_to_set"] = f"{slop:.3f}"
         for stage, (median, p95) in self._meter.timings.quantiles(0.5, 0.95).items():
+            if abs(median) >= FOREIGN_CLOCK:
+                values["stamps"] = f"of another clock, {median:.0f} s behind this node's"
+                continue
             values[f"latency_{stage}_p50_ms"] = f"{1000 * median:.2f}"
             values[f"latency_{stage}_p95_ms"] = f"{1000 * p95:.2f}"
         return values

@@ -6,14 +6,18 @@ alone. Each is published only where somebody subscribes.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from rclpy.node import Node
+from std_msgs.msg import Float64
 
 from asymfusion_ros.ros.messages import Stamp
 from asymfusion_ros.ros.qos import OUTPUT_PROFILE
 
+# Imported by name: package.xml can't ask for it, because not every distribution has it.
+AUTOWARE_MESSAGES = "autoware_internal_debug_msgs"
 PROCESSING = "processing_time_ms"  # from taking up a frame until its outputs are published
 PIPELINE = "pipeline_latency_ms"  # from the stamp of its image until then
 CYCLIC = "cyclic_time_ms"  # from one frame's outputs to the next one's
@@ -27,20 +31,13 @@ class DebugTopics:
 
     def __init__(self, node: Node, log: Callable[[str], object]) -> None:
         try:
-            from autoware_internal_debug_msgs.msg import Float64Stamped as Number
-
+            self._number: Any = importlib.import_module(f"{AUTOWARE_MESSAGES}.msg").Float64Stamped
             self._stamped = True
         except ImportError:
-            from std_msgs.msg import Float64 as Number
-
-            self._stamped = False
-            log(
-                "~/debug/*_ms are std_msgs/Float64, without a stamp: the package "
-                "autoware_internal_debug_msgs is not installed"
-            )
-        self._number: Any = Number
+            self._number, self._stamped = Float64, False
+            log(f"~/debug/*_ms are std_msgs/Float64, without a stamp: {AUTOWARE_MESSAGES} is not installed")
         self._publishers: dict[str, Any] = {
-            name: node.create_publisher(Number, f"~/debug/{name}", OUTPUT_PROFILE) for name in NAMES
+            name: node.create_publisher(self._number, f"~/debug/{name}", OUTPUT_PROFILE) for name in NAMES
         }
 
     def publish(self, stamp: Stamp, milliseconds: Mapping[str, float]) -> None:

@@ -38,9 +38,10 @@ class NodeStatus:
             PERIOD, self._report, clock=Clock(clock_type=ClockType.STEADY_TIME)
         )
 
-    def watch(self, camera: CameraStatus, line_period: float) -> None:
-        """Reports a camera too, and logs its numbers every ``line_period`` seconds; 0: never."""
-        self._parts.add(camera)
+    def watch(self, camera: CameraStatus, line_period: float, task: str | None = None) -> None:
+        """Reports a camera too, in a status of its own where it has a ``task``, and logs its numbers every
+        ``line_period`` seconds; 0: never."""
+        self._parts.add(camera, task)
         self._cameras.append(camera)
         self._line_period, self._line_due = line_period, time.monotonic() + line_period
 

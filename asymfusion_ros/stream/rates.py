@@ -7,10 +7,7 @@ from collections.abc import Mapping
 
 
 class Rates:
-    """What counts have grown by in about the last ``seconds``.
-
-    Counts that went back have started anew, and growth is counted from there.
-    """
+    """What counts have grown by in about the last ``seconds``."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -18,8 +15,6 @@ class Rates:
 
     def look(self, now: float, counts: Mapping[str, int]) -> None:
         """Takes the present counts, by name."""
-        if self._looks and any(counts.get(name, 0) < count for name, count in self._looks[-1][1].items()):
-            self._looks.clear()
         self._looks.append((now, dict(counts)))
         # The first look stays while those after it don't reach back far enough.
         while len(self._looks) > 2 and self._looks[1][0] <= now - self._seconds:

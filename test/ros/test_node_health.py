@@ -112,6 +112,16 @@ def test_a_camera_whose_clock_is_off_shows_by_how_much(make_rig):
     assert 250 < float(values_of(status)["clock_offset_depth_ms"]) < 350
 
 
+def test_stamps_of_another_clock_are_no_latency(make_rig):
+    rig = make_rig(max_latency_ms=100.0, consecutive=1, status_period=0.3).start()
+    status = rig.pairs(lambda status: "latency_processing_p50_ms" in values_of(status), age=SECOND * 7200)
+    values = values_of(status)
+    assert values["stamps"] == "of another clock, 7200 s behind this node's"
+    assert "latency_pipeline_p50_ms" not in values
+    assert "stamps are not of this node's clock: set use_sim_time" in status.message
+    rig.pairs(lambda status: rig.logged("processing p50"), age=SECOND * 7200)
+
+
 def test_latency_over_its_limit_is_a_warning_and_for_long_an_error(make_rig):
     rig = make_rig(max_latency_ms=5000.0, consecutive=4).start()
     late = time.time_ns() - 60 * SECOND
@@ -131,6 +141,13 @@ def test_fewer_masks_than_min_rate_are_an_error(make_rig, monkeypatch):
     rig = make_rig(min_rate=500.0).start()
     status = rig.pairs(lambda status: "masks a second" in status.message)
     assert status.level == ERROR and "are under min_rate = 500" in status.message
+
+
+def test_without_a_subscriber_no_masks_are_missed(make_rig, monkeypatch):
+    monkeypatch.setattr("asymfusion_ros.ros.camera_status.SETTLED_AFTER", 0.3)
+    rig = make_rig(min_rate=500.0, listen=()).start()
+    rig.pairs(lambda status: int(values_of(status).get("unsubscribed", 0)) >= 30)
+    assert {status.level for status in rig.statuses} == {OK}
 
 
 def test_topics_that_bring_no_frame_at_all_are_an_error(make_rig, monkeypatch):
@@ -283,8 +300,8 @@ def test_where_autowares_message_is_installed_it_bears_the_stamp_of_the_frame(ma
 
 def test_a_line_of_the_log_has_the_numbers_now_and_then(make_rig):
     rig = make_rig(status_period=0.3).start()
-    rig.pairs(lambda status: rig.logged("status OK: ", "masks a second of", "latency p50"))
-    (line, *_) = (line for line in rig.log if "latency p50" in line)
+    rig.pairs(lambda status: rig.logged("status OK: ", "masks a second of", "pipeline p50"))
+    (line, *_) = (line for line in rig.log if "pipeline p50" in line)
     assert " rgb, " in line and " depth images a second" in line
     assert line.endswith("0 images unpaired")
 
