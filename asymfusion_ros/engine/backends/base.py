@@ -16,8 +16,8 @@ Inputs = Mapping[str, Tensor | None]
 class Backend(Protocol):
     """A network ready to infer. Not for several threads at once.
 
-    name: what runs the network, as in BACKENDS. device: where its inputs are to be, and its outputs are. precision: ``fp32``,
-    ``fp16`` or ``bf16``.
+    name: what runs the network, as in BACKENDS. device: where its inputs are to be, and its outputs are.
+    precision: ``fp32``, ``fp16`` or ``bf16``.
     """
 
     @property
