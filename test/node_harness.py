@@ -115,6 +115,7 @@ class Network:
     def __init__(self, network: Any) -> None:
         self.network = network
         self.checkpoint = network.checkpoint
+        self.backend = network.backend
         self.before: Callable[[], None] = lambda: None
 
     def segment(self, given: Mapping[str, Any], *wanted: bool, **named: bool) -> Any:

@@ -23,6 +23,7 @@ EXAMPLES = """\
   asymfusion bench --checkpoint model.safetensors --device cuda --size 1280x720 --json bench.json
   asymfusion bench --modalities rgb --threads 1
   asymfusion bench --node
+  asymfusion bench --node --outputs mask confidence color_mask overlay
 """
 
 
@@ -48,6 +49,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also time the ROS node on real topics: what it and the transport add to the engine",
     )
+    parser.add_argument(
+        "--outputs",
+        nargs="+",
+        metavar="NAME",
+        help="with --node: the image topics to subscribe to (default: mask)",
+    )
     parser.add_argument("--json", type=Path, help="also write the numbers here")
 
 
@@ -59,6 +66,8 @@ def run(args: argparse.Namespace) -> int:
     if args.node and args.modalities is not None:
         given = " ".join(args.modalities)
         raise UserError(f"--node sends every modality, not just {given}: leave out --modalities")
+    if args.outputs is not None and not args.node:
+        raise UserError("--outputs goes with --node")
     if args.threads is not None:
         if args.threads < 1:
             raise UserError(f"--threads {args.threads} must be 1 or more")
@@ -129,7 +138,8 @@ def _print(report: dict[str, Any]) -> None:
     if "node" in report:
         node = report["node"]
         print(
-            f"node: {node['loop']['p50']:.2f} ms from publishing a frame to having its mask = engine "
+            f"node: {node['loop']['p50']:.2f} ms from publishing a frame to having its "
+            f"{', '.join(node['outputs'])} = engine "
             f"{node['engine']['p50']:.2f} + transport {node['transport']['p50']:.2f} + the node's own "
             f"{node['own_ms']:.2f} ({100 * node['own_share']:.1f} % of the engine)"
         )
@@ -141,17 +151,22 @@ def _measure_node(args: argparse.Namespace, height: int, width: int) -> dict[str
     # A benchmark never joins a robot's network.
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     os.environ.setdefault("ROS_LOCALHOST_ONLY", "1")  # its name in Humble
-    from asymfusion_ros.ros.bench import measure_node
+    from asymfusion_ros.ros.bench import IMAGE_OUTPUTS, measure_node
 
+    outputs = args.outputs or ["mask"]
+    if unknown := [name for name in outputs if name not in IMAGE_OUTPUTS]:
+        raise UserError(f"--outputs {' '.join(unknown)}: the image topics are {', '.join(IMAGE_OUTPUTS)}")
     times = measure_node(
         {"checkpoint": args.checkpoint, "device": args.device, "precision": args.precision},
         height,
         width,
         args.frames,
         args.warm_up,
+        outputs,
     )
     report: dict[str, Any] = {part: summary(values) for part, values in times.items()}
     parts = zip(times["loop"], times["engine"], times["transport"])
+    report["outputs"] = outputs
     report["own_ms"] = summary([loop - engine - way for loop, engine, way in parts])["p50"]
     report["own_share"] = round(report["own_ms"] / report["engine"]["p50"], 4)
     return report

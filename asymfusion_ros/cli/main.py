@@ -38,6 +38,7 @@ SUBCOMMANDS = {
         "train",
     ),
     "soup": ("asymfusion_training.cli.soup", "average the weights of several checkpoints", "train"),
+    "top": ("asymfusion_ros.cli.top", "show how every asymfusion node on the graph is, live", ""),
     "bench": ("asymfusion_ros.cli.bench", "time each stage from camera bytes to labels", ""),
     "export": (
         "asymfusion_ros.cli.export",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from asymfusion_ros.engine.disagreement import disagreement as disagreement_of
 from asymfusion_ros.engine.exported import load_model
 from asymfusion_ros.engine.postprocess import confidence_at, labels_at
 from asymfusion_ros.engine.raw_image import RawImage
+from asymfusion_ros.engine.stopwatch import Stopwatch
 from asymfusion_ros.engine.upload import Uploader
 from asymfusion_ros.errors import ImageError
 
@@ -35,26 +36,31 @@ class Result:
     """labels: H x W uint8, class indices. confidence: H x W uint8, 0 to 255, or None. disagreement: h x w
     uint8 at the decoder's resolution, 0 to 255, how far the modalities' predictions are apart, or None. On
     the device.
+
+    seconds: what each stage took: upload, network (preprocessing included), postprocess. Empty on a GPU,
+    which works on after the call: to know there, the host would have to wait for it.
     """
 
     labels: Tensor
     confidence: Tensor | None
     disagreement: Tensor | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
     def numpy(self) -> HostResult:
         """The same on the host; waits for the device."""
         confidence = None if self.confidence is None else self.confidence.cpu().numpy()
         disagreement = None if self.disagreement is None else self.disagreement.cpu().numpy()
-        return HostResult(self.labels.cpu().numpy(), confidence, disagreement)
+        return HostResult(self.labels.cpu().numpy(), confidence, disagreement, self.seconds)
 
 
 @dataclass(frozen=True)
 class HostResult:
-    """A Result's arrays as numpy's."""
+    """A Result's arrays as numpy's, and its seconds."""
 
     labels: npt.NDArray[np.uint8]
     confidence: npt.NDArray[np.uint8] | None
     disagreement: npt.NDArray[np.uint8] | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
 
 class Segmenter:
@@ -134,8 +140,11 @@ class Segmenter:
     ) -> Result:
         """The same for images by modality's name. ``disagreement``: of the modalities' predictions, which
         there is where at least two of them are there."""
+        watch = Stopwatch()
         images = self.images(given)
-        inputs = self.preprocess(images, self.upload(images))
+        buffers = self.upload(images)
+        watch.lap("upload")
+        inputs = self.preprocess(images, buffers)
         apart = None
         if disagreement and len(images) > 1:
             found = self.backend.outputs(inputs)
@@ -143,10 +152,13 @@ class Segmenter:
             apart = disagreement_of([branch[0] for branch in found.logits if branch is not None])
         else:
             logits = self.infer(inputs)
+        watch.lap("network")
         reference = self.reference(images)
         temperature = self.checkpoint.temperature(images)
         result = self.postprocess(logits, (reference.height, reference.width), confidence, temperature)
-        return result if apart is None else replace(result, disagreement=apart)
+        watch.lap("postprocess")
+        seconds = watch.seconds if self.device.type == "cpu" else {}
+        return replace(result, disagreement=apart, seconds=seconds)
 
     def warm_up(self, height: int, width: int) -> None:
         """Runs blank frames of this size, once for each set of available modalities: first calls are slow."""

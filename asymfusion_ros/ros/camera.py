@@ -28,9 +28,11 @@ from asymfusion_ros.ros.settings import NodeSettings
 from asymfusion_ros.stream.counters import Counters
 from asymfusion_ros.stream.health import StreamHealth
 from asymfusion_ros.stream.pairing import stamp_nanoseconds
+from asymfusion_ros.stream.stamps import StampMeter
 
 SILENT_AFTER = 3.0  # seconds without a message after which it is logged
 UNPAIRED_AFTER = 1.0  # seconds without a pair, while images come, after which it is logged
+GAP_WINDOW = 10.0  # seconds of the newest pairs whose stamps are compared
 WATCH_PERIOD = 0.5  # seconds between two looks at the topics' health and at their publishers
 
 
@@ -40,7 +42,8 @@ class Camera:
     A frame has an image of every modality, or of those that are left where others have been missing for
     ``missing_after`` seconds.
 
-    Attributes: ``inputs``, a subscription for each modality; ``health``, of their streams; ``counters``.
+    Attributes: ``inputs``, a subscription for each modality; ``health``, of their streams; ``counters``;
+    ``stamps``, how far they are apart.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class Camera:
         self.health = StreamHealth(
             names, SILENT_AFTER, UNPAIRED_AFTER, settings.missing_after, time.monotonic()
         )
+        self.stamps = StampMeter(names, GAP_WINDOW)
         self._synchronizer = self._synchronize(names)
         transports = load_transports(modalities, settings, lambda line: log.info_once(line, line))
         self.inputs = {
@@ -133,6 +137,7 @@ class Camera:
             self.health.refused(name, now)
             self._log.warning((name, "rejected"), f"{source.topic}: image skipped: {error}")
             return
+        self.stamps.arrived(name, now, stamp)
         if self.health.arrived(name, now, stamp):
             self._synchronizer.jumped_back(stamp)
             self._log.warning(
@@ -154,7 +159,10 @@ class Camera:
             self.counters.paired += len(frame) > 1
         else:
             self.counters.incomplete += 1
-        self.health.paired(time.monotonic())
+        now = time.monotonic()
+        self.counters.framed += len(frame)
+        self.stamps.paired(now, [stamp_nanoseconds(image.header.stamp) for image in frame.values()])
+        self.health.paired(now)
         self._on_frame(frame)
 
     def _log_change(self, before: Sequence[str], available: Sequence[str], now: float) -> None:

@@ -10,8 +10,10 @@ import torch
 from asymfusion_ros.data.modality import Modality
 from asymfusion_ros.engine.raw_image import RawImage
 from asymfusion_ros.engine.segmenter import reference_name
+from asymfusion_ros.engine.stopwatch import Stopwatch
 from asymfusion_ros.errors import ImageError, UserError
 from asymfusion_ros.ros.disagreement import DisagreementMonitor
+from asymfusion_ros.ros.frame_meter import FrameMeter
 from asymfusion_ros.ros.log import ThrottledLog
 from asymfusion_ros.ros.network import Network
 from asymfusion_ros.ros.outputs.base import Publishers
@@ -37,6 +39,7 @@ class FrameSegmenter:
         counters: Counters,
         log: ThrottledLog,
         monitor: DisagreementMonitor,
+        meter: FrameMeter,
     ) -> None:
         self._network = network
         self._modalities = {modality.name: modality for modality in modalities}
@@ -45,18 +48,21 @@ class FrameSegmenter:
         self._counters = counters
         self._log = log
         self._monitor = monitor
+        self._meter = meter
         self._palette = network.checkpoint.labels.palette
 
     def __call__(self, frame: Frame) -> None:
         """Does nothing where nobody subscribes to any output. A frame that can't be used is logged and
         counted; what else goes wrong is raised.
         """
+        watch = Stopwatch()
         topics = self._publishers.subscribed()
         if not topics:
             self._counters.unsubscribed += 1
             return
         try:
-            self._publishers.publish(topics, self._segment(frame, self._publishers.needs(topics)))
+            scene = self._segment(frame, self._publishers.needs(topics), watch)
+            self._publishers.publish(topics, scene)
         except UserError as error:
             self._counters.failed += 1
             self._log.warning("failed", f"a frame was skipped: {error}")
@@ -64,15 +70,20 @@ class FrameSegmenter:
             self._counters.failed += 1
             raise
         else:
+            watch.lap("publish")
             self._counters.segmented += 1
+            self._meter.published(frame, scene.header, topics, watch)
 
-    def _segment(self, frame: Frame, needs: frozenset[str]) -> Scene:
+    def _segment(self, frame: Frame, needs: frozenset[str], watch: Stopwatch) -> Scene:
         images = self._usable(frame)
         self._compare(frame, images)
         needs |= self._monitor.needs(images)
+        watch.lap("read")
         result = self._network.segment(
             images, confidence="confidence" in needs, disagreement="disagreement" in needs
         ).numpy()
+        watch.lap("inference")
+        watch.seconds |= result.seconds
         self._monitor.look(images, result)
         if "disagreement" in needs and result.disagreement is None:
             only = next(iter(images))

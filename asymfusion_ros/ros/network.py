@@ -7,6 +7,7 @@ from typing import Protocol
 
 import asymfusion_ros
 from asymfusion_ros.checkpoint.description import ModelDescription
+from asymfusion_ros.engine.backends import Backend
 from asymfusion_ros.engine.raw_image import RawImage
 from asymfusion_ros.engine.segmenter import HostResult
 from asymfusion_ros.ros.settings import NodeSettings
@@ -27,6 +28,10 @@ class Network(Protocol):
     @property
     def checkpoint(self) -> ModelDescription:
         """What it was loaded from."""
+
+    @property
+    def backend(self) -> Backend:
+        """What runs it."""
 
     def segment(
         self, given: Mapping[str, RawImage], confidence: bool = True, disagreement: bool = False

@@ -15,7 +15,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from rcl_interfaces.msg import SetParametersResult
-from rclpy.clock import Clock, ClockType  # type: ignore[attr-defined]
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from std_msgs.msg import Header
@@ -23,12 +22,16 @@ from std_msgs.msg import Header
 from asymfusion_ros.errors import UserError
 from asymfusion_ros.ros import parameters
 from asymfusion_ros.ros.camera import Camera
-from asymfusion_ros.ros.diagnostics import PERIOD, TASK, Diagnostics
+from asymfusion_ros.ros.camera_status import CameraStatus
+from asymfusion_ros.ros.debug_topics import DebugTopics
+from asymfusion_ros.ros.diagnostics import TASK
 from asymfusion_ros.ros.disagreement import DisagreementMonitor
+from asymfusion_ros.ros.frame_meter import FrameMeter
 from asymfusion_ros.ros.frame_segmenter import FrameSegmenter
 from asymfusion_ros.ros.inputs.transports import load_transports
 from asymfusion_ros.ros.log import ThrottledLog
 from asymfusion_ros.ros.network import Network, load_network
+from asymfusion_ros.ros.node_status import NodeStatus, facts
 from asymfusion_ros.ros.outputs import OUTPUTS
 from asymfusion_ros.ros.outputs.base import Publishers
 from asymfusion_ros.ros.outputs.labels import LabelInfoPublisher
@@ -36,7 +39,8 @@ from asymfusion_ros.ros.scene import Frame
 from asymfusion_ros.ros.settings import NodeSettings
 from asymfusion_ros.ros.worker import InferenceWorker
 from asymfusion_ros.stream.counters import Counters
-from asymfusion_ros.stream.status import Fault, Level, Report, StatusParts
+from asymfusion_ros.stream.latency_limit import LatencyLimit
+from asymfusion_ros.stream.status import Report, StatusParts
 
 NODE_NAME = "segmentation"
 
@@ -86,6 +90,7 @@ class SegmentationNode(LifecycleNode):
         self._settings: NodeSettings | None = None
         self._network: Network | None = None
         self._label_info: LabelInfoPublisher | None = None
+        self._debug: DebugTopics | None = None
         self._worker: InferenceWorker[Frame] | None = None
         self._monitor: DisagreementMonitor | None = None
         self._was_active = False
@@ -98,10 +103,7 @@ class SegmentationNode(LifecycleNode):
             self.get_logger().warning(f"there is no parameter {name}: it is ignored (see --help)")
         self.status_parts = StatusParts(TASK)
         self.status_parts.add(self._state_part)
-        self._diagnostics = Diagnostics(self, self.get_logger().info)
-        # Steady: it must run on where simulated time stands still.
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._status_timer: Any = self.create_timer(PERIOD, self._report, clock=steady)
+        self._status = NodeStatus(self, self.status_parts, self._state, self.throttled_log)
 
     def start(self) -> bool:
         """Configures and activates; False where either was refused (the log says why)."""
@@ -139,6 +141,8 @@ class SegmentationNode(LifecycleNode):
         modalities = [checkpoint.input_spec.modality(name) for name in checkpoint.config.modalities]
         load_transports(modalities, settings, lambda line: None)  # what is missing is said here, not later
         self.outputs = Publishers(self, [make(settings) for make in OUTPUTS])
+        if self._debug is None:
+            self._debug = DebugTopics(self, self.get_logger().info)
         if self._label_info is None:
             self._label_info = LabelInfoPublisher(self, self.get_logger().info)
         self._settings, self._network = settings, network
@@ -152,7 +156,7 @@ class SegmentationNode(LifecycleNode):
     @logged
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribes, and starts the inference thread."""
-        assert self._settings and self._network and self.outputs and self._label_info
+        assert self._settings and self._network and self.outputs and self._label_info and self._debug
         result = super().on_activate(state)
         self._was_active = True
         self.throttled_log.forget()
@@ -164,9 +168,13 @@ class SegmentationNode(LifecycleNode):
         topics = {name: source.topic for name, source in camera.inputs.items()}
         self._monitor = DisagreementMonitor(checkpoint, self._settings, self.get_logger().info)
         self.status_parts.add(self._monitor.report)
+        limit = LatencyLimit(self._settings.max_latency_ms, self._settings.consecutive)
+        meter = FrameMeter(lambda: self.get_clock().now().nanoseconds, self.counters, limit, self._debug)
         segment = FrameSegmenter(
-            self._network, modalities, self.outputs, topics, self.counters, log, self._monitor
+            self._network, modalities, self.outputs, topics, self.counters, log, self._monitor, meter
         )
+        status = CameraStatus(camera, meter, self._settings, time.monotonic())
+        self._status.watch(status, self._settings.status_period)
         # No frame comes before this method is done: it runs in the executor's thread.
         self._worker = InferenceWorker(segment, self._on_inference_error, self._inference_thread)
         now = Header(stamp=self.get_clock().now().to_msg())
@@ -205,19 +213,14 @@ class SegmentationNode(LifecycleNode):
     def _on_inference_error(self, trace: str) -> None:
         self.throttled_log.error("inference", f"a frame was not segmented:\n{trace}")
 
-    def _report(self) -> None:
-        self._diagnostics.publish(self.status_parts.reports(time.monotonic()), well=self._state())
-
     def _state(self) -> str:
         return "active" if self.cameras else "unconfigured" if self._network is None else "inactive"
 
     def _state_part(self, now: float) -> Report:
-        faults = tuple(
-            Fault(Level.WARN, line) for camera in self.cameras for line in camera.faults(now).values()
-        )
-        return Report(faults, {"state": self._state(), **self.counters.to_dict()})
+        return Report(values={"state": self._state(), **facts(self._network), **self.counters.to_dict()})
 
     def _stop_streams(self) -> None:
+        self._status.stop_watching()
         for camera in self.cameras:
             camera.close()
         if self._worker is not None:

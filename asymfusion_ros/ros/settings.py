@@ -60,6 +60,30 @@ class NodeSettings:
     overlay_opacity: float = setting(
         0.5, "how much of the class colour covers the image in ~/overlay", minimum=0.0, maximum=1.0
     )
+    max_latency_ms: float = setting(
+        0.0,
+        "milliseconds from an image's stamp to its mask above which /diagnostics warns; 0: never",
+        minimum=0.0,
+        maximum=3.6e6,
+    )
+    consecutive: int = setting(
+        10,
+        "frames in a row over max_latency_ms from which its warning is an error",
+        minimum=1,
+        maximum=1000000,
+    )
+    min_rate: float = setting(
+        0.0,
+        "masks a second below which /diagnostics warns, and below half of which that is an error; 0: never",
+        minimum=0.0,
+        maximum=1000.0,
+    )
+    status_period: float = setting(
+        60.0,
+        "seconds between two lines of the log with rates and latencies; 0: none",
+        minimum=0.0,
+        maximum=86400.0,
+    )
 
 
 def configuration_file() -> str:
