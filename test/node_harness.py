@@ -117,9 +117,9 @@ class Network:
         self.checkpoint = network.checkpoint
         self.before: Callable[[], None] = lambda: None
 
-    def segment(self, given: Mapping[str, Any], confidence: bool = True) -> Any:
+    def segment(self, given: Mapping[str, Any], confidence: bool = True, **options: Any) -> Any:
         self.before()
-        return self.network.segment(given, confidence)
+        return self.network.segment(given, confidence, **options)
 
 
 class Rig:

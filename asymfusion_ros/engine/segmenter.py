@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from torch import Tensor
 from asymfusion_ros.checkpoint import Checkpoint, load_checkpoint
 from asymfusion_ros.data.labels import LabelSet
 from asymfusion_ros.engine.backends import Backend, open_backend
+from asymfusion_ros.engine.geometry import Geometry, Projector
 from asymfusion_ros.engine.postprocess import confidence_at, labels_at
 from asymfusion_ros.engine.raw_image import RawImage
 from asymfusion_ros.engine.upload import Uploader
@@ -30,23 +31,30 @@ def reference_name(names: Mapping[str, object]) -> str:
 
 @dataclass(frozen=True)
 class Result:
-    """labels: H x W uint8, class indices. confidence: H x W uint8, 0 to 255, or None. On the device."""
+    """labels: H x W uint8, class indices. confidence: H x W uint8, 0 to 255, or None. points: H x W x 24
+    uint8 (engine/cloud.py), or None. On the device. out_of_view: depth was left out, because none of it falls
+    into the reference camera's image."""
 
     labels: Tensor
     confidence: Tensor | None
+    points: Tensor | None = None
+    out_of_view: bool = False
 
     def numpy(self) -> HostResult:
         """The same on the host; waits for the device."""
         confidence = None if self.confidence is None else self.confidence.cpu().numpy()
-        return HostResult(self.labels.cpu().numpy(), confidence)
+        points = None if self.points is None else self.points.cpu().numpy()
+        return HostResult(self.labels.cpu().numpy(), confidence, points, self.out_of_view)
 
 
 @dataclass(frozen=True)
 class HostResult:
-    """labels and confidence as numpy arrays, H x W uint8."""
+    """The same as numpy arrays on the host."""
 
     labels: npt.NDArray[np.uint8]
     confidence: npt.NDArray[np.uint8] | None
+    points: npt.NDArray[np.uint8] | None = None
+    out_of_view: bool = False
 
 
 class Segmenter:
@@ -65,6 +73,7 @@ class Segmenter:
         self._modalities = {name: spec.modality(name) for name in checkpoint.config.modalities}
         self.backend: Backend = open_backend(backend, checkpoint, device, precision)
         self._uploaders = {name: Uploader(self.device) for name in self.modalities}
+        self._projector = Projector(self.device)
 
     @classmethod
     def from_checkpoint(
@@ -114,13 +123,26 @@ class Segmenter:
         return self.segment({"rgb": rgb, "depth": depth, **others}, confidence)
 
     @torch.inference_mode()
-    def segment(self, given: Mapping[str, Image | None], confidence: bool = True) -> Result:
-        """The same for images by modality's name."""
+    def segment(
+        self, given: Mapping[str, Image | None], confidence: bool = True, geometry: Geometry | None = None
+    ) -> Result:
+        """The same for images by modality's name. ``geometry``: the frame's cameras, to register its depth
+        and for points (which need the confidence, and bring it)."""
         images = self.images(given)
-        logits = self.infer(self.preprocess(images, self.upload(images)))
+        decoded = self.decode(images, self.upload(images))
+        if geometry is not None:
+            decoded = self._projector.registered(geometry, decoded)
         reference = self.reference(images)
-        temperature = self.checkpoint.temperature(images)
-        return self.postprocess(logits, (reference.height, reference.width), confidence, temperature)
+        size = reference.height, reference.width
+        logits = self.infer(self.normalise(decoded, size))
+        points = geometry is not None and geometry.points
+        result = self.postprocess(logits, size, confidence or points, self.checkpoint.temperature(decoded))
+        if geometry is None:
+            return result
+        cloud = None
+        if points and result.confidence is not None:
+            cloud = self._projector.points(geometry, decoded, result.labels, result.confidence)
+        return replace(result, points=cloud, out_of_view=len(decoded) < len(images))
 
     def warm_up(self, height: int, width: int) -> None:
         """Runs blank frames of this size, once for each set of available modalities: first calls are slow."""
@@ -155,12 +177,18 @@ class Segmenter:
 
     def preprocess(self, images: Mapping[str, RawImage], buffers: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The network's inputs, 1 x 3 x h x w each, of the modalities that are there."""
-        spec, reference = self.checkpoint.input_spec, self.reference(images)
-        size = spec.network_size(reference.height, reference.width)
-        return {
-            name: spec.network_input(name, self._modalities[name].decode(buffers[name], image), size)
-            for name, image in images.items()
-        }
+        reference = self.reference(images)
+        return self.normalise(self.decode(images, buffers), (reference.height, reference.width))
+
+    def decode(self, images: Mapping[str, RawImage], buffers: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The images in their physical units, 1 x C x H x W each."""
+        return {name: self._modalities[name].decode(buffers[name], image) for name, image in images.items()}
+
+    def normalise(self, decoded: Mapping[str, Tensor], size: tuple[int, int]) -> dict[str, Tensor]:
+        """The network's inputs of decoded images; ``size``: height and width of the reference image."""
+        spec = self.checkpoint.input_spec
+        size = spec.network_size(*size)
+        return {name: spec.network_input(name, image, size) for name, image in decoded.items()}
 
     def infer(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """The ensemble's logits, 1 x K x h x w at the decoder's resolution."""

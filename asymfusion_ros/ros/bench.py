@@ -23,6 +23,7 @@ from std_msgs.msg import Header
 from tqdm import tqdm
 
 from asymfusion_ros.engine.bench import images
+from asymfusion_ros.engine.geometry import Geometry
 from asymfusion_ros.engine.raw_image import RawImage
 from asymfusion_ros.engine.segmenter import HostResult
 from asymfusion_ros.errors import UserError
@@ -103,10 +104,12 @@ class TimedNetwork:
         self.checkpoint = self._network.checkpoint
         self.milliseconds: list[float] = []
 
-    def segment(self, given: Mapping[str, RawImage], confidence: bool = True) -> _OnHost:
+    def segment(
+        self, given: Mapping[str, RawImage], confidence: bool = True, geometry: Geometry | None = None
+    ) -> _OnHost:
         """See asymfusion_ros.Segmenter."""
         started = time.perf_counter()
-        result = self._network.segment(given, confidence).numpy()
+        result = self._network.segment(given, confidence, geometry).numpy()
         self.milliseconds.append(1000 * (time.perf_counter() - started))
         return _OnHost(result)
 

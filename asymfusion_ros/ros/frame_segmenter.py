@@ -8,9 +8,11 @@ import numpy as np
 import torch
 
 from asymfusion_ros.data.modality import Modality
+from asymfusion_ros.engine.geometry import Geometry
 from asymfusion_ros.engine.raw_image import RawImage
 from asymfusion_ros.engine.segmenter import reference_name
 from asymfusion_ros.errors import ImageError, UserError
+from asymfusion_ros.ros.inputs.geometry import CameraGeometry
 from asymfusion_ros.ros.log import ThrottledLog
 from asymfusion_ros.ros.network import Network
 from asymfusion_ros.ros.outputs.base import Publishers
@@ -24,6 +26,7 @@ class FrameSegmenter:
     """Segments frames with ``network`` and publishes what comes out.
 
     ``modalities``: the network's. ``topics``: the resolved name of each one's topic, for the log.
+    ``cameras``: what is known of their geometry.
     """
 
     def __init__(
@@ -32,6 +35,7 @@ class FrameSegmenter:
         modalities: Sequence[Modality],
         publishers: Publishers,
         topics: Mapping[str, str],
+        cameras: CameraGeometry,
         counters: Counters,
         log: ThrottledLog,
     ) -> None:
@@ -39,6 +43,7 @@ class FrameSegmenter:
         self._modalities = {modality.name: modality for modality in modalities}
         self._publishers = publishers
         self._topics = topics
+        self._cameras = cameras
         self._counters = counters
         self._log = log
         self._palette = network.checkpoint.labels.palette
@@ -64,8 +69,19 @@ class FrameSegmenter:
 
     def _segment(self, frame: Frame, needs: frozenset[str]) -> Scene:
         images = self._usable(frame)
-        self._compare(frame, images)
-        result = self._network.segment(images, confidence="confidence" in needs).numpy()
+        geometry = self._cameras.of(frame, images, points="points" in needs)
+        self._compare(frame, images, geometry)
+        confidence = "confidence" in needs
+        if geometry is None:
+            result = self._network.segment(images, confidence).numpy()
+        else:
+            result = self._network.segment(images, confidence, geometry=geometry).numpy()
+            if result.out_of_view:
+                self._log.warning(
+                    "out of view",
+                    f"no pixel of {geometry.depth} falls into {reference_name(images)}'s image: segmenting "
+                    "without it; is the transform right (depth_to_rgb or /tf_static), and its direction?",
+                )
         header = frame[reference_name(images)].header
         return Scene(header, images, self._modalities, result, self._palette)
 
@@ -93,19 +109,21 @@ class FrameSegmenter:
             )
         return images
 
-    def _compare(self, frame: Frame, images: Mapping[str, RawImage]) -> None:
+    def _compare(self, frame: Frame, images: Mapping[str, RawImage], geometry: Geometry | None) -> None:
         base = reference_name(images)
         for name, image in images.items():
+            if geometry is not None and geometry.unregistered is not None and name == geometry.depth:
+                continue
             size, wanted = (f"{one.width}x{one.height}" for one in (image, images[base]))
             if size != wanted:
                 line = f"{size} {name} is resized to {wanted} {base}"
                 self._log.warning_once(line, f"{line}: both must show the same view")
             frame_id, wanted = frame[name].header.frame_id, frame[base].header.frame_id
-            if frame_id != wanted:
+            if frame_id != wanted and self._modalities[name].kind != "range":  # see CameraGeometry
                 self._log.warning_once(
                     (name, "frame"),
                     f"{name} is in frame {frame_id!r}, {base} in {wanted!r}: use {name} that is registered "
-                    f"to {base} (for depth, the register node of depth_image_proc makes it)",
+                    f"to {base}",
                 )
 
 

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import asymfusion_ros
 from asymfusion_ros.checkpoint import Checkpoint
+from asymfusion_ros.engine.geometry import Geometry
 from asymfusion_ros.engine.raw_image import RawImage
 from asymfusion_ros.engine.segmenter import HostResult
 from asymfusion_ros.ros.settings import NodeSettings
@@ -28,8 +29,11 @@ class Network(Protocol):
     def checkpoint(self) -> Checkpoint:
         """What it was loaded from."""
 
-    def segment(self, given: Mapping[str, RawImage], confidence: bool = True) -> HostCopy:
-        """Labels, and where wanted their confidence, of the images by modality. Raises ImageError."""
+    def segment(
+        self, given: Mapping[str, RawImage], confidence: bool = True, geometry: Geometry | None = None
+    ) -> HostCopy:
+        """Labels, and where wanted their confidence and points, of the images by modality. Raises
+        ImageError."""
 
 
 def load_network(settings: NodeSettings) -> Network:

@@ -148,7 +148,9 @@ class SegmentationNode(LifecycleNode):
         camera = Camera(self, modalities, self._settings, self.counters, log, self._on_frame)
         self.cameras = [camera]
         topics = {name: source.topic for name, source in camera.inputs.items()}
-        segment = FrameSegmenter(self._network, modalities, self.outputs, topics, self.counters, log)
+        segment = FrameSegmenter(
+            self._network, modalities, self.outputs, topics, camera.geometry, self.counters, log
+        )
         # No frame comes before this method is done: it runs in the executor's thread.
         self._worker = InferenceWorker(segment, self._on_inference_error, self._inference_thread)
         now = Header(stamp=self.get_clock().now().to_msg())
