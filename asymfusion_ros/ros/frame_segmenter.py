@@ -8,7 +8,6 @@ import numpy as np
 import torch
 
 from asymfusion_ros.data.modality import Modality
-from asymfusion_ros.engine.geometry import Geometry
 from asymfusion_ros.engine.raw_image import RawImage
 from asymfusion_ros.engine.segmenter import reference_name
 from asymfusion_ros.errors import ImageError, UserError
@@ -70,7 +69,7 @@ class FrameSegmenter:
     def _segment(self, frame: Frame, needs: frozenset[str]) -> Scene:
         images = self._usable(frame)
         geometry = self._cameras.of(frame, images, points="points" in needs)
-        self._compare(frame, images, geometry)
+        self._compare(frame, images)
         confidence = "confidence" in needs
         if geometry is None:
             result = self._network.segment(images, confidence).numpy()
@@ -109,21 +108,21 @@ class FrameSegmenter:
             )
         return images
 
-    def _compare(self, frame: Frame, images: Mapping[str, RawImage], geometry: Geometry | None) -> None:
+    def _compare(self, frame: Frame, images: Mapping[str, RawImage]) -> None:
         base = reference_name(images)
         for name, image in images.items():
-            if geometry is not None and geometry.unregistered is not None and name == geometry.depth:
-                continue
+            frame_id, wanted_frame = frame[name].header.frame_id, frame[base].header.frame_id
+            if frame_id != wanted_frame and self._modalities[name].kind == "range":
+                continue  # CameraGeometry registers it, or says why not
             size, wanted = (f"{one.width}x{one.height}" for one in (image, images[base]))
             if size != wanted:
                 line = f"{size} {name} is resized to {wanted} {base}"
                 self._log.warning_once(line, f"{line}: both must show the same view")
-            frame_id, wanted = frame[name].header.frame_id, frame[base].header.frame_id
-            if frame_id != wanted and self._modalities[name].kind != "range":  # see CameraGeometry
+            if frame_id != wanted_frame:
                 self._log.warning_once(
                     (name, "frame"),
-                    f"{name} is in frame {frame_id!r}, {base} in {wanted!r}: use {name} that is registered "
-                    f"to {base}",
+                    f"{name} is in frame {frame_id!r}, {base} in {wanted_frame!r}: use {name} that is "
+                    f"registered to {base}",
                 )
 
 

@@ -169,7 +169,7 @@ def test_the_calibration_follows_its_topic(rig, stamp):
     rig.inform(rgb=info())
     rig.send_frame(stamp + 4 * SECOND)
     rig.points(stamp + 4 * SECOND)
-    assert len(rig.received["points"]) and not rig.node.cameras[0].faults(1e9)
+    assert len(rig.received["points"]) and not rig.node.cameras[0].geometry.faults(1e9)
 
 
 def test_without_depth_the_cloud_is_empty_of_points(rig, stamp):
@@ -185,12 +185,12 @@ def test_without_camera_info_one_line_says_so_and_the_masks_go_on(checkpoint):
     try:
         rig.good_frame_is_segmented(SECOND)
         rig.until(lambda: rig.logged("~/points is not published: nothing has come on", "/rgb/camera_info"))
-        assert any("~/points" in line for line in rig.node.cameras[0].faults(1e9).values())
+        assert any("~/points" in line for line in rig.node.cameras[0].geometry.faults(1e9).values())
         # That of registered depth will do: it is the same camera.
         rig.inform(depth=info())
         rig.send_frame(2 * SECOND)
         rig.points(2 * SECOND)
-        assert not rig.node.cameras[0].faults(1e9)
+        assert not rig.node.cameras[0].geometry.faults(1e9)
     finally:
         rig.close()
 
@@ -241,8 +241,12 @@ def test_unregistered_depth_is_projected_into_the_colour_camera(checkpoint):
         np.testing.assert_allclose(points["z"], 1.5, rtol=1e-6)
         rig.until(lambda: rig.logged("depth is projected into rgb's camera ('depth' to 'rgb')"))
         assert not rig.logged("resized") and not rig.logged("used as it is")
-        # A depth camera that looks the other way.
-        rig.inform(depth=info("depth", WIDTH, HEIGHT, p=[FOCAL, 0.0, 1e3, 0.0] * 3))
+        # A depth camera that looks far to the left.
+        rig.inform(
+            depth=info(
+                "depth", WIDTH, HEIGHT, p=[FOCAL, 0.0, 1e3, 0.0, 0.0, FOCAL, 24.0, 0.0, 0.0, 0.0, 1.0, 0.0]
+            )
+        )
         send_unregistered(rig, 2 * SECOND)
         rig.until(lambda: rig.logged("no pixel of depth falls into rgb's image", "depth_to_rgb"))
         labels = expected_labels(checkpoint, picture(3), None)
@@ -263,8 +267,9 @@ def test_what_is_lacking_to_register_depth_is_said_once(checkpoint):
         rig.mask(2 * SECOND)
         rig.spin(0.7)
         assert sum("used as it is" in line for line in rig.log) == 1
+        assert not rig.logged("resized")  # one line, not two
         # The diagnostics have what is lacking now.
-        fault = rig.node.cameras[0].faults(1e9)["registration"]
+        fault = rig.node.cameras[0].geometry.faults(1e9)["registration"]
         assert "tf" in fault and "set the parameter depth_to_rgb" in fault
         assert not rig.received["points"]
     finally:
@@ -320,7 +325,7 @@ def test_a_transform_that_is_none_refuses_to_configure(checkpoint, value):
     rig = Rig(checkpoint, listen=(), modalities=(), depth_to_rgb=value)
     try:
         assert not rig.node.start()
-        rig.until(lambda: rig.logged("parameter depth_to_rgb: ", "or tf, which reads /tf_static"))
+        rig.until(lambda: rig.logged("parameter depth_to_rgb: ", "or tf, to take it from /tf_static"))
     finally:
         rig.close()
 

@@ -59,7 +59,7 @@ class CameraInfoInput:
     def lacking(self) -> str:
         """Why there is no ``model``: the beginning of a line for the log."""
         if self.fault is not None:
-            return f"{self.topic}: {self.fault}"
+            return f"{self.topic}: {self.fault.removeprefix('camera_info: ')}"
         return f"nothing has come on {self.topic}: start it, or remap {beside('image')} of this camera"
 
     def _subscribe(self) -> Any:
