@@ -20,6 +20,7 @@ from asymfusion_ros.errors import ImageError
 
 # Focal lengths in image sizes: beyond these no camera is, and single precision ends.
 SHORTEST, LONGEST = 0.01, 1000.0
+BAND_VALUES = 1 << 13
 FARTHEST_CENTRE = 100.0  # image sizes that the principal point may lie away: a region of a larger image
 
 
@@ -163,7 +164,14 @@ class CameraModel:
         u = torch.arange(self.width + more, dtype=torch.float64) + shift
         v = torch.arange(self.height + more, dtype=torch.float64) + shift
         rows, columns = torch.meshgrid(v, u, indexing="ij")
-        return self.unproject(columns, rows)
+        # A few rows at a time, which stay in the cache: several times faster.
+        band = max(1, BAND_VALUES // len(u))
+        bands = [
+            self.unproject(columns[top : top + band], rows[top : top + band])
+            for top in range(0, len(v), band)
+        ]
+        x, y = (torch.cat(parts) for parts in zip(*bands, strict=True))
+        return x, y
 
     @property
     def _kind(self) -> Distortion:

@@ -81,8 +81,9 @@ class FrameSegmenter:
                     f"no pixel of {geometry.depth} falls into {reference_name(images)}'s image: segmenting "
                     "without it; is the transform right (depth_to_rgb or /tf_static), and its direction?",
                 )
-        header = frame[reference_name(images)].header
-        return Scene(header, images, self._modalities, result, self._palette)
+        base = reference_name(images)
+        info = self._cameras.message(base)
+        return Scene(frame[base].header, images, self._modalities, result, self._palette, info)
 
     def _usable(self, frame: Frame) -> dict[str, RawImage]:
         """The images in which anything was measured. Raises ImageError where there is none."""

@@ -289,14 +289,15 @@ class Message:
 def test_transforms_of_tf_static(checkpoint):
     rig = Rig(checkpoint, listen=(), modalities=())
     try:
-        lines = []
-        static = StaticTransforms(rig.client, lines.append)
+        static = StaticTransforms(rig.client, rig.node.throttled_log)
         bad = placed("base", "nowhere", 1.0)
         bad.transform.rotation.w = 0.0
         static.receive(Message(placed("base", "rgb", 0.1), bad, placed("base", "depth", 0.3)))
         assert static.between("depth", "rgb").translation == pytest.approx((0.2, 0.0, 0.0))
         assert static.between("depth", "nowhere") is None
-        assert len(lines) == 1 and "frame 'nowhere' is ignored" in lines[0]
+        rig.until(lambda: rig.logged("/tf_static: frame 'nowhere' is ignored", "not a unit quaternion"))
+        static.receive(Message("rubbish"))
+        rig.until(lambda: rig.logged("transforms were lost", "AttributeError"))
         static.close()
     finally:
         rig.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import traceback
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from sensor_msgs.msg import CameraInfo
 
 from asymfusion_ros.data.camera_model import CameraModel
 from asymfusion_ros.errors import ImageError
+from asymfusion_ros.ros.log import ThrottledLog
 from asymfusion_ros.ros.messages import CameraInfoMessage
 
 
@@ -20,13 +21,13 @@ class CameraInfoInput:
 
     Its topic is ``camera_info`` in the image topic's namespace (``rgb/camera_info``), relative: where that is
     remapped, what it is remapped to; else the one beside what the image topic is remapped to. ``rectified``:
-    whether the images are, so that P holds for them. ``log`` gets a line where a calibration changes.
+    whether the images are, so that P holds for them. ``log`` gets a line where the calibration changes.
 
     Attributes: ``topic``, resolved; ``message``, the newest, or None; ``model``, what it says, or None;
     ``fault``, why it can't be used, or None. Written in the executor's thread, read in any.
     """
 
-    def __init__(self, node: Node, image_topic: str, rectified: bool, log: Callable[[str], object]) -> None:
+    def __init__(self, node: Node, image_topic: str, rectified: bool, log: ThrottledLog) -> None:
         self._node = node
         self._rectified = rectified
         self._log = log
@@ -81,6 +82,12 @@ class CameraInfoInput:
         )
 
     def _receive(self, message: CameraInfoMessage) -> None:
+        try:
+            self._take(message)
+        except Exception:
+            self._log.error(self.topic, f"a camera_info was lost:\n{traceback.format_exc()}")
+
+    def _take(self, message: CameraInfoMessage) -> None:
         self.message = message
         calibration = _calibration(message)
         if calibration == self._calibration:
@@ -91,7 +98,8 @@ class CameraInfoInput:
         except ImageError as error:
             self.model, self.fault = None, str(error)
         if known and self.model is not None:
-            self._log(f"{self.topic}: the calibration changed: {description(self.model)}")
+            line = f"{self.topic}: the calibration changed: {description(self.model)}"
+            self._log.info((self.topic, "calibration"), line)
 
 
 def beside(image_topic: str) -> str:

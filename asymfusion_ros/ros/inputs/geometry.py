@@ -19,6 +19,7 @@ from asymfusion_ros.errors import ImageError
 from asymfusion_ros.ros.inputs.camera_info import CameraInfoInput
 from asymfusion_ros.ros.inputs.transforms import StaticTransforms
 from asymfusion_ros.ros.log import ThrottledLog
+from asymfusion_ros.ros.messages import CameraInfoMessage
 from asymfusion_ros.ros.scene import Frame
 from asymfusion_ros.ros.settings import NodeSettings
 
@@ -44,15 +45,13 @@ class CameraGeometry:
                 node,
                 modality.topic,
                 is_rectified(settings.rectified, modality.name, node.resolve_topic_name(modality.topic)),
-                lambda line: self._log.info("calibration", line),
+                log,
             )
             for modality in modalities
             if modality.name in names
         }
         wanted = self._given is None and len(names) > 1
-        self._transforms = (
-            StaticTransforms(node, lambda line: log.warning_once(line, line)) if wanted else None
-        )
+        self._transforms = StaticTransforms(node, log) if wanted else None
         self._lacking: dict[str, tuple[float, str]] = {}  # what for -> (since when, a line for the log)
 
     def close(self) -> None:
@@ -62,13 +61,19 @@ class CameraGeometry:
         if self._transforms is not None:
             self._transforms.close()
 
+    def message(self, name: str) -> CameraInfoMessage | None:
+        """The newest camera_info of a modality."""
+        info = self._infos.get(name)
+        return None if info is None else info.message
+
     def follow_publishers(self) -> None:
         """To be called once in a while, in the executor's thread."""
         for info in self._infos.values():
             info.follow_publishers()
 
     def faults(self, now: float) -> dict[str, str]:
-        """What has been lacking for PATIENCE seconds, a line each. ``now``: of ``time.monotonic()``."""
+        """What is needed and has been lacking for PATIENCE seconds, a line each. ``now``: of
+        ``time.monotonic()``."""
         lacking = dict(self._lacking)
         return {what: line for what, (since, line) in lacking.items() if now - since >= PATIENCE}
 
@@ -87,6 +92,8 @@ class CameraGeometry:
             if other:
                 assert depth is not None
                 unregistered = self._unregistered(frame, depth, base, images[depth])
+            if not self._depths:
+                raise ImageError("the checkpoint takes no depth: use one that does")
             camera = fitted(self._camera(base, frame), reference.width, reference.height)
         except ImageError as error:
             self._lacks(frame, depth, base, other, points, str(error))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import traceback
 from typing import Any
 
 from rclpy.node import Node
@@ -10,6 +10,7 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 
 from asymfusion_ros.data.transform import Transform, TransformTree
 from asymfusion_ros.errors import ConfigError
+from asymfusion_ros.ros.log import ThrottledLog
 
 TOPIC = "/tf_static"
 # As tf2_ros subscribes: every broadcaster keeps its own frames for whoever comes later.
@@ -27,7 +28,7 @@ class StaticTransforms:
     Attribute: ``missing``, why nothing is known without a subscription: the package tf2_msgs is not there.
     """
 
-    def __init__(self, node: Node, log: Callable[[str], object]) -> None:
+    def __init__(self, node: Node, log: ThrottledLog) -> None:
         self._node = node
         self._log = log
         self._tree = TransformTree()
@@ -45,17 +46,21 @@ class StaticTransforms:
         return self._tree.between(source, target)
 
     def receive(self, message: Any) -> None:
-        """Takes a tf2_msgs/TFMessage."""
-        for one in message.transforms:
-            at, turned = one.transform.translation, one.transform.rotation
-            try:
-                transform = Transform.from_quaternion(
-                    (at.x, at.y, at.z, turned.x, turned.y, turned.z, turned.w)
-                )
-            except ConfigError as error:
-                self._log(f"{TOPIC}: frame {one.child_frame_id[:80]!r} is ignored: {error}")
-                continue
-            self._tree.add(one.header.frame_id, one.child_frame_id, transform)
+        """Takes a tf2_msgs/TFMessage. Never raises."""
+        try:
+            for one in message.transforms:
+                self._take(one)
+        except Exception:
+            self._log.error(TOPIC, f"transforms were lost:\n{traceback.format_exc()}")
+
+    def _take(self, one: Any) -> None:
+        at, turned = one.transform.translation, one.transform.rotation
+        try:
+            values = at.x, at.y, at.z, turned.x, turned.y, turned.z, turned.w
+            self._tree.add(one.header.frame_id, one.child_frame_id, Transform.from_quaternion(values))
+        except ConfigError as error:
+            name = one.child_frame_id[:80]
+            self._log.warning_once((TOPIC, name), f"{TOPIC}: frame {name!r} is ignored: {error}")
 
     def close(self) -> None:
         """Unsubscribes."""
