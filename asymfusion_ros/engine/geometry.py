@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -13,6 +14,8 @@ from asymfusion_ros.data.camera_model import CameraModel
 from asymfusion_ros.data.transform import Transform
 from asymfusion_ros.engine.cloud import labelled_points
 from asymfusion_ros.engine.registration import Registration
+
+KEPT = 8  # cameras
 
 
 @dataclass(frozen=True)
@@ -39,24 +42,20 @@ class Geometry:
 
 
 class Projector:
-    """Applies geometries on one device, and keeps what follows from the cameras alone for the next frame."""
+    """Applies geometries on one device, and keeps what follows from the cameras alone for later frames."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        self._rays: tuple[CameraModel, Tensor] | None = None
-        self._registration: tuple[tuple[CameraModel, Unregistered], Registration] | None = None
+        self._rays = lru_cache(KEPT)(self._make_rays)
+        self._registration = lru_cache(KEPT)(self._make_registration)
 
     def registered(self, geometry: Geometry, images: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Decoded images (1 x C x H x W each), depth projected into the reference camera where it has to be;
         without the depth where none of it falls into the reference image."""
         if geometry.depth is None or geometry.unregistered is None:
             return dict(images)
-        key = (geometry.camera, geometry.unregistered)
-        if self._registration is None or self._registration[0] != key:
-            other = geometry.unregistered
-            made = Registration(other.camera, geometry.camera, other.to_reference, self._device)
-            self._registration = key, made
-        depth = self._registration[1](images[geometry.depth][0, 0])
+        register = self._registration(geometry.camera, geometry.unregistered)
+        depth = register(images[geometry.depth][0, 0])
         if depth is None:
             return {name: image for name, image in images.items() if name != geometry.depth}
         return {**images, geometry.depth: depth[None, None]}
@@ -75,11 +74,11 @@ class Projector:
                 depth = F.interpolate(depth, tuple(size), mode="nearest-exact")
             depth = depth[0, 0]
         rgb = images["rgb"][0] if "rgb" in images else None
-        return labelled_points(self._rays_of(geometry.camera), depth, rgb, labels, confidence)
+        return labelled_points(self._rays(geometry.camera), depth, rgb, labels, confidence)
 
-    def _rays_of(self, camera: CameraModel) -> Tensor:
-        if self._rays is None or self._rays[0] != camera:
-            x, y = camera.grid()
-            rays = torch.stack([x, y, torch.where(x.isnan(), x, 1.0)]).to(self._device, torch.float32)
-            self._rays = camera, rays
-        return self._rays[1]
+    def _make_rays(self, camera: CameraModel) -> Tensor:
+        x, y = camera.grid()
+        return torch.stack([x, y, torch.where(x.isnan(), x, 1.0)]).to(self._device, torch.float32)
+
+    def _make_registration(self, camera: CameraModel, other: Unregistered) -> Registration:
+        return Registration(other.camera, camera, other.to_reference, self._device)

@@ -129,20 +129,26 @@ class Segmenter:
         """The same for images by modality's name. ``geometry``: the frame's cameras, to register its depth
         and for points (which need the confidence, and bring it)."""
         images = self.images(given)
-        decoded = self.decode(images, self.upload(images))
-        if geometry is not None:
-            decoded = self._projector.registered(geometry, decoded)
+        decoded = self._registered(self.decode(images, self.upload(images)), geometry)
         reference = self.reference(images)
         size = reference.height, reference.width
         logits = self.infer(self.normalise(decoded, size))
-        points = geometry is not None and geometry.points
-        result = self.postprocess(logits, size, confidence or points, self.checkpoint.temperature(decoded))
+        confidence = confidence or (geometry is not None and geometry.points)
+        result = self.postprocess(logits, size, confidence, self.checkpoint.temperature(decoded))
+        return self._located(result, decoded, geometry)
+
+    def _registered(self, decoded: dict[str, Tensor], geometry: Geometry | None) -> dict[str, Tensor]:
+        return decoded if geometry is None else self._projector.registered(geometry, decoded)
+
+    def _located(self, result: Result, decoded: Mapping[str, Tensor], geometry: Geometry | None) -> Result:
+        """The result with its points, where they are wanted; ``decoded``: with registered depth."""
         if geometry is None:
             return result
-        cloud = None
-        if points and result.confidence is not None:
-            cloud = self._projector.points(geometry, decoded, result.labels, result.confidence)
-        return replace(result, points=cloud, out_of_view=len(decoded) < len(images))
+        points = None
+        if geometry.points and result.confidence is not None:
+            points = self._projector.points(geometry, decoded, result.labels, result.confidence)
+        out_of_view = geometry.depth is not None and geometry.depth not in decoded
+        return replace(result, points=points, out_of_view=out_of_view)
 
     def warm_up(self, height: int, width: int) -> None:
         """Runs blank frames of this size, once for each set of available modalities: first calls are slow."""

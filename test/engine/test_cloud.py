@@ -68,6 +68,15 @@ def test_depth_of_another_size_is_resized_as_for_the_network():
     np.testing.assert_array_equal(found["z"], [[2.0, 4.0, 6.0]] * 2)
 
 
+def test_cameras_take_turns():
+    other = CameraModel(3, 2, fx=1.0, fy=1.0, cx=0.0, cy=0.0)
+    projector = Projector(CPU)
+    for camera, expected in ((TINY, 2.0), (other, 8.0), (TINY, 2.0)):
+        geometry = Geometry(camera, "depth", points=True)
+        made = projector.points(geometry, {"depth": DEPTH[None, None]}, LABELS, CONFIDENCE)
+        assert made.numpy().view(POINT)["x"][0, 2, 0] == expected
+
+
 def test_no_ray_no_point():
     # A lens that shows nothing farther out than 0.703: the corners of this image.
     camera = CameraModel(3, 2, 1.3, 1.3, 1.0, 0.5, "plumb_bob", (-0.3, 0.0, 0.0, 0.0, 0.0))

@@ -20,6 +20,7 @@ from node_harness import (
     expected_labels,
     header,
     image,
+    make_checkpoint,
     picture,
     pixels_of,
 )
@@ -60,7 +61,9 @@ class PointsRig(Rig):
         super().__init__(*args, **options)
         topics = info_topics or {"rgb": "rgb/camera_info", "depth": "depth_registered/camera_info"}
         self.infos = {
-            name: self.client.create_publisher(CameraInfo, topic, info_qos) for name, topic in topics.items()
+            name: self.client.create_publisher(CameraInfo, topic, info_qos)
+            for name, topic in topics.items()
+            if info_topics or name in self.cameras
         }
         if points:
             self.received["points"] = []
@@ -191,6 +194,34 @@ def test_without_camera_info_one_line_says_so_and_the_masks_go_on(checkpoint):
         rig.send_frame(2 * SECOND)
         rig.points(2 * SECOND)
         assert not rig.node.cameras[0].geometry.faults(1e9)
+    finally:
+        rig.close()
+
+
+def test_depth_alone_has_points_of_its_own_camera(tmp_path):
+    path = make_checkpoint(tmp_path / "depth.safetensors", ("depth",))
+    rig = PointsRig(path, load=lambda settings: engine(path), modalities=("depth",)).start()
+    try:
+        rig.inform(depth=info("depth", focal=20.0))
+        rig.send(depth=image(distances(1), "16UC1", SECOND, "depth"))
+        message, points = rig.points(SECOND)
+        assert message.header == header(SECOND, "depth")
+        expected = CENTRE[0] / 20 * distances(1)[20, -1] / 1000
+        np.testing.assert_allclose(points["x"][20, -1], expected, rtol=1e-5)
+        assert not points["rgb"].any()
+    finally:
+        rig.close()
+
+
+def test_a_network_without_depth_has_no_points_and_says_so(tmp_path):
+    path = make_checkpoint(tmp_path / "rgb.safetensors", ("rgb",))
+    topics = {"rgb": "rgb/camera_info"}
+    rig = PointsRig(path, load=lambda settings: engine(path), modalities=("rgb",), info_topics=topics).start()
+    try:
+        rig.inform(rgb=info())
+        rig.good_frame_is_segmented(SECOND)
+        rig.until(lambda: rig.logged("~/points is not published: the checkpoint takes no depth"))
+        assert not rig.received["points"]
     finally:
         rig.close()
 
