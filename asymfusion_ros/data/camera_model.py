@@ -94,20 +94,17 @@ class CameraModel:
         ImageError.
         """
         k, p = _numbers(info.k, 9, "K"), _numbers(info.p, 12, "P")
-        model, coefficients = "none", ()
-        if not rectified or not any(p):
-            if len(info.d) > MOST_COEFFICIENTS:
+        model, coefficients = "none", _coefficients(())
+        if rectified and any(p):
+            fx, cx, fy, cy = p[0], p[2], p[5], p[6]
+        else:
+            fx, cx, fy, cy = k[0], k[2], k[4], k[5]
+            model, coefficients = info.distortion_model, _coefficients(info.d)
+            if rectified and lens(model, coefficients).name != "none":
                 raise ImageError(
-                    f"camera_info: D has {len(info.d)} numbers; no distortion model has more than "
-                    f"{MOST_COEFFICIENTS}: calibrate the camera"
+                    "camera_info: P is all zeros, and D is not: calibrate the camera, or set the parameter "
+                    "rectified to what its images are"
                 )
-            model, coefficients = info.distortion_model, tuple(float(value) for value in info.d)  # type: ignore[assignment]
-        fx, cx, fy, cy = (k[0], k[2], k[4], k[5]) if not rectified or not any(p) else (p[0], p[2], p[5], p[6])
-        if rectified and not any(p) and lens(model, coefficients).name != "none":
-            raise ImageError(
-                "camera_info: P is all zeros, and D is not: calibrate the camera, or set the parameter "
-                "rectified to what its images are"
-            )
         left, top = int(info.roi.x_offset), int(info.roi.y_offset)
         width, height = int(info.roi.width) or int(info.width), int(info.roi.height) or int(info.height)
         by_x, by_y = max(1, int(info.binning_x)), max(1, int(info.binning_y))
@@ -189,3 +186,12 @@ def _numbers(values: Any, count: int, name: str) -> list[float]:
     if len(values) != count:
         raise ImageError(f"camera_info: {name} has {len(values)} numbers; it needs {count}")
     return [float(value) for value in values]
+
+
+def _coefficients(values: Any) -> tuple[float, ...]:
+    if len(values) > MOST_COEFFICIENTS:
+        raise ImageError(
+            f"camera_info: D has {len(values)} numbers; no distortion model has more than "
+            f"{MOST_COEFFICIENTS}: calibrate the camera"
+        )
+    return tuple(float(value) for value in values)

@@ -113,7 +113,7 @@ class FrameSegmenter:
         base = reference_name(images)
         for name, image in images.items():
             frame_id, wanted_frame = frame[name].header.frame_id, frame[base].header.frame_id
-            if frame_id != wanted_frame and self._modalities[name].kind == "range":
+            if frame_id != wanted_frame and name == self._cameras.depth(images):
                 continue  # CameraGeometry registers it, or says why not
             size, wanted = (f"{one.width}x{one.height}" for one in (image, images[base]))
             if size != wanted:

@@ -77,11 +77,15 @@ class CameraGeometry:
         lacking = dict(self._lacking)
         return {what: line for what, (since, line) in lacking.items() if now - since >= PATIENCE}
 
+    def depth(self, images: Mapping[str, RawImage]) -> str | None:
+        """The modality of a frame's depth: that which points are made from, and which is registered."""
+        return next((name for name in self._depths if name in images), None)
+
     def of(self, frame: Frame, images: Mapping[str, RawImage], points: bool) -> Geometry | None:
         """The geometry of a frame; ``images``: those of it that are segmented; ``points``: whether points are
         wanted. None where the frame is to be segmented as it is, without points."""
         base = reference_name(images)
-        depth = next((name for name in self._depths if name in images), None)
+        depth = self.depth(images)
         other = depth is not None and frame[depth].header.frame_id != frame[base].header.frame_id
         if not points and not other:
             self._lacking.clear()
@@ -100,11 +104,10 @@ class CameraGeometry:
             return None
         self._lacking.clear()
         if unregistered is not None:
-            self._log.info_once(
-                "registered",
-                f"{depth} is projected into {base}'s camera ({frame[str(depth)].header.frame_id!r} to "
-                f"{frame[base].header.frame_id!r})",
-            )
+            assert depth is not None
+            source, target = (_frame_id(frame, name) for name in (depth, base))
+            line = f"{depth} is projected into {base}'s camera ({source!r} to {target!r})"
+            self._log.info_once("registered", line)
         return Geometry(camera, depth, unregistered, points)
 
     def _unregistered(self, frame: Frame, depth: str, base: str, image: RawImage) -> Unregistered:
@@ -117,7 +120,8 @@ class CameraGeometry:
             transform = self._transforms.between(source, target)
         if transform is None:
             missing = self._transforms.missing if self._transforms is not None else None
-            reason = missing or f"/tf_static does not join {source!r} and {target!r}"
+            shown = [_frame_id(frame, one) for one in (depth, base)]
+            reason = missing or f"/tf_static does not join {shown[0]!r} and {shown[1]!r}"
             raise ImageError(f"{reason}: set the parameter depth_to_rgb")
         return Unregistered(fitted(camera, image.width, image.height), transform)
 
@@ -143,7 +147,7 @@ class CameraGeometry:
     ) -> None:
         if other:
             assert depth is not None
-            source, target = frame[depth].header.frame_id, frame[base].header.frame_id
+            source, target = (_frame_id(frame, name) for name in (depth, base))
             line = (
                 f"{depth} is in frame {source!r}, {base} in {target!r}, and is used as it is: it can't be "
                 f"projected into {base}'s camera ({reason}); or use {depth} that is registered to {base}"
@@ -162,6 +166,11 @@ class CameraGeometry:
         """Logs each fault once."""
         for what, line in self.faults(now).items():
             self._log.warning_once((what, "geometry"), line)
+
+
+def _frame_id(frame: Frame, name: str) -> str:
+    """The frame of an image, for the log: whoever sends it may have made it endless."""
+    return frame[name].header.frame_id[:80]
 
 
 def is_rectified(setting: str, modality: str, topic: str) -> bool:
