@@ -118,7 +118,7 @@ class Network:
         self.backend = network.backend
         self.before: Callable[[], None] = lambda: None
 
-    def segment(self, given: Mapping[str, Any], *wanted: bool, **named: bool) -> Any:
+    def segment(self, given: Mapping[str, Any], *wanted: bool, **named: Any) -> Any:
         self.before()
         return self.network.segment(given, *wanted, **named)
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from asymfusion_ros import __version__
-from asymfusion_ros.engine.bench import measure, summary
+from asymfusion_ros.engine.bench import measure, measure_geometry, summary
 from asymfusion_ros.engine.segmenter import Segmenter
 from asymfusion_ros.errors import ConfigError, UserError
 
@@ -24,6 +24,7 @@ EXAMPLES = """\
   asymfusion bench --modalities rgb --threads 1
   asymfusion bench --node
   asymfusion bench --node --outputs mask confidence color_mask overlay
+  asymfusion bench --points
 """
 
 
@@ -55,6 +56,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="with --node: the image topics to subscribe to (default: mask)",
     )
+    parser.add_argument(
+        "--points",
+        action="store_true",
+        help="also time what unregistered depth and ~/points cost besides",
+    )
     parser.add_argument("--json", type=Path, help="also write the numbers here")
 
 
@@ -85,6 +91,9 @@ def run(args: argparse.Namespace) -> int:
     # In a thread that ends, as the node runs it: see SegmentationNode.
     with ThreadPoolExecutor(1) as thread:
         segmenter, names, times = thread.submit(stages).result()
+        if args.points:
+            options = segmenter.device, height, width, args.frames, args.warm_up
+            geometry = thread.submit(measure_geometry, *options).result()
     report: dict[str, Any] = {
         "checkpoint": args.checkpoint,
         "size": [width, height],
@@ -99,6 +108,8 @@ def run(args: argparse.Namespace) -> int:
         "milliseconds": {stage: summary(values) for stage, values in times.items()},
         "masks_per_second": round(1000 / summary(times["total"])["p50"], 2),
     }
+    if args.points:
+        report["geometry"] = {part: summary(values) for part, values in geometry.items()}
     if args.node:
         report["node"] = _measure_node(args, height, width)
     _print(report)
@@ -134,6 +145,8 @@ def _print(report: dict[str, Any]) -> None:
     print(f"{'stage':12} {'p50 ms':>9} {'p95 ms':>9}")
     for stage, values in report["milliseconds"].items():
         print(f"{stage:12} {values['p50']:9.2f} {values['p95']:9.2f}")
+    for part, values in report.get("geometry", {}).items():
+        print(f"{part:12} {values['p50']:9.2f} {values['p95']:9.2f}  (not in the total)")
     print(f"{report['masks_per_second']} masks a second (from the median of the total)")
     if "node" in report:
         node = report["node"]

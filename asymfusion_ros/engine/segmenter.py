@@ -17,6 +17,7 @@ from asymfusion_ros.data.labels import LabelSet
 from asymfusion_ros.engine.backends import Backend, open_backend
 from asymfusion_ros.engine.disagreement import disagreement as disagreement_of
 from asymfusion_ros.engine.exported import load_model
+from asymfusion_ros.engine.geometry import Geometry, Projector
 from asymfusion_ros.engine.postprocess import confidence_at, labels_at
 from asymfusion_ros.engine.raw_image import RawImage
 from asymfusion_ros.engine.stopwatch import Stopwatch
@@ -33,9 +34,12 @@ def reference_name(names: Mapping[str, object]) -> str:
 
 @dataclass(frozen=True)
 class Result:
-    """labels: H x W uint8, class indices. confidence: H x W uint8, 0 to 255, or None. disagreement: h x w
-    uint8 at the decoder's resolution, 0 to 255, how far the modalities' predictions are apart, or None. On
-    the device.
+    """What comes of a frame, on the device.
+
+    labels: H x W uint8, class indices. confidence: H x W uint8, 0 to 255, or None. disagreement: h x w uint8
+    at the decoder's resolution, 0 to 255, how far the modalities' predictions are apart, or None. points:
+    H x W x 24 uint8 (engine/cloud.py), or None. out_of_view: depth was left out, because none of it falls into
+    the reference camera's image.
 
     seconds: what each stage took: upload, network (preprocessing included), postprocess. Empty on a GPU,
     which works on after the call: to know there, the host would have to wait for it.
@@ -44,22 +48,32 @@ class Result:
     labels: Tensor
     confidence: Tensor | None
     disagreement: Tensor | None = None
+    points: Tensor | None = None
+    out_of_view: bool = False
     seconds: Mapping[str, float] = field(default_factory=dict)
 
     def numpy(self) -> HostResult:
         """The same on the host; waits for the device."""
-        confidence = None if self.confidence is None else self.confidence.cpu().numpy()
-        disagreement = None if self.disagreement is None else self.disagreement.cpu().numpy()
-        return HostResult(self.labels.cpu().numpy(), confidence, disagreement, self.seconds)
+        return HostResult(
+            self.labels.cpu().numpy(),
+            *(
+                None if one is None else one.cpu().numpy()
+                for one in (self.confidence, self.disagreement, self.points)
+            ),
+            out_of_view=self.out_of_view,
+            seconds=self.seconds,
+        )
 
 
 @dataclass(frozen=True)
 class HostResult:
-    """A Result's arrays as numpy's, and its seconds."""
+    """A Result's arrays as numpy's, and what else it tells."""
 
     labels: npt.NDArray[np.uint8]
     confidence: npt.NDArray[np.uint8] | None
     disagreement: npt.NDArray[np.uint8] | None = None
+    points: npt.NDArray[np.uint8] | None = None
+    out_of_view: bool = False
     seconds: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -84,6 +98,7 @@ class Segmenter:
         self._modalities = {name: spec.modality(name) for name in checkpoint.config.modalities}
         self.backend: Backend = open_backend(backend, checkpoint, device, precision)
         self._uploaders = {name: Uploader(self.device) for name in self.modalities}
+        self._projector = Projector(self.device)
 
     @classmethod
     def from_checkpoint(
@@ -136,29 +151,53 @@ class Segmenter:
 
     @torch.inference_mode()
     def segment(
-        self, given: Mapping[str, Image | None], confidence: bool = True, disagreement: bool = False
+        self,
+        given: Mapping[str, Image | None],
+        confidence: bool = True,
+        disagreement: bool = False,
+        geometry: Geometry | None = None,
     ) -> Result:
-        """The same for images by modality's name. ``disagreement``: of the modalities' predictions, which
-        there is where at least two of them are there."""
+        """The same for images by modality's name.
+
+        disagreement: of the modalities' predictions, which there is where at least two of them are there.
+        geometry: the frame's cameras, to register its depth and for points (which need the confidence, and
+        bring it).
+        """
         watch = Stopwatch()
         images = self.images(given)
         buffers = self.upload(images)
         watch.lap("upload")
-        inputs = self.preprocess(images, buffers)
+        decoded = self._registered(self.decode(images, buffers), geometry)
+        reference = self.reference(images)
+        size = reference.height, reference.width
+        inputs = self.normalise(decoded, size)
         apart = None
-        if disagreement and len(images) > 1:
+        if disagreement and len(inputs) > 1:
             found = self.backend.outputs(inputs)
             logits = found.ensemble
             apart = disagreement_of([branch[0] for branch in found.logits if branch is not None])
         else:
             logits = self.infer(inputs)
         watch.lap("network")
-        reference = self.reference(images)
-        temperature = self.checkpoint.temperature(images)
-        result = self.postprocess(logits, (reference.height, reference.width), confidence, temperature)
+        confidence = confidence or (geometry is not None and geometry.points)
+        result = self.postprocess(logits, size, confidence, self.checkpoint.temperature(decoded))
+        result = self._located(result, decoded, geometry)
         watch.lap("postprocess")
         seconds = watch.seconds if self.device.type == "cpu" else {}
         return replace(result, disagreement=apart, seconds=seconds)
+
+    def _registered(self, decoded: dict[str, Tensor], geometry: Geometry | None) -> dict[str, Tensor]:
+        return decoded if geometry is None else self._projector.registered(geometry, decoded)
+
+    def _located(self, result: Result, decoded: Mapping[str, Tensor], geometry: Geometry | None) -> Result:
+        """The result with its points, where they are wanted; ``decoded``: with registered depth."""
+        if geometry is None:
+            return result
+        points = None
+        if geometry.points and result.confidence is not None:
+            points = self._projector.points(geometry, decoded, result.labels, result.confidence)
+        out_of_view = geometry.depth is not None and geometry.depth not in decoded
+        return replace(result, points=points, out_of_view=out_of_view)
 
     def warm_up(self, height: int, width: int) -> None:
         """Runs blank frames of this size, once for each set of available modalities: first calls are slow."""
@@ -193,12 +232,18 @@ class Segmenter:
 
     def preprocess(self, images: Mapping[str, RawImage], buffers: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The network's inputs, 1 x 3 x h x w each, of the modalities that are there."""
-        spec, reference = self.checkpoint.input_spec, self.reference(images)
-        size = spec.network_size(reference.height, reference.width)
-        return {
-            name: spec.network_input(name, self._modalities[name].decode(buffers[name], image), size)
-            for name, image in images.items()
-        }
+        reference = self.reference(images)
+        return self.normalise(self.decode(images, buffers), (reference.height, reference.width))
+
+    def decode(self, images: Mapping[str, RawImage], buffers: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The images in their physical units, 1 x C x H x W each."""
+        return {name: self._modalities[name].decode(buffers[name], image) for name, image in images.items()}
+
+    def normalise(self, decoded: Mapping[str, Tensor], size: tuple[int, int]) -> dict[str, Tensor]:
+        """The network's inputs of decoded images; ``size``: height and width of the reference image."""
+        spec = self.checkpoint.input_spec
+        size = spec.network_size(*size)
+        return {name: spec.network_input(name, image, size) for name, image in decoded.items()}
 
     def infer(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """The ensemble's logits, 1 x K x h x w at the decoder's resolution."""

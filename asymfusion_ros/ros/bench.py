@@ -24,6 +24,7 @@ from std_msgs.msg import Header
 from tqdm import tqdm
 
 from asymfusion_ros.engine.bench import images
+from asymfusion_ros.engine.geometry import Geometry
 from asymfusion_ros.engine.raw_image import RawImage
 from asymfusion_ros.engine.segmenter import HostResult
 from asymfusion_ros.errors import UserError
@@ -128,11 +129,15 @@ class TimedNetwork:
         self.milliseconds: list[float] = []
 
     def segment(
-        self, given: Mapping[str, RawImage], confidence: bool = True, disagreement: bool = False
+        self,
+        given: Mapping[str, RawImage],
+        confidence: bool = True,
+        disagreement: bool = False,
+        geometry: Geometry | None = None,
     ) -> _OnHost:
         """See asymfusion_ros.Segmenter."""
         started = time.perf_counter()
-        result = self._network.segment(given, confidence, disagreement).numpy()
+        result = self._network.segment(given, confidence, disagreement, geometry).numpy()
         self.milliseconds.append(1000 * (time.perf_counter() - started))
         return _OnHost(result)
 

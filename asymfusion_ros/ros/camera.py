@@ -18,6 +18,7 @@ from rclpy.node import Node
 
 from asymfusion_ros.data.modality import Modality
 from asymfusion_ros.errors import ImageError
+from asymfusion_ros.ros.inputs.geometry import CameraGeometry
 from asymfusion_ros.ros.inputs.subscription import ImageInput
 from asymfusion_ros.ros.inputs.synchronizer import Synchronizer, implementation_name
 from asymfusion_ros.ros.inputs.transports import load_transports
@@ -43,7 +44,7 @@ class Camera:
     ``missing_after`` seconds.
 
     Attributes: ``inputs``, a subscription for each modality; ``health``, of their streams; ``counters``;
-    ``stamps``, how far they are apart.
+    ``stamps``, how far they are apart; ``geometry``, of its cameras.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Camera:
             )
             for modality in modalities
         }
+        self.geometry = CameraGeometry(node, modalities, settings, log)
         # Steady: it must run on where simulated time stands still.
         self._timer: Any = node.create_timer(
             WATCH_PERIOD, self._on_timer, clock=Clock(clock_type=ClockType.STEADY_TIME)
@@ -89,6 +91,7 @@ class Camera:
         self._node.destroy_timer(self._timer)
         for source in self.inputs.values():
             source.close()
+        self.geometry.close()
 
     def description(self) -> str:
         """One line for the log: what is waited for, and who pairs it."""
@@ -102,8 +105,12 @@ class Camera:
 
     def faults(self, now: float) -> dict[str, str]:
         """What is wrong with the streams, a line each: topics that are silent, by modality, and images that
-        do not pair, under "pairing". ``now``: of ``time.monotonic()``.
+        do not pair, under "pairing"; what is lacking of the cameras' geometry. ``now``: of
+        ``time.monotonic()``.
         """
+        return self._stream_faults(now) | self.geometry.faults(now)
+
+    def _stream_faults(self, now: float) -> dict[str, str]:
         found = {}
         for name in self.health.silent(now):
             source, quiet = self.inputs[name], self.health.topics[name].silence(now)
@@ -182,8 +189,10 @@ class Camera:
             for source in self.inputs.values():
                 if change := source.follow_publishers():
                     self._node.get_logger().info(f"{source.topic}: {change}")
+            self.geometry.follow_publishers()
+            self.geometry.log_faults(time.monotonic())
             missing = set(self.inputs) - set(self._synchronizer.modalities)
-            for key, line in self.faults(time.monotonic()).items():
+            for key, line in self._stream_faults(time.monotonic()).items():
                 # A modality that is missing has its own line, once.
                 if key not in missing:
                     self._log.warning((key, "fault"), line)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from sensor_msgs.msg import Image
 
+from asymfusion_ros.data.camera_model import CameraInfo
 from asymfusion_ros.engine.raw_image import RawImage
 
 
@@ -57,6 +58,10 @@ class DisparityMessage(Message, Protocol):
     f: float
     t: float
     min_disparity: float
+
+
+class CameraInfoMessage(Message, CameraInfo, Protocol):
+    """sensor_msgs/CameraInfo."""
 
 
 MessageType: TypeAlias = type[Any]  # a generated message class, as rclpy takes it

@@ -8,6 +8,7 @@ from typing import Protocol
 import asymfusion_ros
 from asymfusion_ros.checkpoint.description import ModelDescription
 from asymfusion_ros.engine.backends import Backend
+from asymfusion_ros.engine.geometry import Geometry
 from asymfusion_ros.engine.raw_image import RawImage
 from asymfusion_ros.engine.segmenter import HostResult
 from asymfusion_ros.ros.settings import NodeSettings
@@ -34,10 +35,14 @@ class Network(Protocol):
         """What runs it."""
 
     def segment(
-        self, given: Mapping[str, RawImage], confidence: bool = True, disagreement: bool = False
+        self,
+        given: Mapping[str, RawImage],
+        confidence: bool = True,
+        disagreement: bool = False,
+        geometry: Geometry | None = None,
     ) -> HostCopy:
-        """Labels, and where wanted their confidence and the modalities' disagreement, of the images by
-        modality. Raises ImageError."""
+        """Labels, and where wanted their confidence, the modalities' disagreement and points, of the images
+        by modality. Raises ImageError."""
 
 
 def load_network(settings: NodeSettings) -> Network:

@@ -171,7 +171,15 @@ class SegmentationNode(LifecycleNode):
         limit = LatencyLimit(self._settings.max_latency_ms, self._settings.consecutive)
         meter = FrameMeter(lambda: self.get_clock().now().nanoseconds, self.counters, limit, self._debug)
         segment = FrameSegmenter(
-            self._network, modalities, self.outputs, topics, self.counters, log, self._monitor, meter
+            self._network,
+            modalities,
+            self.outputs,
+            topics,
+            camera.geometry,
+            self.counters,
+            log,
+            self._monitor,
+            meter,
         )
         status = CameraStatus(camera, meter, self._settings, time.monotonic())
         self._status.watch(status, self._settings.status_period)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import textwrap
 from dataclasses import dataclass
 
+from asymfusion_ros.data.transform import Transform
+from asymfusion_ros.errors import ConfigError
 from asymfusion_ros.ros.inputs.transports import names
 from asymfusion_ros.settings import declared, setting
 
@@ -57,6 +59,17 @@ class NodeSettings:
         minimum=0.0,
         maximum=1.0,
     )
+    depth_to_rgb: str = setting(
+        "tf",
+        "where depth comes in another frame than rgb: the transform from the depth camera's optical frame to "
+        "the colour camera's, tf (from /tf_static) or x y z qx qy qz qw, in metres",
+    )
+    rectified: str = setting(
+        "auto",
+        "which images are rectified, so that their camera_info's P holds for them and not its K and D: auto "
+        "(those whose topic has the word rect, as image_rect has), all, none, rgb, depth",
+        choices=("auto", "all", "none", "rgb", "depth"),
+    )
     overlay_opacity: float = setting(
         0.5, "how much of the class colour covers the image in ~/overlay", minimum=0.0, maximum=1.0
     )
@@ -84,6 +97,20 @@ class NodeSettings:
         minimum=0.0,
         maximum=86400.0,
     )
+
+    def __post_init__(self) -> None:
+        self.given_transform()  # refuses a wrong one here
+
+    def given_transform(self) -> Transform | None:
+        """``depth_to_rgb``; None where it says tf. Raises ConfigError."""
+        if self.depth_to_rgb == "tf":
+            return None
+        try:
+            return Transform.parse(self.depth_to_rgb)
+        except ConfigError as error:
+            raise ConfigError(
+                f"parameter depth_to_rgb: {error}; or tf, to take it from /tf_static"
+            ) from error
 
 
 def configuration_file() -> str:

@@ -24,6 +24,7 @@ def test_every_stage_is_timed(tmp_path, capsys):
         "1",
         "--device",
         "cpu",
+        "--points",
         "--json",
         str(report),
     ]
@@ -35,8 +36,9 @@ def test_every_stage_is_timed(tmp_path, capsys):
     assert all(0 <= times["p50"] <= times["p95"] for times in numbers["milliseconds"].values())
     assert total["p50"] >= max(numbers["milliseconds"][stage]["p50"] for stage in STAGES)
     assert numbers["masks_per_second"] == pytest.approx(1000 / total["p50"], abs=0.01)
+    assert set(numbers["geometry"]) == {"registration", "points"}
     printed = capsys.readouterr().out
-    assert all(stage in printed for stage in STAGES)
+    assert all(stage in printed for stage in (*STAGES, "registration", "points"))
 
 
 @pytest.mark.parametrize(

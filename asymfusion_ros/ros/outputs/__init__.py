@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from asymfusion_ros.ros.outputs.base import Output
+from asymfusion_ros.ros.outputs.cloud import Points
 from asymfusion_ros.ros.outputs.disagreement import DisagreementImage
 from asymfusion_ros.ros.outputs.images import ColorMask, Confidence, Mask, Overlay
 from asymfusion_ros.ros.settings import NodeSettings
@@ -16,4 +17,5 @@ OUTPUTS: tuple[Callable[[NodeSettings], Output], ...] = (
     ColorMask,
     Overlay,
     DisagreementImage,
+    Points,
 )

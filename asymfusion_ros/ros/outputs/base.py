@@ -16,7 +16,7 @@ class Output(Protocol):
     """One topic that gets a message for each segmented frame.
 
     topic: its name, ``~/...``. type: the class of its messages. needs: the fields of the result that it is
-    made from: "labels", "confidence" and "disagreement".
+    made from: "labels", "confidence", "disagreement" and "points".
     """
 
     topic: str
