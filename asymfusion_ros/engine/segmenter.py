@@ -38,8 +38,8 @@ class Result:
 
     labels: H x W uint8, class indices. confidence: H x W uint8, 0 to 255, or None. disagreement: h x w uint8
     at the decoder's resolution, 0 to 255, how far the modalities' predictions are apart, or None. points:
-    H x W x 24 uint8 (engine/cloud.py), or None. out_of_view: depth was left out, because none of it falls into
-    the reference camera's image.
+    H x W x 24 uint8 (engine/cloud.py), or None. out_of_view: depth was left out, because none of it falls
+    into the reference camera's image.
 
     seconds: what each stage took: upload, network (preprocessing included), postprocess. Empty on a GPU,
     which works on after the call: to know there, the host would have to wait for it.
@@ -56,13 +56,16 @@ class Result:
         """The same on the host; waits for the device."""
         return HostResult(
             self.labels.cpu().numpy(),
-            *(
-                None if one is None else one.cpu().numpy()
-                for one in (self.confidence, self.disagreement, self.points)
-            ),
-            out_of_view=self.out_of_view,
-            seconds=self.seconds,
+            _on_host(self.confidence),
+            _on_host(self.disagreement),
+            _on_host(self.points),
+            self.out_of_view,
+            self.seconds,
         )
+
+
+def _on_host(tensor: Tensor | None) -> npt.NDArray[np.uint8] | None:
+    return None if tensor is None else tensor.cpu().numpy()
 
 
 @dataclass(frozen=True)

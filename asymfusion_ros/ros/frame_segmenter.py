@@ -8,8 +8,9 @@ import numpy as np
 import torch
 
 from asymfusion_ros.data.modality import Modality
+from asymfusion_ros.engine.geometry import Geometry
 from asymfusion_ros.engine.raw_image import RawImage
-from asymfusion_ros.engine.segmenter import reference_name
+from asymfusion_ros.engine.segmenter import HostResult, reference_name
 from asymfusion_ros.engine.stopwatch import Stopwatch
 from asymfusion_ros.errors import ImageError, UserError
 from asymfusion_ros.ros.disagreement import DisagreementMonitor
