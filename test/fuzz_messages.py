@@ -32,8 +32,9 @@ from typing import Any
 import numpy as np
 import torch
 from encoders import compressed_depth, encoded
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from asymfusion_ros.data.camera_model import CameraModel
 from asymfusion_ros.data.codecs.headers import PNG_SIGNATURE
 from asymfusion_ros.data.input_spec import InputSpec
 from asymfusion_ros.data.modality import KNOWN
@@ -166,7 +167,33 @@ def _images() -> Iterator[tuple[str, Target]]:
         yield "DisparityImage", Target(_disparity, _reader("disparity", "depth"))
 
 
-TARGETS: dict[str, Target] = dict(_images())
+def _camera_info(rng: np.random.Generator) -> Any:
+    model = str(rng.choice(["plumb_bob", "rational_polynomial", "equidistant"]))
+    count = {"plumb_bob": 5, "rational_polynomial": 8, "equidistant": 4}[model]
+    message = CameraInfo(height=HEIGHT, width=WIDTH, distortion_model=model)
+    message.d = [float(one) for one in rng.normal(0, 0.01, count)]
+    message.k = [50.0, 0.0, WIDTH / 2, 0.0, 50.0, HEIGHT / 2, 0.0, 0.0, 1.0]
+    message.p = [50.0, 0.0, WIDTH / 2, 0.0, 0.0, 50.0, HEIGHT / 2, 0.0, 0.0, 0.0, 1.0, 0.0]
+    return message
+
+
+def _calibration(rectified: bool) -> Callable[[Any], None]:
+    """From the message to the rays of an image's pixels, and back to pixels."""
+
+    def read(message: Any) -> None:
+        model = CameraModel.from_camera_info(message, rectified).scaled(WIDTH, HEIGHT)
+        x, y = model.grid()
+        assert x.shape == y.shape == (HEIGHT, WIDTH)
+        model.project(x, y, torch.ones_like(x))
+
+    return read
+
+
+TARGETS: dict[str, Target] = {
+    **dict(_images()),
+    "CameraInfo": Target(_camera_info, _calibration(rectified=False)),
+    "CameraInfo rectified": Target(_camera_info, _calibration(rectified=True)),
+}
 
 
 # --- mutations
