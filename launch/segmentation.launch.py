@@ -14,6 +14,7 @@ A checkpoint with more than rgb and depth has a topic for each further modality,
 
 from pathlib import Path
 
+import yaml
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity, Substitution
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch.substitutions import LaunchConfiguration
@@ -32,6 +33,11 @@ CONFIG = Path(__file__).resolve().parent.parent / "config"
 TOPICS = {
     "rgb_topic": (image_topic("rgb"), "rectified colour images (sensor_msgs/Image)"),
     "depth_topic": (image_topic("depth"), "depth images registered to the colour camera"),
+    "rgb_info_topic": ("rgb/camera_info", "the colour camera's calibration, where not beside its images"),
+    "depth_info_topic": (
+        "depth_registered/camera_info",
+        "the depth camera's calibration, where not beside its images",
+    ),
 }
 
 # argument, named as the node's parameter -> its type
@@ -67,7 +73,7 @@ def arguments() -> list[DeclareLaunchArgument]:
             "topics",
             default_value="",
             description="topics of further modalities, separated by spaces: thermal:=/flir/image "
-            "[each is <modality>/image_rect otherwise]",
+            "[each is <modality>/image_rect otherwise]; of several cameras: front/rgb:=/cam1/image",
         )
     )
     for one in declared(NodeSettings):
@@ -118,11 +124,24 @@ def topic_remappings(context: LaunchContext) -> list[tuple[str, str]]:
     """The node's topics and what they are called here, of the arguments that were given."""
     given = {name: LaunchConfiguration(name).perform(context) for name in (*TOPICS, "topics")}
     remappings = [(topic, given[name]) for name, (topic, _) in TOPICS.items() if given[name]]
+    named = yaml.safe_load(LaunchConfiguration("cameras").perform(context) or "['']")
+    cameras = dict.fromkeys(named if isinstance(named, list) else [named])
+    if "" not in cameras and (single := [name for name in TOPICS if given[name]]):
+        raise ValueError(
+            f"{single[0]} is for one camera, and cameras names {len(cameras)}: write "
+            f"topics:={named[0]}/rgb:={given[single[0]]}"
+        )
     for word in given["topics"].split():
-        modality, _, topic = word.partition(":=")
-        if not modality.isidentifier() or not topic:
+        source, _, topic = word.partition(":=")
+        camera, _, modality = source.rpartition("/")
+        if not modality.isidentifier() or not topic or not (camera.isidentifier() or source == modality):
             raise ValueError(f"topics has {word!r}; write modality:=topic, as in thermal:=/flir/image")
-        remappings.append((image_topic(modality), topic))
+        if camera not in cameras:
+            example = (
+                f"{next(iter(cameras))}/{modality}:={topic}" if "" not in cameras else f"{modality}:={topic}"
+            )
+            raise ValueError(f"topics has {word!r}; of the cameras that there are, write {example}")
+        remappings.append((f"{camera}/{image_topic(modality)}" if camera else image_topic(modality), topic))
     return remappings
 
 

@@ -115,17 +115,17 @@ class Network:
     def __init__(self, network: Any) -> None:
         self.network = network
         self.checkpoint = network.checkpoint
-        self.device = network.device
         self.label_set = network.label_set
+        self.backend = network.backend
         self.before: Callable[[], None] = lambda: None
 
-    def segment(self, given: Mapping[str, Any], confidence: bool = True) -> Any:
+    def segment(self, given: Mapping[str, Any], *wanted: bool, **named: Any) -> Any:
         self.before()
-        return self.network.segment(given, confidence)
+        return self.network.segment(given, *wanted, **named)
 
-    def segment_batch(self, given: Any, confidence: bool = True) -> Any:
+    def segment_batch(self, frames: Any) -> Any:
         self.before()
-        return self.network.segment_batch(given, confidence)
+        return self.network.segment_batch(frames)
 
 
 class Rig:

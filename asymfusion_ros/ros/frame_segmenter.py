@@ -16,10 +16,13 @@ import torch
 
 from asymfusion_ros.data.modality import Modality
 from asymfusion_ros.engine.raw_image import RawImage
-from asymfusion_ros.engine.segmenter import HostResult, reference_name
+from asymfusion_ros.engine.segmenter import HostResult, Wanted, reference_name
+from asymfusion_ros.engine.stopwatch import Stopwatch
 from asymfusion_ros.errors import ImageError, UserError
+from asymfusion_ros.ros.disagreement import DisagreementMonitor
+from asymfusion_ros.ros.frame_meter import FrameMeter
+from asymfusion_ros.ros.inputs.geometry import CameraGeometry
 from asymfusion_ros.ros.log import ThrottledLog
-from asymfusion_ros.ros.messages import Header
 from asymfusion_ros.ros.network import Network
 from asymfusion_ros.ros.outputs.base import Publishers
 from asymfusion_ros.ros.scene import Frame, Scene
@@ -32,20 +35,22 @@ SAMPLED = 16
 class PreparedFrame:
     """A frame for the network.
 
-    images: those that can be used, by modality. header: of the reference image. topics: the outputs that
-    somebody subscribes to, and needs: the fields of the result that they are made from.
+    images: those that can be used, by modality. topics: the outputs that somebody subscribes to. wanted: what
+    they, and the node, need of the result. watch: started when the frame was taken up.
     """
 
+    frame: Frame
     images: Mapping[str, RawImage]
-    header: Header
     topics: frozenset[str]
-    needs: frozenset[str]
+    wanted: Wanted
+    watch: Stopwatch
 
 
 class FrameSegmenter:
     """What one camera's frames go through on both sides of ``network``.
 
     ``modalities``: the network's. ``topics``: the resolved name of each one's topic, for the log.
+    ``cameras``: what is known of their geometry. ``monitor`` looks at how far they disagree.
     """
 
     def __init__(
@@ -54,14 +59,20 @@ class FrameSegmenter:
         modalities: Sequence[Modality],
         publishers: Publishers,
         topics: Mapping[str, str],
+        cameras: CameraGeometry,
         counters: Counters,
         log: ThrottledLog,
+        monitor: DisagreementMonitor,
+        meter: FrameMeter,
     ) -> None:
         self._modalities = {modality.name: modality for modality in modalities}
         self._publishers = publishers
         self._topics = topics
+        self._cameras = cameras
         self._counters = counters
         self._log = log
+        self._monitor = monitor
+        self._meter = meter
         self._palette = network.label_set.palette
 
     @contextmanager
@@ -82,20 +93,48 @@ class FrameSegmenter:
         """What the network is to segment; None where nobody subscribes to any output. Raises ImageError for
         a frame that can't be used.
         """
+        watch = Stopwatch()
         topics = self._publishers.subscribed()
         if not topics:
             self._counters.unsubscribed += 1
             return None
         images = self._usable(frame)
+        needs = self._publishers.needs(topics)
+        geometry = self._cameras.of(frame, images, points="points" in needs)
         self._compare(frame, images)
-        header = frame[reference_name(images)].header
-        return PreparedFrame(images, header, topics, self._publishers.needs(topics))
+        needs |= self._monitor.needs(images)
+        wanted = Wanted("confidence" in needs, "disagreement" in needs, geometry)
+        watch.lap("read")
+        return PreparedFrame(frame, images, topics, wanted, watch)
 
-    def publish(self, frame: PreparedFrame, result: HostResult) -> None:
+    def publish(self, prepared: PreparedFrame, result: HostResult) -> None:
         """Publishes what came out for a prepared frame."""
-        scene = Scene(frame.header, frame.images, self._modalities, result, self._palette)
-        self._publishers.publish(frame.topics, scene)
+        frame, images, watch = prepared.frame, prepared.images, prepared.watch
+        watch.lap("inference")
+        watch.seconds |= result.seconds
+        self._monitor.look(images, result)
+        self._say(prepared, result)
+        base = reference_name(images)
+        header, info = frame[base].header, self._cameras.message(base)
+        scene = Scene(header, images, self._modalities, result, self._palette, info)
+        self._publishers.publish(prepared.topics, scene)
+        watch.lap("publish")
         self._counters.segmented += 1
+        self._meter.published(frame, header, prepared.topics, watch)
+
+    def _say(self, prepared: PreparedFrame, result: HostResult) -> None:
+        images, geometry = prepared.images, prepared.wanted.geometry
+        if geometry is not None and result.out_of_view:
+            self._log.warning(
+                "out of view",
+                f"no pixel of {geometry.depth} falls into {reference_name(images)}'s image: segmenting "
+                "without it; is the transform right (depth_to_rgb or /tf_static), and its direction?",
+            )
+        if prepared.wanted.disagreement and result.disagreement is None:
+            only = next(iter(images))
+            self._log.info_once(
+                ("disagreement", only), f"nothing on ~/disagreement for frames of {only} alone: it takes two"
+            )
 
     def _usable(self, frame: Frame) -> dict[str, RawImage]:
         """The images in which anything was measured. Raises ImageError where there is none."""
@@ -124,16 +163,18 @@ class FrameSegmenter:
     def _compare(self, frame: Frame, images: Mapping[str, RawImage]) -> None:
         base = reference_name(images)
         for name, image in images.items():
+            frame_id, wanted_frame = frame[name].header.frame_id, frame[base].header.frame_id
+            if frame_id != wanted_frame and name == self._cameras.depth(images):
+                continue  # CameraGeometry registers it, or says why not
             size, wanted = (f"{one.width}x{one.height}" for one in (image, images[base]))
             if size != wanted:
                 line = f"{size} {name} is resized to {wanted} {base}"
                 self._log.warning_once(line, f"{line}: both must show the same view")
-            frame_id, wanted = frame[name].header.frame_id, frame[base].header.frame_id
-            if frame_id != wanted:
+            if frame_id != wanted_frame:
                 self._log.warning_once(
                     (name, "frame"),
-                    f"{name} is in frame {frame_id!r}, {base} in {wanted!r}: use {name} that is registered "
-                    f"to {base} (for depth, the register node of depth_image_proc makes it)",
+                    f"{name} is in frame {frame_id!r}, {base} in {wanted_frame!r}: use {name} that is "
+                    f"registered to {base}",
                 )
 
 

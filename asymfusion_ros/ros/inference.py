@@ -1,4 +1,4 @@
-"""The network's call, for one camera or several: frames of the same shape go through it together on a GPU.
+"""The network's call, for one camera or several: on a GPU the frames that wait go through it together.
 
 A frame that fails is logged and counted as its camera's and touches no other camera's.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Mapping
 
-from asymfusion_ros.engine.segmenter import reference_name
+from asymfusion_ros.engine.segmenter import HostResult
 from asymfusion_ros.ros.frame_segmenter import FrameSegmenter, PreparedFrame
 from asymfusion_ros.ros.log import ThrottledLog
 from asymfusion_ros.ros.network import Network
@@ -18,8 +18,12 @@ Work = tuple[FrameSegmenter, PreparedFrame]
 
 
 def batch_size(network: Network, cameras: int) -> int:
-    """How many frames to segment together: a CPU is no faster at several than at one after the other."""
-    return 1 if cameras == 1 or network.device.type == "cpu" else cameras
+    """How many frames to segment together. A CPU is no faster at several than at one after the other, and an
+    exported network takes one.
+    """
+    if cameras == 1 or network.backend.device.type == "cpu" or network.backend.name != "torch":
+        return 1
+    return cameras
 
 
 class Inference:
@@ -34,27 +38,32 @@ class Inference:
 
     def __call__(self, frames: list[tuple[str, Frame]]) -> None:
         """``frames``: each with its camera's name, at most one of a camera."""
-        alike: dict[object, list[Work]] = {}
+        works: list[Work] = []
         for name, frame in frames:
             camera = self._cameras[name]
             with camera.accounted():
                 prepared = camera.prepare(frame)
                 if prepared is not None:
-                    alike.setdefault(_shape(prepared), []).append((camera, prepared))
-        for works in alike.values():
-            if len(works) == 1 or not self._together(works):
-                for camera, prepared in works:
-                    with camera.accounted():
-                        confidence = "confidence" in prepared.needs
-                        result = self._network.segment(prepared.images, confidence=confidence).numpy()
-                        camera.publish(prepared, result)
+                    works.append((camera, prepared))
+        if len(works) > 1 and self._together(works):
+            return
+        for camera, prepared in works:
+            with camera.accounted():
+                camera.publish(prepared, self._alone(prepared))
+
+    def _alone(self, prepared: PreparedFrame) -> HostResult:
+        wanted = prepared.wanted
+        # Only what is wanted is named: a network without geometry serves where none is asked for.
+        options = {} if wanted.geometry is None else {"geometry": wanted.geometry}
+        return self._network.segment(
+            prepared.images, confidence=wanted.confidence, disagreement=wanted.disagreement, **options
+        ).numpy()
 
     def _together(self, works: list[Work]) -> bool:
         """Whether the frames could be segmented in one call; where not, each is to be tried alone."""
-        confidence = any("confidence" in prepared.needs for _, prepared in works)
-        images = [prepared.images for _, prepared in works]
         try:
-            results = [one.numpy() for one in self._network.segment_batch(images, confidence=confidence)]
+            batch = [(prepared.images, prepared.wanted) for _, prepared in works]
+            results = [result.numpy() for result in self._network.segment_batch(batch)]
         except Exception:
             self._log.warning(
                 "batch",
@@ -66,9 +75,3 @@ class Inference:
             with camera.accounted():
                 camera.publish(prepared, result)
         return True
-
-
-def _shape(frame: PreparedFrame) -> object:
-    """What must be equal for frames to go through the network together."""
-    reference = frame.images[reference_name(frame.images)]
-    return tuple(frame.images), reference.height, reference.width

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-import torch
-
 import asymfusion_ros
-from asymfusion_ros.checkpoint import Checkpoint
+from asymfusion_ros.checkpoint.description import ModelDescription
 from asymfusion_ros.data.label_groups import read_label_groups
 from asymfusion_ros.data.labels import LabelSet
+from asymfusion_ros.engine.backends import Backend
+from asymfusion_ros.engine.geometry import Geometry
 from asymfusion_ros.engine.label_rules import LabelRules
 from asymfusion_ros.engine.raw_image import RawImage
-from asymfusion_ros.engine.segmenter import HostResult
+from asymfusion_ros.engine.segmenter import HostResult, Wanted
 from asymfusion_ros.ros.settings import NodeSettings
 
 WARM_UP_SIZE = (480, 640)  # height and width of the images that most cameras send
@@ -30,7 +30,7 @@ class Network(Protocol):
     """What the node needs of an asymfusion_ros.Segmenter."""
 
     @property
-    def checkpoint(self) -> Checkpoint:
+    def checkpoint(self) -> ModelDescription:
         """What it was loaded from."""
 
     @property
@@ -38,16 +38,21 @@ class Network(Protocol):
         """What its labels mean: the checkpoint's classes, or groups of them."""
 
     @property
-    def device(self) -> torch.device:
-        """Where it runs."""
+    def backend(self) -> Backend:
+        """What runs it."""
 
-    def segment(self, given: Mapping[str, RawImage], confidence: bool = True) -> HostCopy:
-        """Labels, and where wanted their confidence, of the images by modality. Raises ImageError."""
+    def segment(
+        self,
+        given: Mapping[str, RawImage],
+        confidence: bool = True,
+        disagreement: bool = False,
+        geometry: Geometry | None = None,
+    ) -> HostCopy:
+        """Labels, and where wanted their confidence, the modalities' disagreement and points, of the images
+        by modality. Raises ImageError."""
 
-    def segment_batch(
-        self, given: Sequence[Mapping[str, RawImage]], confidence: bool = True
-    ) -> Sequence[HostCopy]:
-        """The same for several frames of the same modalities and reference size in one call."""
+    def segment_batch(self, frames: Sequence[tuple[Mapping[str, RawImage], Wanted]]) -> Sequence[HostCopy]:
+        """The same for several frames at once."""
 
 
 def load_network(settings: NodeSettings) -> Network:

@@ -17,7 +17,6 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any
 
 from rcl_interfaces.msg import SetParametersResult
-from rclpy.clock import Clock, ClockType  # type: ignore[attr-defined]
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from std_msgs.msg import Header
@@ -25,11 +24,14 @@ from std_msgs.msg import Header
 from asymfusion_ros.errors import UserError
 from asymfusion_ros.ros import parameters
 from asymfusion_ros.ros.camera import Camera
-from asymfusion_ros.ros.diagnostics import PERIOD, TASK, Diagnostics
+from asymfusion_ros.ros.debug_topics import DebugTopics
+from asymfusion_ros.ros.diagnostics import TASK
 from asymfusion_ros.ros.enable import SERVICE, Enable
 from asymfusion_ros.ros.inference import Inference, batch_size
+from asymfusion_ros.ros.inputs.transports import load_transports
 from asymfusion_ros.ros.log import ThrottledLog
 from asymfusion_ros.ros.network import Network, load_network
+from asymfusion_ros.ros.node_status import NodeStatus, facts
 from asymfusion_ros.ros.outputs import OUTPUTS, outputs
 from asymfusion_ros.ros.outputs.base import Publishers
 from asymfusion_ros.ros.outputs.labels import LabelInfoPublisher
@@ -89,6 +91,7 @@ class SegmentationNode(LifecycleNode):
         self._counters = {"": Counters()}
         self._settings: NodeSettings | None = None
         self._network: Network | None = None
+        self._debug: dict[str, DebugTopics] = {}
         self._label_info: LabelInfoPublisher | None = None
         self._worker: InferenceWorker[Frame] | None = None
         self._was_active = False
@@ -103,10 +106,7 @@ class SegmentationNode(LifecycleNode):
         self._enable = Enable(self, self.get_logger().info)
         self.status_parts = StatusParts(TASK)
         self.status_parts.add(self._state_part)
-        self._diagnostics = Diagnostics(self, self.get_logger().info)
-        # Steady: it must run on where simulated time stands still.
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._status_timer: Any = self.create_timer(PERIOD, self._report, clock=steady)
+        self._status = NodeStatus(self, self.status_parts, self._state, self.throttled_log)
 
     @property
     def counters(self) -> Counters:
@@ -165,12 +165,18 @@ class SegmentationNode(LifecycleNode):
         began = time.monotonic()
         self.get_logger().info(f"loading checkpoint {settings.checkpoint!r} for device {settings.device!r}")
         network = self._loaded(settings, began)
+        checkpoint = network.checkpoint
+        modalities = [checkpoint.input_spec.modality(name) for name in checkpoint.config.modalities]
+        load_transports(modalities, settings, lambda line: None)  # what is missing is said here, not later
         for name in settings.cameras:
             counters = self._counters.setdefault(name, Counters())
             # Of its own: two cameras that fail in the same way must not hide each other.
             log = ThrottledLog(self.get_logger(), prefix=f"{name}: ") if name else self.throttled_log
-            self.pipelines[name] = Pipeline(self, name, settings, outputs(settings, OUTPUTS), counters, log)
-            self.status_parts.add(self.pipelines[name].report, name or TASK)
+            if name not in self._debug:
+                self._debug[name] = DebugTopics(self, self.get_logger().info, name)
+            made = outputs(settings, OUTPUTS)
+            debug = self._debug[name]
+            self.pipelines[name] = Pipeline(self, name, settings, made, counters, log, debug)
         if self._label_info is None:
             self._label_info = LabelInfoPublisher(self, self.get_logger().info)
         self._settings, self._network = settings, network
@@ -188,7 +194,14 @@ class SegmentationNode(LifecycleNode):
         result = super().on_activate(state)
         self._was_active = True
         self.throttled_log.forget()
-        cameras = {name: one.open(self._network, self._on_frame) for name, one in self.pipelines.items()}
+        try:
+            cameras = {
+                name: one.open(self._network, self._status, self.status_parts, self._on_frame)
+                for name, one in self.pipelines.items()
+            }
+        except BaseException:
+            self._stop_streams()  # those that were opened before the one that failed
+            raise
         self._rates = {name: RateLimit() for name in cameras}
         # No frame comes before this method is done: it runs in the executor's thread.
         self._worker = InferenceWorker(
@@ -252,20 +265,18 @@ class SegmentationNode(LifecycleNode):
     def _on_inference_error(self, trace: str) -> None:
         self.throttled_log.error("inference", f"frames were not segmented:\n{trace}")
 
-    def _report(self) -> None:
-        self._diagnostics.publish(self.status_parts.reports(time.monotonic()), well=self._state())
-
     def _state(self) -> str:
         if self.cameras and not self._enable.enabled:
             return f"active, disabled by {SERVICE}"
         return "active" if self.cameras else "unconfigured" if self._network is None else "inactive"
 
     def _state_part(self, now: float) -> Report:
-        # Of a node without cameras of their own the totals so far; theirs are in the parts of the pipelines.
-        counted = self.counters.to_dict() if not self.pipelines else {}
-        return Report(values={"state": self._state(), **counted})
+        # Cameras with names have a status each.
+        counted = self.counters.to_dict() if "" in self.pipelines or not self.pipelines else {}
+        return Report(values={"state": self._state(), **facts(self._network), **counted})
 
     def _stop_streams(self) -> None:
+        self._status.stop_watching()
         for one in self.pipelines.values():
             one.stop()
         if self._worker is not None:
@@ -275,7 +286,6 @@ class SegmentationNode(LifecycleNode):
     def _release(self) -> None:
         self._stop_streams()
         for one in self.pipelines.values():
-            self.status_parts.remove(one.report)
             one.close()
         self.pipelines.clear()
         self._network = self._settings = None

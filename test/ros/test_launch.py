@@ -40,6 +40,7 @@ from asymfusion_ros.settings import declared
 
 ROOT = Path(__file__).resolve().parents[2]
 SEGMENTATION = ROOT / "launch" / "segmentation.launch.py"
+MULTI_CAMERA = ROOT / "launch" / "multi_camera.launch.py"
 REPLAY = ROOT / "launch" / "replay.launch.py"
 PROFILE = str(ROOT / "config" / "fastdds_large_images.xml")
 SETTINGS = {one.name: one for one in declared(NodeSettings)}
@@ -177,7 +178,7 @@ def declared_in(file: Path) -> dict[str, Any]:
     return {argument.name: argument for argument in description.get_launch_arguments()}
 
 
-@pytest.mark.parametrize("file", [SEGMENTATION, REPLAY])
+@pytest.mark.parametrize("file", [SEGMENTATION, MULTI_CAMERA, REPLAY])
 def test_every_argument_is_described(file: Path) -> None:
     arguments = declared_in(file)
     assert {"rgb_topic", "depth_topic", "checkpoint", "device", "slop", "params_file"} <= set(arguments)
@@ -466,3 +467,41 @@ def test_replay_ends_when_the_node_cannot_be_configured(machine: Machine) -> Non
     assert "/no/such.safetensors" in output
     assert "the segmentation node has ended" in output
     assert machine.started("ros2") is None
+
+
+def test_several_cameras_share_one_node(machine: Machine) -> None:
+    code, output = machine.launch(
+        MULTI_CAMERA,
+        "cameras:=[front, rear]",
+        "topics:=front/rgb:=/cam1/color rear/depth:=/cam2/depth rear/thermal:=/flir",
+        "namespace:=robot",
+        "max_rate:=5",
+    )
+    assert code == 0, output
+    node = machine.started("node")
+    assert remappings(node) == {
+        "__node": "segmentation",
+        "__ns": "/robot",
+        "front/rgb/image_rect_color": "/cam1/color",
+        "rear/depth_registered/image_rect": "/cam2/depth",
+        "rear/thermal/image_rect": "/flir",
+    }
+    given: dict[str, Any] = {}
+    for text in node["parameters"]:
+        given |= parameters(text)
+    assert given == {"cameras": ["front", "rear"], "max_rate": 5.0}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("topics:=left/rgb:=/cam1/image",), "topics has 'left/rgb:=/cam1/image'"),
+        (("topics:=rgb:=/cam1/image",), "write front/rgb:=/cam1/image"),
+        (("rgb_topic:=/cam1/image",), "rgb_topic is for one camera, and cameras names 2"),
+    ],
+)
+def test_a_topic_of_no_camera_is_refused(machine: Machine, arguments: tuple[str, ...], words: str) -> None:
+    code, output = machine.launch(MULTI_CAMERA, "cameras:=[front, rear]", *arguments)
+    assert code != 0
+    assert words in output
+    assert machine.started("node") is None

@@ -132,11 +132,11 @@ def test_parameters_are_checked_when_set_and_kept_while_configured(make_rig, giv
     assert not result.successful and result.reason == "parameter overlay_opacity is 1.5; it must be 0 to 1"
     assert set_parameter(rig, "slop", 0).successful
     assert set_parameter(rig, "slop", 0.01).successful
-    assert set_parameter(rig, "slop", 0).successful
+    assert set_parameter(rig, "queue_size", 5).successful
     assert change(rig, Transition.TRANSITION_CONFIGURE).success
-    result = set_parameter(rig, "slop", 0.05)
+    result = set_parameter(rig, "queue_size", 6)
     assert not result.successful and "clean up the node first" in result.reason
-    assert rig.node.get_parameter("slop").value == 0
+    assert rig.node.get_parameter("queue_size").value == 5
 
 
 def test_a_wrong_value_at_start_refuses_to_configure_and_a_misspelt_name_is_pointed_out(make_rig):

@@ -5,11 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from asymfusion_ros.ros.outputs.base import Output
+from asymfusion_ros.ros.outputs.cloud import Points
+from asymfusion_ros.ros.outputs.disagreement import DisagreementImage
 from asymfusion_ros.ros.outputs.images import ColorMask, Confidence, Mask, Overlay
 from asymfusion_ros.ros.settings import NodeSettings
 
 # Each is made with the settings when the node is configured.
-OUTPUTS: tuple[Callable[[NodeSettings], Output], ...] = (Mask, Confidence, ColorMask, Overlay)
+OUTPUTS: tuple[Callable[[NodeSettings], Output], ...] = (
+    Mask,
+    Confidence,
+    ColorMask,
+    Overlay,
+    DisagreementImage,
+    Points,
+)
 
 
 def outputs(settings: NodeSettings, made: Sequence[Callable[[NodeSettings], Output]]) -> list[Output]:
