@@ -116,6 +116,7 @@ class Network:
         self.network = network
         self.checkpoint = network.checkpoint
         self.label_set = network.label_set
+        self.unlabeled = network.unlabeled
         self.backend = network.backend
         self.before: Callable[[], None] = lambda: None
 

@@ -149,6 +149,11 @@ class Segmenter:
         """What the labels mean."""
         return self.checkpoint.labels if self.rules.groups is None else self.rules.groups.labels
 
+    @property
+    def unlabeled(self) -> tuple[str, ...]:
+        """The checkpoint's classes that have no label: a pixel of theirs is VOID."""
+        return () if self.rules.groups is None else self.rules.groups.unlabeled
+
     def __call__(
         self,
         rgb: Image | None = None,

@@ -126,6 +126,7 @@ class TimedNetwork:
         self._network = load_network(settings)
         self.checkpoint = self._network.checkpoint
         self.label_set = self._network.label_set
+        self.unlabeled = self._network.unlabeled
         self.backend = self._network.backend
         self.milliseconds: list[float] = []
 

@@ -6,7 +6,7 @@ A frame that fails is logged and counted as its camera's and touches no other ca
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from asymfusion_ros.engine.segmenter import HostResult
 from asymfusion_ros.ros.frame_segmenter import FrameSegmenter, PreparedFrame
@@ -28,13 +28,20 @@ def batch_size(network: Network, cameras: int) -> int:
 
 class Inference:
     """Segments frames with ``network``. ``cameras``: each one's FrameSegmenter by its name. ``log``: for what
-    concerns several.
+    concerns several. ``enabled``: whether what comes out is to be published.
     """
 
-    def __init__(self, network: Network, cameras: Mapping[str, FrameSegmenter], log: ThrottledLog) -> None:
+    def __init__(
+        self,
+        network: Network,
+        cameras: Mapping[str, FrameSegmenter],
+        log: ThrottledLog,
+        enabled: Callable[[], bool],
+    ) -> None:
         self._network = network
         self._cameras = cameras
         self._log = log
+        self._enabled = enabled
 
     def __call__(self, frames: list[tuple[str, Frame]]) -> None:
         """``frames``: each with its camera's name, at most one of a camera."""
@@ -49,7 +56,7 @@ class Inference:
             return
         for camera, prepared in works:
             with camera.accounted():
-                camera.publish(prepared, self._alone(prepared))
+                self._publish(camera, prepared, self._alone(prepared))
 
     def _alone(self, prepared: PreparedFrame) -> HostResult:
         wanted = prepared.wanted
@@ -73,5 +80,9 @@ class Inference:
             return False
         for (camera, prepared), result in zip(works, results, strict=True):
             with camera.accounted():
-                camera.publish(prepared, result)
+                self._publish(camera, prepared, result)
         return True
+
+    def _publish(self, camera: FrameSegmenter, prepared: PreparedFrame, result: HostResult) -> None:
+        if self._enabled():  # it may have been disabled since the frame was taken up
+            camera.publish(prepared, result)

@@ -38,6 +38,10 @@ class Network(Protocol):
         """What its labels mean: the checkpoint's classes, or groups of them."""
 
     @property
+    def unlabeled(self) -> tuple[str, ...]:
+        """The checkpoint's classes that have no label."""
+
+    @property
     def backend(self) -> Backend:
         """What runs it."""
 

@@ -185,6 +185,10 @@ class SegmentationNode(LifecycleNode):
             f"checkpoint {settings.checkpoint!r} ready after {time.monotonic() - began:.1f} s: "
             f"{len(labels.names)} labels ({labels.name})"
         )
+        if network.unlabeled:
+            self.get_logger().info(
+                f"label_groups names no group for {', '.join(network.unlabeled)}: they are unlabeled (255)"
+            )
         return super().on_configure(state)
 
     @logged
@@ -205,7 +209,7 @@ class SegmentationNode(LifecycleNode):
         self._rates = {name: RateLimit() for name in cameras}
         # No frame comes before this method is done: it runs in the executor's thread.
         self._worker = InferenceWorker(
-            Inference(self._network, cameras, self.throttled_log),
+            Inference(self._network, cameras, self.throttled_log, lambda: self._enable.enabled),
             self._on_inference_error,
             self._inference_thread,
             batch_size(self._network, len(cameras)),

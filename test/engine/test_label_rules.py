@@ -55,7 +55,7 @@ def test_confidence_below_the_threshold_is_unlabeled_and_is_asked_for_at_each_fr
 
 
 def test_the_threshold_goes_by_the_calibrated_probability_and_by_the_groups():
-    # At temperature 1 the first pixel's winner has 0.5; at 0.25 it has 0.5^4 / (0.5^4 + 0.4^4 + 0.1^4) = 0.708.
+    # The first pixel's winner has 0.5; at temperature 0.25 it has 0.5^4 / (0.5^4 + 0.4^4 + 0.1^4) = 0.708.
     rules = LabelRules(None, lambda: 0.6)
     assert rules(PIXELS, SIZE, True, 1.0)[0].tolist() == [[255, 2]]
     assert rules(PIXELS, SIZE, True, 0.25)[0].tolist() == [[0, 2]]

@@ -1,5 +1,6 @@
 """Whose frame is segmented next, of several cameras."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -39,20 +40,24 @@ def test_the_newest_of_each_is_kept_and_several_are_taken_at_once():
 
 def test_what_one_batch_raises_does_not_end_the_work():
     seen, errors = [], []
+    failed, done = threading.Event(), threading.Event()
 
     def process(items):
         seen.append(items)
         if len(seen) == 1:
             raise RuntimeError("no such kernel")
+        done.set()
+
+    def on_error(trace):
+        errors.append(trace)
+        failed.set()
 
     with ThreadPoolExecutor(1) as executor:
-        worker = InferenceWorker(process, errors.append, executor, batch=2)
+        worker = InferenceWorker(process, on_error, executor, batch=2)
         worker.slots.put("a", 1)
-        while not errors:
-            pass
+        assert failed.wait(20)
         worker.slots.put("b", 2)
-        while len(seen) < 2:
-            pass
+        assert done.wait(20)
         worker.stop()
     assert "no such kernel" in errors[0]
     assert seen == [[("a", 1)], [("b", 2)]]
