@@ -16,13 +16,13 @@ from asymfusion_ros.settings import declared, setting
 
 def missing_file(path: str) -> str:
     """What is wrong with a path, which may be empty."""
-    return "" if not path or Path(path).is_file() else f"there is no file {path!r}"
+    return "" if not path or Path(path).is_file() else f"{path} does not exist"
 
 
 def missing_checkpoint(path: str) -> str:
     """What is wrong with the value of the parameter checkpoint."""
     wrong = "" if path == "default" else missing_file(path)
-    return wrong and f"{wrong}; give the path of a checkpoint, or default for the one installed"
+    return wrong and f"checkpoint {wrong}; give a checkpoint's path, or default for the one installed"
 
 
 def wrong_names(cameras: tuple[str, ...]) -> str:

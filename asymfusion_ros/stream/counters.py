@@ -23,11 +23,11 @@ class Counters:
     paired: int = 0
     incomplete: int = 0
     dropped: int = 0
-    skipped: int = 0
     unsubscribed: int = 0
     failed: int = 0
     segmented: int = 0
     framed: int = 0
+    skipped: int = 0
     published: dict[str, int] = field(default_factory=dict)
 
     def expect(self, modalities: Iterable[str]) -> None:
