@@ -53,7 +53,7 @@ def _excess(text: str) -> str | None:
     for event in yaml.parse(text, Loader):
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in anchors:
-                return f"has an alias *{event.anchor} for something that is not finished: write it out"
+                return f"has an alias *{event.anchor} to what is not whole before it: write it out"
             sizes[-1] += anchors[event.anchor]
         elif isinstance(event, yaml.ScalarEvent):
             sizes[-1] += 1
