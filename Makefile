@@ -8,6 +8,7 @@ PYTEST_ARGS ?=
 # Tests side by side, each file on one of so many processes.
 TEST_PROCESSES ?= 2
 BENCH_ARGS ?=
+FUZZ_ARGS ?=
 
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
@@ -21,7 +22,7 @@ export ROS_AUTOMATIC_DISCOVERY_RANGE = LOCALHOST
 unexport PYTHONPATH LD_LIBRARY_PATH AMENT_PREFIX_PATH RMW_IMPLEMENTATION ROS_DISTRO
 unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
-.PHONY: help setup demo test lint format bench test-jazzy clean
+.PHONY: help setup demo test lint format bench fuzz-files test-jazzy clean
 .DEFAULT_GOAL := help
 
 help:
@@ -31,6 +32,7 @@ help:
 	@echo "make lint        ruff and mypy"
 	@echo "make format      let ruff rewrite what it can"
 	@echo "make bench       time each stage from camera bytes to labels"
+	@echo "make fuzz-files  thousands of damaged files of every kind that is read (FUZZ_ARGS)"
 	@echo "make test-jazzy  the tests against Jazzy's rclpy instead of Kilted's"
 	@echo "make clean       remove the environments and everything generated"
 
@@ -63,6 +65,9 @@ format: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/asymfusion bench $(BENCH_ARGS)
+
+fuzz-files: $(STAMP)
+	$(BIN)/python test/fuzz_files.py $(FUZZ_ARGS)
 
 # The same wheels' Jazzy releases, in an environment of their own.
 $(JAZZY)/.set-up: $(STAMP) constraints-jazzy.txt

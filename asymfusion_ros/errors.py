@@ -7,9 +7,25 @@ prints it without a traceback and exits with 1; the node logs it and goes on, or
 import struct
 import zlib
 
+LONGEST = 2000  # characters of a message: what it quotes can be as long as a file
+
 
 class UserError(Exception):
-    """Something the user gave is wrong; the message says what, and the fix."""
+    """Something the user gave is wrong; the message says what, and the fix.
+
+    It is one line that prints, whatever the names and values are that it quotes.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(_one_line(message))
+
+
+def _one_line(text: str) -> str:
+    if not text.isprintable():
+        text = "".join(one if one.isprintable() else " " if one.isspace() else "?" for one in text)
+    if len(text) <= LONGEST:
+        return text
+    return f"{text[: LONGEST // 2]} ... {text[-LONGEST // 4 :]}"  # the advice stands at the end
 
 
 class ImageError(UserError):

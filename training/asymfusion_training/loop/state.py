@@ -52,8 +52,12 @@ def load_state(output: Path, recipe: RunRecipe, data: Mapping[str, Any]) -> dict
         isinstance(state.get(name), kinds) for name, kinds in PARTS.items()
     ):
         raise UserError(f"{path} is not the state of a run: remove it to begin that run again")
+    try:
+        stored = recipe.upgraded(state["recipe"])
+    except ConfigError as error:
+        raise UserError(f"{path} is damaged, or of a newer version: {error}") from error
     for what, now, before in (
-        ("recipe", recipe.to_dict(), recipe.upgraded(state["recipe"])),
+        ("recipe", recipe.to_dict(), stored),
         ("data", data, state["data"]),
     ):
         changed = [name for name in sorted({*now, *before}) if now.get(name) != before.get(name)]

@@ -117,7 +117,7 @@ class Teachers:
         cache, now = self.labels.folder, self._described()
         path = cache / DESCRIPTION
         if path.is_file():
-            before = _read(path)
+            before = read_description(path)
             changed = [name for name in now if before.get(name) != now[name]]
             if not changed:
                 share(cache)
@@ -153,8 +153,8 @@ class Teachers:
         }
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """Raises UserError for a description that is none."""
+def read_description(path: Path) -> dict[str, Any]:
+    """What a cache's teachers.json says. Raises UserError for one that is none."""
     try:
         found = parse_json(read_text(path, LARGEST))
     except ValueError as error:
