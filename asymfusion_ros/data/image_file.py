@@ -36,7 +36,7 @@ def read_image(
     end = next((end for start, end in ENDS.items() if data.startswith(start)), b"")
     if end not in data[-1024:]:
         raise refusal(f"{path} {DAMAGED}")
-    if (size := _size(data)) is None:
+    if (size := image_size(data)) is None:
         raise refusal(f"{path} {DAMAGED}")
     height, width = size
     if height * width > MOST_PIXELS:
@@ -50,7 +50,7 @@ def read_image(
     return image
 
 
-def _size(data: bytes) -> tuple[int, int] | None:
+def image_size(data: bytes) -> tuple[int, int] | None:
     """(height, width) by the header of a PNG or JPEG, None where there is none; of anything else (0, 0)."""
     if data.startswith(PNG):
         return (int.from_bytes(data[20:24], "big"), int.from_bytes(data[16:20], "big"))

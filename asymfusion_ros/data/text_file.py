@@ -39,8 +39,15 @@ def read_text(path: Path, largest: int, what: str | None = None, refusal: type[U
 
 
 def parse_json(text: str) -> Any:
-    """What ``json.loads`` gives. Raises ValueError, and nothing else, for what is not JSON."""
+    """What ``json.loads`` gives. Raises ValueError, and nothing else, for what is not JSON, and for a whole
+    number that no float holds."""
     try:
-        return json.loads(text)
+        return json.loads(text, parse_int=_whole_number)
     except RecursionError as error:  # brackets in brackets
         raise ValueError("too deep") from error
+
+
+def _whole_number(digits: str) -> int:
+    if len(digits) > 300:
+        raise ValueError(f"a number of {len(digits)} digits")
+    return int(digits)

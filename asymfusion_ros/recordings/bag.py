@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from asymfusion_ros.data.encodings import RANGE
+from asymfusion_ros.data.image_file import MOST_PIXELS, image_size
 from asymfusion_ros.recordings.bag_file import BagFile, BagTopic
 from asymfusion_ros.recordings.recording import NANOSECONDS, Calibration, RecordedImage, RecordingError
 
@@ -102,14 +103,16 @@ def decode_compressed(data: npt.NDArray[np.uint8], form: str) -> npt.NDArray[np.
     is_depth = "compressedDepth" in form
     encoded = data[12:] if is_depth else data
     # OpenCV answers None to bytes that it does not know, and raises where there are none at all.
+    height, width = image_size(encoded.tobytes()) or (0, 0)
     try:
-        picture = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED) if encoded.size else None
-    except cv2.error:  # a size beyond all bounds in its header
+        small = encoded.size and height * width <= MOST_PIXELS  # a few kilobytes can be gigabytes of pixels
+        picture = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED) if small else None
+    except cv2.error:  # likewise, in the header of another format
         picture = None
     if picture is None:
         raise RecordingError(
             f"a compressed image of {data.size} bytes and format {form!r} does not decode; "
-            "whole PNG and JPEG images do: record the raw topic"
+            f"whole PNG and JPEG images of up to {MOST_PIXELS} pixels do: record the raw topic"
         )
     if not is_depth or not form.startswith("32FC1"):
         return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB) if picture.ndim == 3 else picture

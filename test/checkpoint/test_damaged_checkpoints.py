@@ -92,7 +92,7 @@ def test_the_warm_up_sees_that_the_network_gives_no_numbers(path):
         ("input", {"height": 4096, "width": 4096}, "16777216 pixels; at most 4194304"),
         ("input", {"height": 8192}, "height is 8192; it must be 8 to 4096"),
         ("input", {"height": 10**400}, "cannot build"),
-        ("input", {"depth_mean": 10**400}, "depth_mean is 10+; it must be a number|cannot build"),
+        ("input", {"depth_mean": 10**400}, "a number of 401 digits"),
         ("network", {"classes": 10**9}, "classes is 1000000000; it must be 2 to 255"),
         ("network", {"decoder_channels": 10**9}, "decoder_channels is 1000000000; it must be 1 to 2048"),
         ("network", {"modalities": [f"m{n}" for n in range(1000)]}, "1000 are too many: use at most 8"),
@@ -110,7 +110,7 @@ def test_sizes_that_no_robot_has_memory_for(path, key, values, named):
 
 
 @pytest.mark.parametrize("key", ["network", "labels", "input", "provenance"])
-@pytest.mark.parametrize("text", ["[" * 100_000, "[1]", "1e400", '"x"'])
+@pytest.mark.parametrize("text", ["[" * 100_000, "[1]", "1e400", '"x"', '{"val": {"x": ' + "9" * 400 + "}}"])
 def test_metadata_that_is_something_else(path, key, text):
     with safe_open(path, framework="pt") as file:
         metadata = file.metadata()
