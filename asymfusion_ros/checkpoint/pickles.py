@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ def load_tensors(path: str | Path) -> Mapping[str, Tensor]:
     if not path.is_file():
         raise CheckpointError(f"{path} does not exist")
     try:
-        with _numpy_scalars_allowed():
+        with _numpy_scalars_allowed(), quiet():
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
@@ -53,6 +54,14 @@ def load_tensors(path: str | Path) -> Mapping[str, Tensor]:
                 f"{tensor.device}; weights are plain numbers"
             )
     return content
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Around torch.load: what it warns of in a damaged file is said by the refusal."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        yield
 
 
 def _numpy_scalars_allowed() -> AbstractContextManager[None]:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from asymfusion_ros.atomic_write import write_whole
+from asymfusion_ros.checkpoint.pickles import quiet
 from asymfusion_ros.data.text_file import one_line
 from asymfusion_ros.errors import DAMAGED, ConfigError, UserError
 from asymfusion_training.loop.settings import RunRecipe
@@ -43,7 +44,8 @@ def load_state(output: Path, recipe: RunRecipe, data: Mapping[str, Any]) -> dict
     if not path.is_file():
         raise UserError(f"there is no run to resume in {output}: no {path}")
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with quiet():
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, *DAMAGED) as error:
         raise UserError(
             f"{path} cannot be read ({one_line(error)}): remove it to begin that run again"
