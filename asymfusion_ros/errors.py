@@ -46,3 +46,13 @@ DAMAGED = (
     ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, MemoryError, OSError,
     RuntimeError, StopIteration, TypeError, ValueError, struct.error, zlib.error,
 )  # fmt: skip
+
+
+def shown(text: str, limit: int = 60) -> str:
+    """``text`` in quotes for a message, its middle left out beyond ``limit`` characters: what comes over the
+    network may be a megabyte of anything.
+    """
+    if len(text) <= limit:
+        return repr(text)
+    half = limit // 2
+    return f"{text[:half] + '...' + text[-half:]!r} ({len(text)} characters)"

@@ -31,8 +31,12 @@ def test_what_is_not_a_refusal_is_found():
     def traceback():
         raise KeyError("x")
 
+    class TwoLines(fuzz_files.UserError):
+        def __str__(self):
+            return "a\nb"
+
     def two_lines():
-        raise fuzz_files.UserError("a\nb")
+        raise TwoLines
 
     def memory():
         bytearray(4 << 30)
