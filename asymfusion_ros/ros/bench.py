@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +27,7 @@ from std_msgs.msg import Header
 from tqdm import tqdm
 
 from asymfusion_ros.engine.bench import images
+from asymfusion_ros.engine.geometry import Geometry
 from asymfusion_ros.engine.raw_image import RawImage
 from asymfusion_ros.engine.segmenter import HostResult
 from asymfusion_ros.errors import UserError
@@ -36,6 +38,16 @@ from asymfusion_ros.ros.qos import OUTPUT_PROFILE
 from asymfusion_ros.ros.settings import NodeSettings
 
 PATIENCE = 20.0  # seconds for one answer
+
+
+# output topic -> (encoding, bytes a pixel)
+IMAGE_OUTPUTS = {
+    "mask": ("mono8", 1),
+    "confidence": ("mono8", 1),
+    "color_mask": ("rgb8", 3),
+    "overlay": ("rgb8", 3),
+    "disagreement": ("mono8", 1),
+}
 
 
 class Spinner:
@@ -69,11 +81,11 @@ class Spinner:
 
 
 class Echo(Node):
-    """Answers each frame with a mask of zeros: receives and sends as the node does, and computes nothing."""
+    """Answers each frame with images of zeros: receives and sends as the node does, and computes nothing."""
 
-    def __init__(self, namespace: str, topics: Sequence[str]) -> None:
+    def __init__(self, namespace: str, topics: Sequence[str], outputs: Sequence[str]) -> None:
         super().__init__("segmentation", namespace=namespace)
-        self._publisher = self.create_publisher(Image, "~/mask", OUTPUT_PROFILE)
+        self._outputs = {name: self.create_publisher(Image, f"~/{name}", OUTPUT_PROFILE) for name in outputs}
         self._images: list[ImageMessage] = []
         self._inputs = [
             self.create_subscription(Image, topic, self._on_image, OUTPUT_PROFILE) for topic in topics
@@ -83,26 +95,35 @@ class Echo(Node):
         stamp = message.header.stamp
         self._images = [image for image in self._images if image.header.stamp == stamp] + [message]
         if len(self._images) == len(self._inputs):
-            blank = np.zeros((message.height, message.width), np.uint8)
-            self._publisher.publish(image_message(message.header, blank, "mono8"))
+            for name, publisher in self._outputs.items():
+                encoding, channels = IMAGE_OUTPUTS[name]
+                blank = np.zeros((message.height, message.width, channels), np.uint8)
+                publisher.publish(image_message(message.header, blank, encoding))
 
 
 class Client(Node):
-    """Publishes the images of a frame, by topic, and waits for the mask with their stamp. ``check`` raises
+    """Publishes the images of a frame, by topic, and waits for the outputs with their stamp. ``check`` raises
     where there is no use in waiting longer.
     """
 
-    def __init__(self, namespace: str, topics: Sequence[str], check: Callable[[], None]) -> None:
+    def __init__(
+        self, namespace: str, topics: Sequence[str], outputs: Sequence[str], check: Callable[[], None]
+    ) -> None:
         super().__init__("bench_client", namespace=namespace)
         self._check = check
         self._publishers_of = {topic: self.create_publisher(Image, topic, OUTPUT_PROFILE) for topic in topics}
-        self._answered: Stamp | None = None
-        self._masks = self.create_subscription(Image, "segmentation/mask", self._on_mask, OUTPUT_PROFILE)
+        self._answered: dict[str, Stamp] = {}
+        self._outputs = {
+            name: self.create_subscription(
+                Image, f"segmentation/{name}", partial(self._on_output, name), OUTPUT_PROFILE
+            )
+            for name in outputs
+        }
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self)
 
-    def _on_mask(self, message: ImageMessage) -> None:
-        self._answered = message.header.stamp
+    def _on_output(self, name: str, message: ImageMessage) -> None:
+        self._answered[name] = message.header.stamp
 
     def wait_until(self, condition: Callable[[], bool], what: str) -> None:
         """Spins until ``condition`` holds. Raises UserError, beginning with ``what``, where it doesn't."""
@@ -114,21 +135,26 @@ class Client(Node):
             self._executor.spin_once(timeout_sec=0.1)
 
     def connect(self) -> None:
-        """Waits until the images and the mask have their other end."""
+        """Waits until the images and the outputs have their other end."""
         ends = [publisher.get_subscription_count for publisher in self._publishers_of.values()]
         self.wait_until(
-            lambda: all(end() > 0 for end in ends) and self.count_publishers("segmentation/mask") > 0,
+            lambda: (
+                all(end() > 0 for end in ends)
+                and all(self.count_publishers(f"segmentation/{name}") for name in self._outputs)
+            ),
             "the node did not connect",
         )
 
     def round_trip(self, given: Mapping[str, RawImage]) -> float:
-        """Milliseconds from publishing the images, by topic, to their mask."""
+        """Milliseconds from publishing the images, by topic, to the last of their outputs."""
         header = Header(stamp=self.get_clock().now().to_msg(), frame_id="bench")
         messages = {topic: raw_image_message(header, image) for topic, image in given.items()}
         started = time.perf_counter()
         for topic, message in messages.items():
             self._publishers_of[topic].publish(message)
-        self.wait_until(lambda: self._answered == header.stamp, "no mask came")
+        self.wait_until(
+            lambda: all(self._answered.get(name) == header.stamp for name in self._outputs), "no mask came"
+        )
         return 1000 * (time.perf_counter() - started)
 
     def close(self) -> None:
@@ -143,12 +169,19 @@ class TimedNetwork:
     def __init__(self, settings: NodeSettings) -> None:
         self._network = load_network(settings)
         self.checkpoint = self._network.checkpoint
+        self.backend = self._network.backend
         self.milliseconds: list[float] = []
 
-    def segment(self, given: Mapping[str, RawImage], confidence: bool = True) -> _OnHost:
+    def segment(
+        self,
+        given: Mapping[str, RawImage],
+        confidence: bool = True,
+        disagreement: bool = False,
+        geometry: Geometry | None = None,
+    ) -> _OnHost:
         """See asymfusion_ros.Segmenter."""
         started = time.perf_counter()
-        result = self._network.segment(given, confidence).numpy()
+        result = self._network.segment(given, confidence, disagreement, geometry).numpy()
         self.milliseconds.append(1000 * (time.perf_counter() - started))
         return _OnHost(result)
 
@@ -161,12 +194,17 @@ class _OnHost(NamedTuple):
 
 
 def measure_node(
-    parameters: Mapping[str, str], height: int, width: int, frames: int, warm_up: int
+    parameters: Mapping[str, str],
+    height: int,
+    width: int,
+    frames: int,
+    warm_up: int,
+    outputs: Sequence[str] = ("mask",),
 ) -> dict[str, list[float]]:
     """Milliseconds a frame of ``loop`` (through the node), ``engine`` (its part of that) and ``transport``.
 
-    ``parameters``: the node's checkpoint, device and precision. Raises UserError where the node does not
-    start or answer.
+    ``parameters``: the node's checkpoint, device and precision. ``outputs``: the names of the image topics
+    that are subscribed to. Raises UserError where the node does not start or answer.
     """
     networks: list[TimedNetwork] = []
 
@@ -189,7 +227,7 @@ def measure_node(
         checkpoint = networks[0].checkpoint
         modalities = [checkpoint.input_spec.modality(name) for name in checkpoint.config.modalities]
         topics = {modality.name: modality.topic for modality in modalities}
-        echo = Echo("bench_echo", list(topics.values()))
+        echo = Echo("bench_echo", list(topics.values()), outputs)
         closing.callback(echo.destroy_node)
         spinner = Spinner()
         closing.callback(spinner.close)
@@ -197,7 +235,7 @@ def measure_node(
         spinner.add(echo)
         clients: dict[str, Client] = {}
         for name, namespace in {"loop": "bench", "transport": "bench_echo"}.items():
-            clients[name] = Client(namespace, list(topics.values()), spinner.check)
+            clients[name] = Client(namespace, list(topics.values()), outputs, spinner.check)
             closing.callback(clients[name].close)
             clients[name].connect()
         rng = np.random.default_rng(0)

@@ -18,9 +18,10 @@ from rclpy.node import Node
 
 from asymfusion_ros.data.modality import Modality
 from asymfusion_ros.errors import ImageError
+from asymfusion_ros.ros.inputs.geometry import CameraGeometry
 from asymfusion_ros.ros.inputs.subscription import ImageInput
 from asymfusion_ros.ros.inputs.synchronizer import Synchronizer, implementation_name
-from asymfusion_ros.ros.inputs.transports import TRANSPORTS
+from asymfusion_ros.ros.inputs.transports import load_transports
 from asymfusion_ros.ros.log import ThrottledLog
 from asymfusion_ros.ros.messages import Message
 from asymfusion_ros.ros.scene import Frame
@@ -28,9 +29,11 @@ from asymfusion_ros.ros.settings import NodeSettings
 from asymfusion_ros.stream.counters import Counters
 from asymfusion_ros.stream.health import StreamHealth
 from asymfusion_ros.stream.pairing import stamp_nanoseconds
+from asymfusion_ros.stream.stamps import StampMeter
 
 SILENT_AFTER = 3.0  # seconds without a message after which it is logged
 UNPAIRED_AFTER = 1.0  # seconds without a pair, while images come, after which it is logged
+GAP_WINDOW = 10.0  # seconds of the newest pairs whose stamps are compared
 WATCH_PERIOD = 0.5  # seconds between two looks at the topics' health and at their publishers
 
 
@@ -40,7 +43,8 @@ class Camera:
     A frame has an image of every modality, or of those that are left where others have been missing for
     ``missing_after`` seconds.
 
-    Attributes: ``inputs``, a subscription for each modality; ``health``, of their streams; ``counters``.
+    Attributes: ``inputs``, a subscription for each modality; ``health``, of their streams; ``counters``;
+    ``stamps``, how far they are apart; ``geometry``, of its cameras.
     """
 
     def __init__(
@@ -62,12 +66,16 @@ class Camera:
         self.health = StreamHealth(
             names, SILENT_AFTER, UNPAIRED_AFTER, settings.missing_after, time.monotonic()
         )
+        self.stamps = StampMeter(names, GAP_WINDOW)
         self._synchronizer = self._synchronize(names)
-        transport = TRANSPORTS["raw"](lambda line: log.info_once(line, line))
+        transports = load_transports(modalities, settings, lambda line: log.info_once(line, line))
         self.inputs = {
-            modality.name: ImageInput(node, modality, transport, partial(self._on_message, modality.name))
+            modality.name: ImageInput(
+                node, modality, transports[modality.name], partial(self._on_message, modality.name)
+            )
             for modality in modalities
         }
+        self.geometry = CameraGeometry(node, modalities, settings, log)
         # Steady: it must run on where simulated time stands still.
         self._timer: Any = node.create_timer(
             WATCH_PERIOD, self._on_timer, clock=Clock(clock_type=ClockType.STEADY_TIME)
@@ -83,6 +91,7 @@ class Camera:
         self._node.destroy_timer(self._timer)
         for source in self.inputs.values():
             source.close()
+        self.geometry.close()
 
     def description(self) -> str:
         """One line for the log: what is waited for, and who pairs it."""
@@ -96,8 +105,12 @@ class Camera:
 
     def faults(self, now: float) -> dict[str, str]:
         """What is wrong with the streams, a line each: topics that are silent, by modality, and images that
-        do not pair, under "pairing". ``now``: of ``time.monotonic()``.
+        do not pair, under "pairing"; what is lacking of the cameras' geometry. ``now``: of
+        ``time.monotonic()``.
         """
+        return self._stream_faults(now) | self.geometry.faults(now)
+
+    def _stream_faults(self, now: float) -> dict[str, str]:
         found = {}
         for name in self.health.silent(now):
             source, quiet = self.inputs[name], self.health.topics[name].silence(now)
@@ -131,6 +144,7 @@ class Camera:
             self.health.refused(name, now)
             self._log.warning((name, "rejected"), f"{source.topic}: image skipped: {error}")
             return
+        self.stamps.arrived(name, now, stamp)
         if self.health.arrived(name, now, stamp):
             self._synchronizer.jumped_back(stamp)
             self._log.warning(
@@ -152,7 +166,10 @@ class Camera:
             self.counters.paired += len(frame) > 1
         else:
             self.counters.incomplete += 1
-        self.health.paired(time.monotonic())
+        now = time.monotonic()
+        self.counters.framed += len(frame)
+        self.stamps.paired(now, [stamp_nanoseconds(image.header.stamp) for image in frame.values()])
+        self.health.paired(now)
         self._on_frame(frame)
 
     def _log_change(self, before: Sequence[str], available: Sequence[str], now: float) -> None:
@@ -172,8 +189,10 @@ class Camera:
             for source in self.inputs.values():
                 if change := source.follow_publishers():
                     self._node.get_logger().info(f"{source.topic}: {change}")
+            self.geometry.follow_publishers()
+            self.geometry.log_faults(time.monotonic())
             missing = set(self.inputs) - set(self._synchronizer.modalities)
-            for key, line in self.faults(time.monotonic()).items():
+            for key, line in self._stream_faults(time.monotonic()).items():
                 # A modality that is missing has its own line, once.
                 if key not in missing:
                     self._log.warning((key, "fault"), line)

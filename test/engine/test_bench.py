@@ -25,6 +25,7 @@ def test_every_stage_is_timed(tmp_path, capsys):
         "1",
         "--device",
         "cpu",
+        "--points",
         "--json",
         str(report),
     ]
@@ -36,8 +37,9 @@ def test_every_stage_is_timed(tmp_path, capsys):
     assert all(0 <= times["p50"] <= times["p95"] for times in numbers["milliseconds"].values())
     assert total["p50"] >= max(numbers["milliseconds"][stage]["p50"] for stage in STAGES)
     assert numbers["masks_per_second"] == pytest.approx(1000 / total["p50"], abs=0.01)
+    assert set(numbers["geometry"]) == {"registration", "points"}
     printed = capsys.readouterr().out
-    assert all(stage in printed for stage in STAGES)
+    assert all(stage in printed for stage in (*STAGES, "registration", "points"))
 
 
 @pytest.mark.parametrize(
@@ -47,6 +49,7 @@ def test_every_stage_is_timed(tmp_path, capsys):
         (["--frames", "0"], "--frames 0"),
         (["--threads", "0"], "--threads 0"),
         (["--node", "--modalities", "rgb"], "not just rgb: leave out --modalities"),
+        (["--outputs", "mask"], "--outputs goes with --node"),
         (["--modalities", "rgb", "sonar"], "--modalities sonar: the checkpoint has rgb, depth"),
     ],
 )
@@ -66,14 +69,17 @@ def node_bench(tmp_path, *arguments):
 
 def test_node_on_real_topics(tmp_path):
     report = tmp_path / "bench.json"
-    command, environment = node_bench(tmp_path, "--frames", "3", "--json", str(report))
+    command, environment = node_bench(
+        tmp_path, "--frames", "3", "--outputs", "mask", "overlay", "--json", str(report)
+    )
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     node = json.loads(report.read_text())["node"]
     assert min(node[part]["p50"] for part in ("loop", "engine", "transport")) > 0
     assert node["loop"]["p50"] > node["transport"]["p50"]
-    assert "ms from publishing a frame to having its mask" in done.stdout
+    assert node["outputs"] == ["mask", "overlay"]
+    assert "ms from publishing a frame to having its mask, overlay" in done.stdout
 
 
 def test_node_stopped_halfway(tmp_path):
