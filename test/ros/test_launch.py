@@ -409,6 +409,7 @@ def test_rviz_sees_the_nodes_topics(machine: Machine) -> None:
         "depth_registered/image_rect",
         "segmentation/color_mask",
         "segmentation/overlay",
+        "segmentation/points",
     }
 
 
