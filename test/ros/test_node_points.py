@@ -242,7 +242,8 @@ def test_nobody_subscribes_no_points_are_made(checkpoint):
 
         rig.network.network = Noting()
         rig.good_frame_is_segmented(SECOND)
-        assert asked == [(False, {})]
+        ((confidence, options),) = asked
+        assert not confidence and "geometry" not in options
     finally:
         rig.close()
 
