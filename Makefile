@@ -25,7 +25,7 @@ export ROS_AUTOMATIC_DISCOVERY_RANGE = LOCALHOST
 unexport PYTHONPATH LD_LIBRARY_PATH AMENT_PREFIX_PATH RMW_IMPLEMENTATION ROS_DISTRO
 unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
-.PHONY: help setup demo test lint format bench sensor-study test-jazzy clean fuzz
+.PHONY: help setup demo test lint format bench sensor-study test-jazzy clean fuzz fuzz-files
 .DEFAULT_GOAL := help
 
 help:
@@ -37,6 +37,7 @@ help:
 	@echo "make bench       time each stage from camera bytes to labels"
 	@echo "make sensor-study  measure anew what is usual for the default checkpoint, and docs/sensor_monitor.md (DATA)"
 	@echo "make fuzz        read 100,000 mutated messages as the node does"
+	@echo "make fuzz-files  thousands of damaged files of every kind that is read (FUZZ_ARGS)"
 	@echo "make test-jazzy  the tests against Jazzy's rclpy instead of Kilted's"
 	@echo "make clean       remove the environments and everything generated"
 
@@ -79,6 +80,9 @@ sensor-study: $(STAMP)
 
 fuzz: $(STAMP)
 	$(BIN)/python test/fuzz_messages.py $(FUZZ_ARGS)
+
+fuzz-files: $(STAMP)
+	$(BIN)/python test/fuzz_files.py $(FUZZ_ARGS)
 
 # The same wheels' Jazzy releases, in an environment of their own.
 $(JAZZY)/.set-up: $(STAMP) constraints-jazzy.txt

@@ -80,7 +80,7 @@ class Setting:
         value and what is allowed."""
         try:
             value = _as(self.type, value)
-        except (TypeError, ValueError) as error:
+        except (OverflowError, TypeError, ValueError) as error:
             raise ConfigError(
                 f"{where}{self.name} is {value!r}; it must be {_described(self.type)}"
             ) from error
@@ -175,7 +175,7 @@ def checked(kind: type, values: object, where: str) -> dict[str, Any]:
     for name, value in values.items():
         try:
             found[name] = _as(hints[name], value)
-        except (TypeError, ValueError) as error:
+        except (OverflowError, TypeError, ValueError) as error:
             raise ConfigError(
                 f"{where}: {name} is {value!r}; it must be {_described(hints[name])}"
             ) from error

@@ -17,13 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from asymfusion_ros.data.labels import VOID, Colour, LabelSet
+from asymfusion_ros.data.yaml_file import read_yaml
 from asymfusion_ros.errors import ConfigError
 
 KEYS = ("groups", "colours", "others")
-LONGEST_FILE = 1 << 20  # bytes; a file of groups has a few lines
 SHOWN = 10  # names in one line of the log
 
 
@@ -42,16 +40,7 @@ def read_label_groups(path: str | Path, classes: LabelSet) -> LabelGroups:
     """The groups of ``classes`` in a file. Raises ConfigError for a file that can't be used."""
     where = f"label_groups: {path}"
     path = Path(path)
-    try:
-        if path.stat().st_size > LONGEST_FILE:
-            raise ConfigError(
-                f"{where} has {path.stat().st_size} bytes; a file of label groups has a few lines"
-            )
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{where} can't be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{where} is not a YAML file: {' '.join(str(error).split())}") from error
+    values = read_yaml(path, where, ConfigError)
     try:
         return label_groups(values, classes, path.stem)
     except ConfigError as error:

@@ -22,7 +22,7 @@ from asymfusion_ros.engine.label_rules import LabelRules
 from asymfusion_ros.engine.raw_image import RawImage
 from asymfusion_ros.engine.stopwatch import Stopwatch
 from asymfusion_ros.engine.upload import Uploader
-from asymfusion_ros.errors import ImageError
+from asymfusion_ros.errors import CheckpointError, ImageError
 
 Image = RawImage | npt.NDArray[np.generic]
 
@@ -250,17 +250,36 @@ class Segmenter:
         out_of_view = geometry.depth is not None and geometry.depth not in decoded
         return replace(result, points=points, out_of_view=out_of_view)
 
-    def warm_up(self, height: int, width: int) -> None:
-        """Runs blank frames of this size, once for each set of available modalities: first calls are slow."""
+    @torch.inference_mode()
+    def warm_up(self, height: int, width: int, batch: int = 1) -> None:
+        """Runs blank frames of this size, once for each set of available modalities: first calls are slow.
+        Then up to ``batch`` of all modalities together.
+
+        Raises CheckpointError where the network gives anything but numbers, as weights do that are finite
+        but meaningless, or beyond what a half precision holds.
+        """
         blank: dict[str, Image] = {}
         for name, modality in self._modalities.items():
             if modality.kind == "colour":
                 blank[name] = np.zeros((height, width, 3), np.uint8)
             else:
-                blank[name] = np.ones((height, width), np.uint16)
+                # half of it as if nothing was measured there
+                blank[name] = np.repeat(np.array([0, 1], np.uint16), (height // 2, height - height // 2))[
+                    :, None
+                ].repeat(width, 1)
         for count in range(len(blank), 0, -1):
             for names in combinations(blank, count):
-                self.segment({name: blank[name] for name in names}, disagreement=True).numpy()
+                images = self.images({name: blank[name] for name in names})
+                inputs = self.preprocess(images, self.upload(images))
+                ((logits, _),) = self._infer_batch([inputs], [True])
+                if not torch.isfinite(logits).all():
+                    raise CheckpointError(
+                        f"the checkpoint's network gives NaN or infinite values for a blank frame of "
+                        f"{' and '.join(names)}: its weights are damaged, or need precision fp32"
+                    )
+                self.postprocess(logits, (height, width), True, self.checkpoint.temperature(images)).numpy()
+        for count in range(2, batch + 1):
+            self.segment_batch([(blank, Wanted(disagreement=True))] * count)
 
     def images(self, given: Mapping[str, Image | None]) -> dict[str, RawImage]:
         """The images of the checkpoint's modalities among ``given``, checked, in the network's order."""

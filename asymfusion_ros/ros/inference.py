@@ -17,15 +17,6 @@ from asymfusion_ros.ros.scene import Frame
 Work = tuple[FrameSegmenter, PreparedFrame]
 
 
-def batch_size(network: Network, cameras: int) -> int:
-    """How many frames to segment together. A CPU is no faster at several than at one after the other, and an
-    exported network takes one.
-    """
-    if cameras == 1 or network.backend.device.type == "cpu" or network.backend.name != "torch":
-        return 1
-    return cameras
-
-
 class Inference:
     """Segments frames with ``network``. ``cameras``: each one's FrameSegmenter by its name. ``log``: for what
     concerns several. ``enabled``: whether what comes out is to be published.

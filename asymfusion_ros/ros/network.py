@@ -59,6 +59,15 @@ class Network(Protocol):
         """The same for several frames at once."""
 
 
+def batch_size(backend: Backend, cameras: int) -> int:
+    """How many frames to segment together. A CPU is no faster at several than at one after the other, and an
+    exported network takes one.
+    """
+    if cameras == 1 or backend.device.type == "cpu" or backend.name != "torch":
+        return 1
+    return cameras
+
+
 def load_network(settings: NodeSettings) -> Network:
     """The checkpoint as an asymfusion_ros.Segmenter, ready to run at full speed. Raises UserError.
 
@@ -70,5 +79,5 @@ def load_network(settings: NodeSettings) -> Network:
     classes = segmenter.checkpoint.labels
     groups = read_label_groups(settings.label_groups, classes) if settings.label_groups else None
     segmenter.rules = LabelRules(groups, lambda: settings.confidence_threshold, segmenter.device)
-    segmenter.warm_up(*WARM_UP_SIZE)
+    segmenter.warm_up(*WARM_UP_SIZE, batch_size(segmenter.backend, len(settings.cameras)))
     return segmenter

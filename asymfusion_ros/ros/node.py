@@ -27,10 +27,10 @@ from asymfusion_ros.ros.camera import Camera
 from asymfusion_ros.ros.debug_topics import DebugTopics
 from asymfusion_ros.ros.diagnostics import TASK
 from asymfusion_ros.ros.enable import SERVICE, Enable
-from asymfusion_ros.ros.inference import Inference, batch_size
+from asymfusion_ros.ros.inference import Inference
 from asymfusion_ros.ros.inputs.transports import load_transports
 from asymfusion_ros.ros.log import ThrottledLog
-from asymfusion_ros.ros.network import Network, load_network
+from asymfusion_ros.ros.network import Network, batch_size, load_network
 from asymfusion_ros.ros.node_status import NodeStatus, facts
 from asymfusion_ros.ros.outputs import OUTPUTS, outputs
 from asymfusion_ros.ros.outputs.base import Publishers
@@ -212,7 +212,7 @@ class SegmentationNode(LifecycleNode):
             Inference(self._network, cameras, self.throttled_log, lambda: self._enable.enabled),
             self._on_inference_error,
             self._inference_thread,
-            batch_size(self._network, len(cameras)),
+            batch_size(self._network.backend, len(cameras)),
         )
         now = Header(stamp=self.get_clock().now().to_msg())
         self._label_info.publish(now, self._network.label_set.names)

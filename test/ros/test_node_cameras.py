@@ -23,7 +23,7 @@ from node_harness import (
 from sensor_msgs.msg import Image
 
 from asymfusion_ros.engine.segmenter import Wanted
-from asymfusion_ros.ros import inference
+from asymfusion_ros.ros import network
 from asymfusion_ros.ros import node as node_module
 from asymfusion_ros.ros.settings import wrong_names
 
@@ -96,14 +96,14 @@ def test_each_camera_has_topics_of_its_own_and_its_own_masks(make_cameras, check
 def test_one_cameras_faults_are_its_own(make_cameras, checkpoint, monkeypatch):
     monkeypatch.setattr("asymfusion_ros.ros.camera.SILENT_AFTER", 0.5)
     rig = make_cameras("good", "junk", "silent").start()
-    network = rig.network
+    own = rig.network
 
     def fail_for_red(given, *arguments, **options):
         if (given["rgb"].pixels()[..., 0] == 255).all():
             raise RuntimeError("the driver is gone")
-        return network.network.segment(given, *arguments, **options)
+        return own.network.segment(given, *arguments, **options)
 
-    monkeypatch.setattr(network, "segment", fail_for_red)
+    monkeypatch.setattr(own, "segment", fail_for_red)
     red = np.full((HEIGHT, WIDTH, 3), 255, np.uint8)
     short = image(picture(), "rgb8", 5 * SECOND)
     short.height += 1  # its data are cut short
@@ -158,7 +158,7 @@ def test_frames_that_wait_are_segmented_in_one_call_where_the_device_is_a_gpu(
     make_cameras, checkpoint, monkeypatch
 ):
     # No GPU is needed to see that: what decides it is replaced.
-    monkeypatch.setattr(node_module, "batch_size", lambda network, cameras: cameras)
+    monkeypatch.setattr(node_module, "batch_size", lambda backend, cameras: cameras)
     rig = make_cameras("front", "rear").start()
     calls = []
     segment_batch = rig.network.segment_batch
@@ -201,6 +201,7 @@ def test_a_batch_gives_what_each_frame_alone_gives(checkpoint):
         ({"rgb": picture(3), "depth": distances(3)}, Wanted(disagreement=True)),
         ({"rgb": picture(4, 64, 64), "depth": distances(4, 64, 64)}, Wanted()),  # of another size
     ]
+    segmenter.warm_up(HEIGHT, WIDTH, batch=2)  # what goes through the network together changes nothing
     for (given, wanted), found in zip(frames, segmenter.segment_batch(frames), strict=True):
         alone = segmenter.segment(given, wanted.confidence, wanted.disagreement)
         assert (found.labels == alone.labels).float().mean() > 0.999  # sums in another order
@@ -217,8 +218,8 @@ def test_a_batch_gives_what_each_frame_alone_gives(checkpoint):
     [("cuda", "torch", 3, 3), ("cuda", "torch", 1, 1), ("cpu", "torch", 3, 1), ("cuda", "onnxruntime", 3, 1)],
 )
 def test_only_a_gpu_segments_several_frames_at_once(device, backend, cameras, size):
-    found = SimpleNamespace(backend=SimpleNamespace(device=SimpleNamespace(type=device), name=backend))
-    assert inference.batch_size(found, cameras) == size
+    found = SimpleNamespace(device=SimpleNamespace(type=device), name=backend)
+    assert network.batch_size(found, cameras) == size
 
 
 @pytest.mark.parametrize(

@@ -203,7 +203,7 @@ def test_the_configuration_file_starts_the_node(make_rig):
 def test_one_thread_loads_and_runs_the_network_through_every_state(make_rig, monkeypatch):
     """Two threads that compute would have an OpenMP pool each, and slow each other down by half."""
     threads = []
-    segment = Segmenter.segment
+    postprocess = Segmenter.postprocess
 
     def load(settings):
         threads.append(threading.get_ident())
@@ -211,9 +211,9 @@ def test_one_thread_loads_and_runs_the_network_through_every_state(make_rig, mon
 
     def noted(self, *arguments, **options):
         threads.append(threading.get_ident())
-        return segment(self, *arguments, **options)
+        return postprocess(self, *arguments, **options)
 
-    monkeypatch.setattr(Segmenter, "segment", noted)
+    monkeypatch.setattr(Segmenter, "postprocess", noted)
     rig = make_rig(load=load).start()
     rig.good_frame_is_segmented(SECOND)
     for transition in (
