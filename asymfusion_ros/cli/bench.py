@@ -168,7 +168,12 @@ def _measure_node(args: argparse.Namespace, height: int, width: int) -> dict[str
     if unknown := [name for name in outputs if name not in IMAGE_OUTPUTS]:
         raise UserError(f"--outputs {' '.join(unknown)}: the image topics are {', '.join(IMAGE_OUTPUTS)}")
     times = measure_node(
-        {"checkpoint": args.checkpoint, "device": args.device, "precision": args.precision},
+        {
+            "checkpoint": args.checkpoint,
+            "device": args.device,
+            "precision": args.precision,
+            "backend": args.backend,
+        },
         height,
         width,
         args.frames,

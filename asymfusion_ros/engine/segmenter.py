@@ -271,6 +271,7 @@ class Segmenter:
             for names in combinations(blank, count):
                 images = self.images({name: blank[name] for name in names})
                 inputs = self.preprocess(images, self.upload(images))
+                self._infer_batch([inputs], [False])  # a backend may have another graph for it
                 ((logits, _),) = self._infer_batch([inputs], [True])
                 if not torch.isfinite(logits).all():
                     raise CheckpointError(

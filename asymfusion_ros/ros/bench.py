@@ -209,8 +209,8 @@ def measure_node(
 ) -> dict[str, list[float]]:
     """Milliseconds a frame of ``loop`` (through the node), ``engine`` (its part of that) and ``transport``.
 
-    ``parameters``: the node's checkpoint, device and precision. ``outputs``: the names of the image topics
-    that are subscribed to. Raises UserError where the node does not start or answer.
+    ``parameters``: the node's checkpoint, device, precision and backend. ``outputs``: the names of the image
+    topics that are subscribed to. Raises UserError where the node does not start or answer.
     """
     networks: list[TimedNetwork] = []
 

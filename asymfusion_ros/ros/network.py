@@ -10,6 +10,7 @@ from asymfusion_ros.checkpoint.description import ModelDescription
 from asymfusion_ros.data.label_groups import read_label_groups
 from asymfusion_ros.data.labels import LabelSet
 from asymfusion_ros.engine.backends import Backend
+from asymfusion_ros.engine.exported import ExportedModel
 from asymfusion_ros.engine.geometry import Geometry
 from asymfusion_ros.engine.label_rules import LabelRules
 from asymfusion_ros.engine.raw_image import RawImage
@@ -74,10 +75,12 @@ def load_network(settings: NodeSettings) -> Network:
     It goes by the label_groups of now, and by the confidence_threshold that ``settings`` have at each frame.
     """
     segmenter = asymfusion_ros.Segmenter.from_checkpoint(
-        settings.checkpoint, device=settings.device, precision=settings.precision
+        settings.checkpoint, settings.device, settings.precision, settings.backend
     )
     classes = segmenter.checkpoint.labels
     groups = read_label_groups(settings.label_groups, classes) if settings.label_groups else None
     segmenter.rules = LabelRules(groups, lambda: settings.confidence_threshold, segmenter.device)
-    segmenter.warm_up(*WARM_UP_SIZE, batch_size(segmenter.backend, len(settings.cameras)))
+    model = segmenter.checkpoint
+    size = model.size if isinstance(model, ExportedModel) else WARM_UP_SIZE
+    segmenter.warm_up(*size, batch_size(segmenter.backend, len(settings.cameras)))
     return segmenter

@@ -49,7 +49,10 @@ class NodeSettings:
         True, "configure and activate at start; false leaves both to a lifecycle manager"
     )
     checkpoint: str = setting(
-        "default", "path of a .safetensors checkpoint; default is the one installed", fault=missing_checkpoint
+        "default",
+        "path of a .safetensors checkpoint, or of an .onnx file of `asymfusion export`; default is the one "
+        "installed",
+        fault=missing_checkpoint,
     )
     cameras: tuple[str, ...] = setting(
         ("",),  # no camera's name: ROS reads an empty list in a file as no value at all
@@ -62,6 +65,12 @@ class NodeSettings:
     )
     precision: str = setting(
         "auto", "number format of the network: auto (the device's fastest safe one), fp32, fp16, bf16"
+    )
+    backend: str = setting(
+        "auto",
+        "what runs the network: auto (torch for a checkpoint; for a file of `asymfusion export` OpenVINO, or "
+        "ONNX Runtime where that is not installed), torch, openvino or onnxruntime",
+        choices=("auto", "torch", "openvino", "onnxruntime"),
     )
     label_groups: str = setting(
         "",

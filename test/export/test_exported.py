@@ -6,21 +6,23 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from helpers import SPEC, refused, tiny_config, write_checkpoint, write_folder
+from helpers import SPEC, refused, write_checkpoint, write_folder
 
 from asymfusion_ros import Segmenter
 from asymfusion_ros.cli.main import main
 from asymfusion_ros.engine.exported import load_exported
 from asymfusion_ros.errors import CheckpointError, ConfigError, ImageError
+from asymfusion_ros.network import NetworkConfig
 
 RUNTIMES = ("openvino", "onnxruntime")
+CONFIG = NetworkConfig("refinenet_lw", "resnet18", 3, decoder_channels=8, dropout=0.0)
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     """(checkpoint, exported file, the folder it was compared on)"""
     root = tmp_path_factory.mktemp("exported")
-    checkpoint = write_checkpoint(root / "tiny.safetensors")
+    checkpoint = write_checkpoint(root / "tiny.safetensors", CONFIG)
     folder = write_folder(root / "data", frames=3)
     output = root / "tiny.onnx"
     arguments = ["export", checkpoint, "--output", output, "--size", "64x48", "--data", folder]
@@ -73,7 +75,7 @@ def test_each_modalitys_logits(files, backend):
 def test_the_file_says_what_it_is(files):
     checkpoint, output, _ = files
     model = load_exported(output)
-    assert model.config == tiny_config()
+    assert model.config == CONFIG
     assert model.input_spec == SPEC
     assert model.size == (48, 64)
     checks = model.checks["openvino"]
@@ -83,7 +85,7 @@ def test_the_file_says_what_it_is(files):
     assert not output.with_suffix(".onnx.data").exists()
     # The convolutions of three graphs are in it once.
     weights = {tuple(one.dims) for one in onnx.load(output).graph.initializer}
-    assert (32, 3, 3, 3) in weights
+    assert (64, 3, 7, 7) in weights
     assert output.stat().st_size < 1.5 * checkpoint.stat().st_size
 
 
@@ -135,3 +137,26 @@ def test_the_command_refuses(capsys, tmp_path, files):
     )
     refused(capsys, "export", checkpoint, "--output", tmp_path / "m.onnx", "--data", tmp_path / "none")
     assert not list(tmp_path.glob("*.onnx*"))
+
+
+@pytest.mark.parametrize("backend", RUNTIMES)
+def test_the_node_runs_it(files, backend):
+    pytest.importorskip("rclpy", reason="needs rclpy")
+    pytest.importorskip("sensor_msgs.msg", reason="needs sensor_msgs")
+    from node_harness import SECOND, Rig, distances, image, picture, pixels_of
+
+    checkpoint, output, _ = files
+    rgb, depth = picture(7), distances(7)
+    rig = Rig(output, listen=("mask", "disagreement"), backend=backend).start()
+    try:
+        assert rig.network.backend.name == backend
+        rig.send(image(rgb, "rgb8", SECOND), image(depth, "16UC1", SECOND))
+        mask = pixels_of(rig.mask(SECOND))
+        apart = pixels_of(rig.mask(SECOND, "disagreement"))
+    finally:
+        rig.close()
+    reference = Segmenter.from_checkpoint(checkpoint, device="cpu", precision="fp32")
+    result = reference.segment({"rgb": rgb, "depth": depth}, disagreement=True).numpy()
+    assert (mask == result.labels).mean() > 0.99
+    assert len(np.unique(mask)) > 1
+    assert apart.shape == mask.shape
