@@ -11,7 +11,7 @@ from asymfusion_ros.data.modality import Modality
 from asymfusion_ros.engine.raw_image import RawImage
 from asymfusion_ros.engine.segmenter import reference_name
 from asymfusion_ros.errors import ImageError, UserError
-from asymfusion_ros.ros.log import ThrottledLog
+from asymfusion_ros.ros.log import ThrottledLog, shortened
 from asymfusion_ros.ros.network import Network
 from asymfusion_ros.ros.outputs.base import Publishers
 from asymfusion_ros.ros.scene import Frame, Scene
@@ -99,8 +99,8 @@ class FrameSegmenter:
             size, wanted = (f"{one.width}x{one.height}" for one in (image, images[base]))
             if size != wanted:
                 line = f"{size} {name} is resized to {wanted} {base}"
-                self._log.warning_once(line, f"{line}: both must show the same view")
-            frame_id, wanted = frame[name].header.frame_id, frame[base].header.frame_id
+                self._log.warning_changed((name, "size"), f"{line}: both must show the same view")
+            frame_id, wanted = (shortened(frame[one].header.frame_id, 100) for one in (name, base))
             if frame_id != wanted:
                 self._log.warning_once(
                     (name, "frame"),

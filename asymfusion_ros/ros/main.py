@@ -6,11 +6,12 @@ import argparse
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from types import FrameType
 
 import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
 from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
@@ -21,6 +22,7 @@ from asymfusion_ros.settings import declared
 
 FORCED_END = 2.0  # seconds after the first signal from which another ends the process at once
 SIGNAL_PERIOD = 0.2  # seconds that a signal may wait while no message comes
+PAUSE = 0.01  # seconds after something was raised: what is raised each time must not take a whole core
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -65,7 +67,7 @@ def run(stopped: Callable[[], bool]) -> int:
         if autostart and not node.start():
             return 1
         while not stopped():
-            executor.spin_once(timeout_sec=SIGNAL_PERIOD)
+            _spin_once(executor, node)
     except ExternalShutdownException:
         pass  # the context was shut down elsewhere: end as on a signal
     finally:
@@ -73,6 +75,19 @@ def run(stopped: Callable[[], bool]) -> int:
         executor.shutdown()
         node.destroy_node()
     return 0
+
+
+def _spin_once(executor: Executor, node: SegmentationNode) -> None:
+    """Handles what comes next. What is raised there is a fault of one message (a parameter of an unknown
+    type raises in rclpy itself): it is logged, and the node goes on.
+    """
+    try:
+        executor.spin_once(timeout_sec=SIGNAL_PERIOD)
+    except ExternalShutdownException:
+        raise
+    except Exception:
+        node.throttled_log.error("spin", f"a request or message was not handled:\n{traceback.format_exc()}")
+        time.sleep(PAUSE)
 
 
 def parser() -> argparse.ArgumentParser:
