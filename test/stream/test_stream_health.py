@@ -67,6 +67,7 @@ def test_a_modality_is_missing_once_an_image_has_waited_for_it_in_vain():
     health.refused("depth", 102.0)
     assert health.available(102.4) == ("rgb", "depth")
     assert health.available(102.5) == ("rgb",)
+    health.arrived("rgb", 102.6, 3 * SECOND)
     health.arrived("depth", 102.6, SECOND)
     assert health.available(102.6) == ("rgb",)
     health.paired(102.6)
@@ -114,7 +115,8 @@ def test_of_three_the_two_that_come_and_pair_are_available():
     assert health.available(2.5) == ("rgb", "thermal")
     # One whose clock is an hour ahead is no partner.
     stream(health, "depth", 2.5, 3.0, 0.1, offset=3600 * SECOND)
-    stream(health, "rgb", 2.5, 3.0, 0.1)
+    for name in ("rgb", "thermal"):
+        stream(health, name, 2.5, 3.0, 0.1)
     assert health.available(3.0) == ("rgb", "thermal")
 
 
