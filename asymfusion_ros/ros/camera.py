@@ -109,6 +109,10 @@ class Camera:
         and "clock jump" besides. ``now``: of ``time.monotonic()``.
         """
         found = stream_faults(self.inputs, self.health, self.lateness, self._settings.slop, now)
+        used = tuple(self.inputs) if self._reduced is None else self._reduced.modalities
+        for name, source in self.inputs.items():
+            if name not in used:
+                found[f"{name} missing"] = f"{source.topic}: missing: going on with {_rest(used)}"
         if clock := self._clock.fault(now):
             found["clock"] = clock
         if self._clock_jump and now - self._clock_jump[0] < RECENT:
@@ -217,7 +221,7 @@ class Camera:
             self.counters.dropped += 1
 
     def _log_change(self, before: Sequence[str], available: Sequence[str], now: float) -> None:
-        rest = f"only {available[0]}" if len(available) == 1 else _listed(available)
+        rest = _rest(available)
         limit = f"{self._settings.missing_after:g} s (missing_after)"
         for name in self.inputs:
             source = self.inputs[name]
@@ -253,7 +257,7 @@ class Camera:
         missing = set() if self._reduced is None else set(self.inputs) - set(self._reduced.modalities)
         for key, line in self.faults(now).items():
             # A modality that is missing has its own line, once; a thing of a moment was logged then.
-            if key not in missing and not key.endswith(("rejected", "jump", "late")):
+            if key not in missing and not key.endswith(("rejected", "jump", "late", "missing")):
                 self._log.warning((key, "fault"), line)
 
 
@@ -262,6 +266,10 @@ def _check_stamp(stamp: int) -> None:
     if stamp <= 0:
         value = "zero" if stamp == 0 else f"negative ({stamp / 1e9:g} s)"
         raise ImageError(f"its stamp is {value}, so it can't be paired: let the driver stamp its images")
+
+
+def _rest(names: Sequence[str]) -> str:
+    return f"only {names[0]}" if len(names) == 1 else _listed(names)
 
 
 def _listed(names: Sequence[str]) -> str:

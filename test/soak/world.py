@@ -32,7 +32,7 @@ os.environ["ROS_DOMAIN_ID"] = str(DOMAIN)
 if profile := profile_path():
     os.environ.update(profile_variables(os.environ, profile))
 FRAME = 1 / 30  # seconds between frames
-START = 1000 * SECOND  # the first stamp
+START = 1_000_000 * SECOND  # the first stamp
 NODE = "segmentation"
 MODALITIES = ("rgb", "depth")
 CAMERA = Path(__file__).resolve().parent / "camera.py"
