@@ -8,11 +8,16 @@ PYTEST_ARGS ?=
 # Tests side by side, each file on one of so many processes.
 TEST_PROCESSES ?= 2
 BENCH_ARGS ?=
+SOAK_ARGS ?=
+# NYUDv2 in the folder format, for sensor-study.
+DATA ?= data/nyudv2
+DEFAULT := asymfusion_ros/checkpoints/default.safetensors
+FUZZ_ARGS ?=
 
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
 JAZZY := .venv-jazzy
-EXTRAS := demo,ros-wheels,test,train
+EXTRAS := demo,export,onnxruntime,ros-wheels,test,train
 
 # A trial run stays on this machine: it never joins a robot's network.
 export ROS_AUTOMATIC_DISCOVERY_RANGE = LOCALHOST
@@ -21,7 +26,7 @@ export ROS_AUTOMATIC_DISCOVERY_RANGE = LOCALHOST
 unexport PYTHONPATH LD_LIBRARY_PATH AMENT_PREFIX_PATH RMW_IMPLEMENTATION ROS_DISTRO
 unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
-.PHONY: help setup demo test lint format bench test-jazzy clean
+.PHONY: help setup demo test lint format bench soak faults overload sensor-study test-jazzy clean fuzz
 .DEFAULT_GOAL := help
 
 help:
@@ -31,6 +36,11 @@ help:
 	@echo "make lint        ruff and mypy"
 	@echo "make format      let ruff rewrite what it can"
 	@echo "make bench       time each stage from camera bytes to labels"
+	@echo "make sensor-study  measure anew what is usual for the default checkpoint, and docs/sensor_monitor.md (DATA)"
+	@echo "make fuzz        read 100,000 mutated messages as the node does"
+	@echo "make faults      what can go wrong with cameras, clocks, processes, on real DDS (docs/reliability.md)"
+	@echo "make overload    frames ten times as fast as they can be segmented (SOAK_ARGS=\"--minutes 10\")"
+	@echo "make soak        both"
 	@echo "make test-jazzy  the tests against Jazzy's rclpy instead of Kilted's"
 	@echo "make clean       remove the environments and everything generated"
 
@@ -61,8 +71,24 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# Long; the suite has the fast part. SOAK_ARGS="--patience 4" on a machine that is busy with other things.
+soak: faults overload
+
+faults overload: $(STAMP)
+	PYTHONPATH=test $(BIN)/python test/soak/$@.py $(SOAK_ARGS)
+
 bench: $(STAMP)
 	$(BIN)/asymfusion bench $(BENCH_ARGS)
+
+# After another default checkpoint: its calibration, and the numbers and pictures of docs/sensor_monitor.md.
+sensor-study: $(STAMP)
+	$(BIN)/asymfusion evaluate default --data $(DATA) --calibrate $(DEFAULT)
+	$(BIN)/python -m asymfusion_training.evaluation.sensor_study default --data $(DATA) \
+		--json docs/sensor_monitor.json --plot docs/sensor_monitor.png --example docs/sensor_example.png
+	$(BIN)/python docs/tables.py
+
+fuzz: $(STAMP)
+	$(BIN)/python test/fuzz_messages.py $(FUZZ_ARGS)
 
 # The same wheels' Jazzy releases, in an environment of their own.
 $(JAZZY)/.set-up: $(STAMP) constraints-jazzy.txt

@@ -27,6 +27,7 @@ ROS_WHEELS = [
     "ros-sensor-msgs",
     "ros-diagnostic-msgs",
     "ros-lifecycle-msgs",
+    "ros-stereo-msgs",
 ]
 CHECK = [
     "hypothesis",
@@ -80,6 +81,9 @@ setup(
             "rosbags-image",
             "scikit-image",
         ],
+        "export": ["onnx>=1.16", "onnxscript", "openvino>=2024.4", "protobuf"],
+        "openvino": ["onnx>=1.16", "openvino>=2024.4", "protobuf"],
+        "onnxruntime": ["onnx>=1.16", "onnxruntime>=1.17", "protobuf"],
         "timm": ["timm>=1.0"],
         "test": CHECK,
     },

@@ -19,3 +19,13 @@ class CheckpointError(UserError):
 
 class ConfigError(UserError, ValueError):
     """A network, input or recipe setting that is unknown, impossible or not available."""
+
+
+def shown(text: str, limit: int = 60) -> str:
+    """``text`` in quotes for a message, its middle left out beyond ``limit`` characters: what comes over the
+    network may be a megabyte of anything.
+    """
+    if len(text) <= limit:
+        return repr(text)
+    half = limit // 2
+    return f"{text[:half] + '...' + text[-half:]!r} ({len(text)} characters)"

@@ -1,4 +1,5 @@
-"""The tables of the documentation that are made, not written: scores from docs/scores.json, and settings.
+"""The tables of the documentation that are made, not written: scores from docs/scores.json, alarms
+from docs/sensor_monitor.json, and settings.
 
     python docs/tables.py                         write every table anew
     python docs/tables.py --data data/nyudv2      score the default checkpoint first, and update the JSON
@@ -24,10 +25,12 @@ from asymfusion_ros.network.decoders.registry import DECODERS
 from asymfusion_ros.network.encoders.registry import ENCODERS
 from asymfusion_ros.ros.settings import NodeSettings
 from asymfusion_ros.settings import markdown_table
+from asymfusion_training.evaluation.sensor_study import percent, rate_table
 from asymfusion_training.recipe import settings_tables
 
 FOLDER = Path(__file__).resolve().parent
 SCORES = FOLDER / "scores.json"
+SENSORS = FOLDER / "sensor_monitor.json"  # of asymfusion_training.evaluation.sensor_study
 FILES = [FOLDER.parent / "README.md", FOLDER.parent / "MODEL_CARD.md", *FOLDER.glob("*.md")]
 COLUMNS = {
     "pixel_accuracy": "pixel accuracy",
@@ -63,6 +66,24 @@ def difference_table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def sensor_tables(report: dict[str, Any]) -> dict[str, str]:
+    """Alarms on good and faulty frames: in windows, by quantile, by measure, and in the demo's recording."""
+    by_quantile = {quantile: report["rates"][quantile] for quantile in report["rates"]}
+    quantiles = [["alarms in %, one view", *(f"`{quantile}`" for quantile in by_quantile)]]
+    measures = [["alarms in %, one view", *report["measures"]]]
+    recording = [["first frame of the demo's recording", "% of pixels beyond the usual level", "alarm"]]
+    threshold = report["recording"]["threshold"]
+    for condition, share in report["recording"]["shares"].items():
+        quantiles.append([condition, *(percent(rates[condition]["1"]) for rates in by_quantile.values())])
+        measures.append([condition, *(percent(rates[condition]) for rates in report["measures"].values())])
+        recording.append([condition, percent(share), "yes" if share > threshold else "no"])
+    tables = {"sensor quantiles": quantiles, "sensor measures": measures, "sensor recording": recording}
+    return {"sensor faults": rate_table(report) + "\n"} | {
+        name: "".join(f"| {' | '.join(row)} |\n" for row in (rows[0], ["---"] * len(rows[0]), *rows[1:]))
+        for name, rows in tables.items()
+    }
+
+
 def choice_table() -> str:
     """What is registered for each setting of a network, and which encoders go with which decoder."""
     lines = ["| decoder (`architecture`) | encoders that go with it |", "|---|---|"]
@@ -90,6 +111,7 @@ def tables(scores: dict[str, Any]) -> dict[str, str]:
         "network": NetworkConfig,
     }
     found |= {name: markdown_table(kind) for name, kind in kinds.items()}
+    found |= sensor_tables(json.loads(SENSORS.read_text()))
     return found | {"recipe": settings_tables(), "choices": choice_table()}
 
 

@@ -32,6 +32,11 @@ CONFIG = Path(__file__).resolve().parent.parent / "config"
 TOPICS = {
     "rgb_topic": (image_topic("rgb"), "rectified colour images (sensor_msgs/Image)"),
     "depth_topic": (image_topic("depth"), "depth images registered to the colour camera"),
+    "rgb_info_topic": ("rgb/camera_info", "the colour camera's calibration, where not beside its images"),
+    "depth_info_topic": (
+        "depth_registered/camera_info",
+        "the depth camera's calibration, where not beside its images",
+    ),
 }
 
 # argument, named as the node's parameter -> its type

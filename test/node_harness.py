@@ -115,11 +115,12 @@ class Network:
     def __init__(self, network: Any) -> None:
         self.network = network
         self.checkpoint = network.checkpoint
+        self.backend = network.backend
         self.before: Callable[[], None] = lambda: None
 
-    def segment(self, given: Mapping[str, Any], confidence: bool = True) -> Any:
+    def segment(self, given: Mapping[str, Any], *wanted: bool, **named: Any) -> Any:
         self.before()
-        return self.network.segment(given, confidence)
+        return self.network.segment(given, *wanted, **named)
 
 
 class Rig:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from asymfusion_ros.checkpoint.usual_disagreement import UsualDisagreement
 from asymfusion_ros.data.input_spec import InputSpec
 from asymfusion_ros.data.labels import LabelSet
 from asymfusion_ros.errors import CheckpointError, ConfigError
@@ -27,6 +28,7 @@ class ModelDescription:
 
     temperatures: what the logits are divided by before a softmax gives the confidence, for each set of
     available modalities (``available_key``) that was calibrated (Guo et al. 2017).
+    disagreements: how far the modalities usually disagree, for each such set of two and more.
     """
 
     config: NetworkConfig
@@ -34,21 +36,28 @@ class ModelDescription:
     input_spec: InputSpec
     provenance: Mapping[str, Any]
     temperatures: Mapping[str, float] = field(default_factory=dict, kw_only=True)
+    disagreements: Mapping[str, UsualDisagreement] = field(default_factory=dict, kw_only=True)
 
     def temperature(self, modalities: Iterable[str]) -> float:
         """Of these available modalities, in the network's order; 1 where they were not calibrated."""
         return self.temperatures.get(available_key(modalities), 1.0)
 
+    def usual_disagreement(self, modalities: Iterable[str]) -> UsualDisagreement | None:
+        """Of these available modalities, in the network's order; None where it was not measured."""
+        return self.disagreements.get(available_key(modalities))
+
     def to_metadata(self) -> dict[str, str]:
         """Text by name, each a JSON value but ``format``."""
-        calibration = {"temperatures": dict(self.temperatures)}
+        calibration: dict[str, Any] = {"temperatures": dict(self.temperatures)}
+        if self.disagreements:
+            calibration["disagreements"] = {key: one.to_dict() for key, one in self.disagreements.items()}
         return {
             "format": FORMAT,
             "network": json.dumps(self.config.to_dict()),
             "labels": json.dumps(self.labels.to_dict()),
             "input": json.dumps(self.input_spec.to_dict()),
             "provenance": json.dumps(dict(self.provenance)),
-            **({"calibration": json.dumps(calibration)} if self.temperatures else {}),
+            **({"calibration": json.dumps(calibration)} if self.temperatures or self.disagreements else {}),
         }
 
     @classmethod
@@ -68,14 +77,17 @@ class ModelDescription:
             labels = LabelSet.from_dict(json.loads(metadata["labels"]))
             input_spec = InputSpec.from_dict(json.loads(metadata["input"]))
             provenance = json.loads(metadata["provenance"])
-            temperatures = _temperatures(json.loads(metadata.get("calibration", '{"temperatures": {}}')))
+            calibration = json.loads(metadata.get("calibration", '{"temperatures": {}}'))
+            temperatures, disagreements = _temperatures(calibration), _disagreements(calibration)
         except (ConfigError, ValueError, KeyError, TypeError) as error:
             raise CheckpointError(
                 f"{where} describes a network that this version cannot build: {error}"
             ) from error
         if len(labels) != config.classes:
             raise CheckpointError(f"{where} has {config.classes} classes, but names {len(labels)}")
-        return cls(config, labels, input_spec, provenance, temperatures=temperatures)
+        return cls(
+            config, labels, input_spec, provenance, temperatures=temperatures, disagreements=disagreements
+        )
 
 
 def _temperatures(calibration: Any) -> dict[str, float]:
@@ -84,3 +96,10 @@ def _temperatures(calibration: Any) -> dict[str, float]:
     if wrong is not None:
         raise ConfigError(f"calibration: a temperature of {wrong} is not a number above 0")
     return found
+
+
+def _disagreements(calibration: Any) -> dict[str, UsualDisagreement]:
+    found = calibration.get("disagreements", {})
+    if not isinstance(found, Mapping):
+        raise ConfigError(f"calibration: disagreements are {found!r:.60}, not a set by modalities")
+    return {str(name): UsualDisagreement.from_dict(values) for name, values in found.items()}

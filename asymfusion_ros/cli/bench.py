@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from asymfusion_ros import __version__
-from asymfusion_ros.engine.bench import measure, summary
+from asymfusion_ros.engine.bench import measure, measure_geometry, summary
 from asymfusion_ros.engine.segmenter import Segmenter
 from asymfusion_ros.errors import ConfigError, UserError
 
@@ -23,16 +23,23 @@ EXAMPLES = """\
   asymfusion bench --checkpoint model.safetensors --device cuda --size 1280x720 --json bench.json
   asymfusion bench --modalities rgb --threads 1
   asymfusion bench --node
+  asymfusion bench --node --outputs mask confidence color_mask overlay
+  asymfusion bench --points
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of the subcommand."""
     parser.add_argument(
-        "--checkpoint", default="default", help="a .safetensors file (default: the package's)"
+        "--checkpoint",
+        default="default",
+        help="a .safetensors or exported .onnx file (default: the package's)",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
     parser.add_argument("--precision", default="auto", help="auto, fp32, fp16 or bf16 (default: %(default)s)")
+    parser.add_argument(
+        "--backend", default="auto", help="auto, torch, openvino or onnxruntime (default: %(default)s)"
+    )
     parser.add_argument("--size", default="640x480", help="WIDTHxHEIGHT of the images (default: %(default)s)")
     parser.add_argument("--modalities", nargs="+", metavar="NAME", help="(default: all of the checkpoint's)")
     parser.add_argument("--frames", type=int, default=60, help="frames to time (default: %(default)s)")
@@ -43,24 +50,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also time the ROS node on real topics: what it and the transport add to the engine",
     )
+    parser.add_argument(
+        "--outputs",
+        nargs="+",
+        metavar="NAME",
+        help="with --node: the image topics to subscribe to (default: mask)",
+    )
+    parser.add_argument(
+        "--points",
+        action="store_true",
+        help="also time what unregistered depth and ~/points cost besides",
+    )
     parser.add_argument("--json", type=Path, help="also write the numbers here")
 
 
 def run(args: argparse.Namespace) -> int:
     """Times and prints; the exit code."""
-    width, height = _size(args.size)
+    width, height = size_of(args.size)
     if args.frames < 1 or args.warm_up < 0:
         raise UserError(f"--frames {args.frames} must be 1 or more, --warm-up {args.warm_up} 0 or more")
     if args.node and args.modalities is not None:
         given = " ".join(args.modalities)
         raise UserError(f"--node sends every modality, not just {given}: leave out --modalities")
+    if args.outputs is not None and not args.node:
+        raise UserError("--outputs goes with --node")
     if args.threads is not None:
         if args.threads < 1:
             raise UserError(f"--threads {args.threads} must be 1 or more")
         torch.set_num_threads(args.threads)
 
     def stages() -> tuple[Segmenter, list[str], dict[str, list[float]]]:
-        segmenter = Segmenter.from_checkpoint(args.checkpoint, args.device, args.precision)
+        segmenter = Segmenter.from_checkpoint(args.checkpoint, args.device, args.precision, args.backend)
         names = args.modalities or list(segmenter.modalities)
         unknown = [name for name in names if name not in segmenter.modalities]
         if unknown:
@@ -71,11 +91,15 @@ def run(args: argparse.Namespace) -> int:
     # In a thread that ends, as the node runs it: see SegmentationNode.
     with ThreadPoolExecutor(1) as thread:
         segmenter, names, times = thread.submit(stages).result()
+        if args.points:
+            options = segmenter.device, height, width, args.frames, args.warm_up
+            geometry = thread.submit(measure_geometry, *options).result()
     report: dict[str, Any] = {
         "checkpoint": args.checkpoint,
         "size": [width, height],
         "modalities": names,
         "device": _device_name(segmenter.device),
+        "backend": segmenter.backend.name,
         "precision": segmenter.backend.precision,
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
@@ -84,6 +108,8 @@ def run(args: argparse.Namespace) -> int:
         "milliseconds": {stage: summary(values) for stage, values in times.items()},
         "masks_per_second": round(1000 / summary(times["total"])["p50"], 2),
     }
+    if args.points:
+        report["geometry"] = {part: summary(values) for part, values in geometry.items()}
     if args.node:
         report["node"] = _measure_node(args, height, width)
     _print(report)
@@ -95,7 +121,8 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _size(text: str) -> tuple[int, int]:
+def size_of(text: str) -> tuple[int, int]:
+    """(width, height) of ``640x480``. Raises UserError."""
     parts = text.lower().split("x")
     if len(parts) != 2 or not all(part.isdigit() and int(part) > 0 for part in parts):
         raise UserError(f"--size {text!r} is not WIDTHxHEIGHT in pixels, as in 640x480")
@@ -111,17 +138,21 @@ def _device_name(device: torch.device) -> str:
 def _print(report: dict[str, Any]) -> None:
     width, height = report["size"]
     print(
-        f"{report['checkpoint']} on {report['device']}, {report['precision']}, {report['threads']} threads: "
+        f"{report['checkpoint']} on {report['device']}, {report['backend']} {report['precision']}, "
+        f"{report['threads']} threads: "
         f"{' + '.join(report['modalities'])} {width}x{height}, {report['frames']} frames"
     )
     print(f"{'stage':12} {'p50 ms':>9} {'p95 ms':>9}")
     for stage, values in report["milliseconds"].items():
         print(f"{stage:12} {values['p50']:9.2f} {values['p95']:9.2f}")
+    for part, values in report.get("geometry", {}).items():
+        print(f"{part:12} {values['p50']:9.2f} {values['p95']:9.2f}  (not in the total)")
     print(f"{report['masks_per_second']} masks a second (from the median of the total)")
     if "node" in report:
         node = report["node"]
         print(
-            f"node: {node['loop']['p50']:.2f} ms from publishing a frame to having its mask = engine "
+            f"node: {node['loop']['p50']:.2f} ms from publishing a frame to having its "
+            f"{', '.join(node['outputs'])} = engine "
             f"{node['engine']['p50']:.2f} + transport {node['transport']['p50']:.2f} + the node's own "
             f"{node['own_ms']:.2f} ({100 * node['own_share']:.1f} % of the engine)"
         )
@@ -133,17 +164,22 @@ def _measure_node(args: argparse.Namespace, height: int, width: int) -> dict[str
     # A benchmark never joins a robot's network.
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     os.environ.setdefault("ROS_LOCALHOST_ONLY", "1")  # its name in Humble
-    from asymfusion_ros.ros.bench import measure_node
+    from asymfusion_ros.ros.bench import IMAGE_OUTPUTS, measure_node
 
+    outputs = args.outputs or ["mask"]
+    if unknown := [name for name in outputs if name not in IMAGE_OUTPUTS]:
+        raise UserError(f"--outputs {' '.join(unknown)}: the image topics are {', '.join(IMAGE_OUTPUTS)}")
     times = measure_node(
         {"checkpoint": args.checkpoint, "device": args.device, "precision": args.precision},
         height,
         width,
         args.frames,
         args.warm_up,
+        outputs,
     )
     report: dict[str, Any] = {part: summary(values) for part, values in times.items()}
     parts = zip(times["loop"], times["engine"], times["transport"])
+    report["outputs"] = outputs
     report["own_ms"] = summary([loop - engine - way for loop, engine, way in parts])["p50"]
     report["own_share"] = round(report["own_ms"] / report["engine"]["p50"], 4)
     return report

@@ -117,8 +117,23 @@ def _identity(name: str, checkpoint: Checkpoint) -> Iterator[str]:
     for split, branches in scores(checkpoint.provenance).items():
         numbers = ", ".join(f"{printable(branch)} {100 * value:.2f}" for branch, value in branches.items())
         rows.append(("scores", f"mean IoU on {printable(split)} in %: {numbers}"))
+    rows += _calibration(checkpoint)
     for key, value in rows:
         yield f"  {key:11} {value}"
+
+
+def _calibration(checkpoint: Checkpoint) -> Iterator[tuple[str, str]]:
+    numbers = ", ".join(f"{printable(key)} {one:.3f}" for key, one in checkpoint.temperatures.items())
+    yield "temperature", numbers or "1: not calibrated (asymfusion evaluate --calibrate)"
+    for key, usual in checkpoint.disagreements.items():
+        middle, most = (100 * usual.quantile(fraction) for fraction in (0.5, 0.95))
+        yield (
+            "disagree",
+            f"{printable(key)} usually beyond {usual.level} of 255 in {middle:.1f} % of pixels, in 95 of 100 "
+            f"frames in at most {most:.1f} %",
+        )
+    if len(checkpoint.config.modalities) > 1 and not checkpoint.disagreements:
+        yield "disagree", "what is usual was not measured (asymfusion evaluate --calibrate)"
 
 
 def _report(name: str, checkpoint: Checkpoint, found: Anatomy) -> dict[str, Any]:
@@ -129,5 +144,9 @@ def _report(name: str, checkpoint: Checkpoint, found: Anatomy) -> dict[str, Any]
         "labels": {"name": checkpoint.labels.name, "names": list(checkpoint.labels.names)},
         "input": checkpoint.input_spec.to_dict(),
         "provenance": checkpoint.provenance,
+        "calibration": {
+            "temperatures": dict(checkpoint.temperatures),
+            "disagreements": {key: one.to_dict() for key, one in checkpoint.disagreements.items()},
+        },
         **found.to_dict(),
     }

@@ -38,7 +38,13 @@ SUBCOMMANDS = {
         "train",
     ),
     "soup": ("asymfusion_training.cli.soup", "average the weights of several checkpoints", "train"),
+    "top": ("asymfusion_ros.cli.top", "show how every asymfusion node on the graph is, live", ""),
     "bench": ("asymfusion_ros.cli.bench", "time each stage from camera bytes to labels", ""),
+    "export": (
+        "asymfusion_ros.cli.export",
+        "turn a checkpoint into a file for OpenVINO or ONNX Runtime",
+        "export",
+    ),
     "info": (
         "asymfusion_ros.cli.info",
         "say what a checkpoint is: parameters, FLOPs, fusion, how far its norms are apart",

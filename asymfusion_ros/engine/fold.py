@@ -34,13 +34,23 @@ class FoldedNorm(nn.Module):
         everyone = len(rows) == self.scale.shape[0]  # then available is 0..S-1, and there is nothing to pick
         alone = self.private and len(rows) == 1
         tables = (self.alone_scale, self.alone_shift) if alone else (self.scale, self.shift)
+        if torch.compiler.is_compiling():
+            # One modality at a time: what compiles a graph folds constants into the convolution before, and
+            # decides itself where memory is reused.
+            parts = x.chunk(len(rows))
+            return torch.cat(
+                [_affine(part, *(table[row] for table in tables)) for row, part in zip(rows, parts)]
+            )
         shape = (len(rows), 1, x.shape[1], 1, 1)
         scale, shift = ((table if everyone else table[rows]).view(shape).to(x.dtype) for table in tables)
         parts = x.unflatten(0, (len(rows), -1))
-        if torch.compiler.is_compiling():  # whoever compiles a graph decides itself where memory is reused
-            return torch.addcmul(shift, parts, scale).flatten(0, 1)
         torch.addcmul(shift, parts, scale, out=parts)
         return x
+
+
+def _affine(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    scale, shift = (vector.view(1, -1, 1, 1).to(x.dtype) for vector in (scale, shift))
+    return x * scale + shift
 
 
 def fold_norms(module: nn.Module) -> None:

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from asymfusion_ros.data.bounds import check_size
 from asymfusion_ros.data.encodings import LAYOUTS, Layout
-from asymfusion_ros.errors import ImageError
+from asymfusion_ros.errors import ImageError, shown
 
 ByteBuffer = npt.NDArray[np.uint8] | bytes | bytearray | memoryview
 
@@ -36,20 +37,9 @@ class RawImage:
 
     def __post_init__(self) -> None:
         _check_encoding(self.encoding)
-        if self.height <= 0 or self.width <= 0:
-            raise ImageError(f"the image is {self.width}x{self.height}: it has no pixels")
+        check_size(self.width, self.height)
         row = self.width * self.layout.pixel_bytes
-        if self.step < row:
-            raise ImageError(
-                f"step is {self.step} bytes, but a row of {self.width} {self.encoding} pixels needs {row}"
-            )
-        # The last row may come without its padding.
-        needed = self.step * (self.height - 1) + row
-        if self.data.size < needed:
-            raise ImageError(
-                f"data has {self.data.size} bytes, but step x height = {self.step} x {self.height} "
-                f"needs {self.step * self.height}: the message is cut short"
-            )
+        check_buffer(self.data.size, self.height, self.step, row, f"{self.width} {self.encoding}")
 
     @property
     def layout(self) -> Layout:
@@ -105,9 +95,23 @@ class RawImage:
         return np.ndarray(shape, dtype, self.data, 0, strides)
 
 
+def check_buffer(size: int, height: int, step: int, row: int, pixels: str) -> None:
+    """Raises ImageError where ``size`` bytes do not hold ``height`` rows, of ``row`` bytes each, that begin
+    ``step`` bytes apart; ``pixels`` is what a row holds, for the message.
+    """
+    if step < row:
+        raise ImageError(f"step is {step} bytes, but a row of {pixels} pixels needs {row}")
+    # The last row may come without its padding.
+    if size < step * (height - 1) + row:
+        raise ImageError(
+            f"data has {size} bytes, but step x height = {step} x {height} needs {step * height}: the "
+            "message is cut short"
+        )
+
+
 def _check_encoding(encoding: str) -> None:
     if encoding not in LAYOUTS:
-        raise ImageError(f"encoding {encoding!r} is not supported: use one of {', '.join(LAYOUTS)}")
+        raise ImageError(f"encoding {shown(encoding)} is not supported: use one of {', '.join(LAYOUTS)}")
 
 
 def _check_layout(image: npt.NDArray[np.generic], encoding: str) -> None:

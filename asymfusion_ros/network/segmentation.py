@@ -50,7 +50,8 @@ class SegmentationNetwork(nn.Module):
         given = {i: x for i, x in enumerate(inputs) if x is not None}
         if not given:
             raise ConfigError(f"all inputs are absent: at least one of {', '.join(names)} is needed")
-        if len({x.shape for x in given.values()}) > 1:
+        first = next(iter(given.values()))
+        if any(x.shape != first.shape for x in given.values()):
             shapes = ", ".join(f"{names[i]} {tuple(x.shape)}" for i, x in given.items())
             raise ConfigError(f"the inputs differ in shape: {shapes}")
         available = tuple(given)

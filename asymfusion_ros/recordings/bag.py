@@ -1,7 +1,7 @@
 """A recording read from a bag: ROS 1 (.bag), or ROS 2 (a folder with metadata.yaml; sqlite3 or mcap).
 
-The bag's own pace and order are kept, and its bytes too. Only compressed images are decoded, because the
-node takes raw ones.
+The bag's own pace and order are kept, and its bytes too. Only compressed images are decoded, so that whatever
+plays the bag publishes raw ones.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import apsw
-import cv2
 import numpy as np
 import numpy.typing as npt
 from rosbags.highlevel import AnyReader, AnyReaderError
@@ -24,7 +23,12 @@ from rosbags.rosbag1 import ReaderError as ReaderError1
 from rosbags.rosbag2 import ReaderError as ReaderError2
 from rosbags.typesys import Stores, get_typestore
 
+from asymfusion_ros.data.codecs.compressed import Compressed
+from asymfusion_ros.data.codecs.compressed_depth import CompressedDepth
+from asymfusion_ros.data.codecs.formats import DEPTH_TRANSPORT
 from asymfusion_ros.data.encodings import RANGE
+from asymfusion_ros.data.modality import KNOWN
+from asymfusion_ros.errors import ImageError, shown
 from asymfusion_ros.recordings.recording import NANOSECONDS, Calibration, RecordedImage, RecordingError
 
 RAW, COMPRESSED, CAMERA_INFO = (
@@ -98,29 +102,22 @@ def camera_info_for(image_topic: str, camera_info_topics: list[str]) -> str | No
     return best if best is not None and common(best) > 0 else None
 
 
-def decode_compressed(data: npt.NDArray[np.uint8], form: str) -> npt.NDArray[np.generic]:
-    """A CompressedImage's picture: H x W x 3 RGB or H x W grey uint8, or depth as uint16 mm or float32 m.
+def decode_compressed(
+    data: npt.NDArray[np.uint8], form: str, modality: str
+) -> tuple[npt.NDArray[np.generic], str]:
+    """A CompressedImage's picture and its encoding, as the node's transports decode it.
 
-    ``form`` is the message's ``format``. Depth of image_transport's compressedDepth follows a header of 12
-    bytes (an int32 and two float32); 32FC1 is stored there as 16-bit inverse depth,
-    depth = a / (value - b). Raises RecordingError where the bytes cannot be decoded.
+    ``form`` is the message's ``format``; ``modality``: rgb or depth. Raises RecordingError where the bytes
+    cannot be decoded.
     """
-    is_depth = "compressedDepth" in form
-    encoded = data[12:] if is_depth else data
-    # OpenCV answers None to bytes that it does not know, and raises where there are none at all.
-    picture = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED) if encoded.size else None
-    if picture is None:
+    try:
+        if modality == "depth" and DEPTH_TRANSPORT in form:
+            return CompressedDepth.check(data.data, form).decode()
+        return Compressed.check(data.data, form, KNOWN[modality].kind).decode()
+    except ImageError as error:
         raise RecordingError(
-            f"a compressed image of {data.size} bytes and format {form!r} does not decode; "
-            "whole PNG and JPEG images do: record the raw topic"
-        )
-    if not is_depth or not form.startswith("32FC1"):
-        return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB) if picture.ndim == 3 else picture
-    a, b = np.frombuffer(data[4:12].tobytes(), "<f4")
-    depth = np.full(picture.shape, np.nan, np.float32)
-    known = picture > 0
-    depth[known] = a / (picture[known] - b)
-    return depth
+            f"a compressed image of {data.size} bytes and format {shown(form)} does not decode: {error}"
+        ) from error
 
 
 class BagRecording:
@@ -179,11 +176,21 @@ class BagRecording:
                 stamp = stamp - first_stamp if self._stamped else due
                 calibration = self._calibration if modality == "rgb" else None
                 if connection.msgtype == COMPRESSED:
-                    picture = decode_compressed(message.data, message.format)
-                    made = RecordedImage.from_array(
-                        modality, due, picture, message.header.frame_id, calibration
+                    picture, encoding = decode_compressed(message.data, message.format, modality)
+                    picture = np.ascontiguousarray(picture)
+                    height, width = picture.shape[:2]
+                    yield RecordedImage(
+                        modality,
+                        due,
+                        stamp,
+                        message.header.frame_id,
+                        height,
+                        width,
+                        encoding,
+                        picture.nbytes // height,
+                        picture.reshape(-1).view(np.uint8),
+                        calibration=calibration,
                     )
-                    yield RecordedImage(**{**vars(made), "stamp": stamp})
                 else:
                     yield RecordedImage(
                         modality,

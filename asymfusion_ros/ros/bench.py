@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +24,7 @@ from std_msgs.msg import Header
 from tqdm import tqdm
 
 from asymfusion_ros.engine.bench import images
+from asymfusion_ros.engine.geometry import Geometry
 from asymfusion_ros.engine.raw_image import RawImage
 from asymfusion_ros.engine.segmenter import HostResult
 from asymfusion_ros.errors import UserError
@@ -35,12 +37,22 @@ from asymfusion_ros.ros.settings import NodeSettings
 PATIENCE = 20.0  # seconds for one answer
 
 
-class Echo(Node):
-    """Answers each frame with a mask of zeros: receives and sends as the node does, and computes nothing."""
+# output topic -> (encoding, bytes a pixel)
+IMAGE_OUTPUTS = {
+    "mask": ("mono8", 1),
+    "confidence": ("mono8", 1),
+    "color_mask": ("rgb8", 3),
+    "overlay": ("rgb8", 3),
+    "disagreement": ("mono8", 1),
+}
 
-    def __init__(self, namespace: str, topics: Sequence[str]) -> None:
+
+class Echo(Node):
+    """Answers each frame with images of zeros: receives and sends as the node does, and computes nothing."""
+
+    def __init__(self, namespace: str, topics: Sequence[str], outputs: Sequence[str]) -> None:
         super().__init__("segmentation", namespace=namespace)
-        self._publisher = self.create_publisher(Image, "~/mask", OUTPUT_PROFILE)
+        self._outputs = {name: self.create_publisher(Image, f"~/{name}", OUTPUT_PROFILE) for name in outputs}
         self._images: list[ImageMessage] = []
         self._inputs = [
             self.create_subscription(Image, topic, self._on_image, OUTPUT_PROFILE) for topic in topics
@@ -50,23 +62,30 @@ class Echo(Node):
         stamp = message.header.stamp
         self._images = [image for image in self._images if image.header.stamp == stamp] + [message]
         if len(self._images) == len(self._inputs):
-            blank = np.zeros((message.height, message.width), np.uint8)
-            self._publisher.publish(image_message(message.header, blank, "mono8"))
+            for name, publisher in self._outputs.items():
+                encoding, channels = IMAGE_OUTPUTS[name]
+                blank = np.zeros((message.height, message.width, channels), np.uint8)
+                publisher.publish(image_message(message.header, blank, encoding))
 
 
 class Client(Node):
-    """Publishes the images of a frame, by topic, and waits for the mask with their stamp."""
+    """Publishes the images of a frame, by topic, and waits for the outputs with their stamp."""
 
-    def __init__(self, namespace: str, topics: Sequence[str]) -> None:
+    def __init__(self, namespace: str, topics: Sequence[str], outputs: Sequence[str]) -> None:
         super().__init__("bench_client", namespace=namespace)
         self._publishers_of = {topic: self.create_publisher(Image, topic, OUTPUT_PROFILE) for topic in topics}
-        self._answered: Stamp | None = None
-        self._masks = self.create_subscription(Image, "segmentation/mask", self._on_mask, OUTPUT_PROFILE)
+        self._answered: dict[str, Stamp] = {}
+        self._outputs = {
+            name: self.create_subscription(
+                Image, f"segmentation/{name}", partial(self._on_output, name), OUTPUT_PROFILE
+            )
+            for name in outputs
+        }
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self)
 
-    def _on_mask(self, message: ImageMessage) -> None:
-        self._answered = message.header.stamp
+    def _on_output(self, name: str, message: ImageMessage) -> None:
+        self._answered[name] = message.header.stamp
 
     def wait_until(self, condition: Callable[[], bool], what: str) -> None:
         """Spins until ``condition`` holds. Raises UserError, beginning with ``what``, where it doesn't."""
@@ -77,21 +96,26 @@ class Client(Node):
             self._executor.spin_once(timeout_sec=0.1)
 
     def connect(self) -> None:
-        """Waits until the images and the mask have their other end."""
+        """Waits until the images and the outputs have their other end."""
         ends = [publisher.get_subscription_count for publisher in self._publishers_of.values()]
         self.wait_until(
-            lambda: all(end() > 0 for end in ends) and self.count_publishers("segmentation/mask") > 0,
+            lambda: (
+                all(end() > 0 for end in ends)
+                and all(self.count_publishers(f"segmentation/{name}") for name in self._outputs)
+            ),
             "the node did not connect",
         )
 
     def round_trip(self, given: Mapping[str, RawImage]) -> float:
-        """Milliseconds from publishing the images, by topic, to their mask."""
+        """Milliseconds from publishing the images, by topic, to the last of their outputs."""
         header = Header(stamp=self.get_clock().now().to_msg(), frame_id="bench")
         messages = {topic: raw_image_message(header, image) for topic, image in given.items()}
         started = time.perf_counter()
         for topic, message in messages.items():
             self._publishers_of[topic].publish(message)
-        self.wait_until(lambda: self._answered == header.stamp, "no mask came")
+        self.wait_until(
+            lambda: all(self._answered.get(name) == header.stamp for name in self._outputs), "no mask came"
+        )
         return 1000 * (time.perf_counter() - started)
 
 
@@ -101,12 +125,19 @@ class TimedNetwork:
     def __init__(self, settings: NodeSettings) -> None:
         self._network = load_network(settings)
         self.checkpoint = self._network.checkpoint
+        self.backend = self._network.backend
         self.milliseconds: list[float] = []
 
-    def segment(self, given: Mapping[str, RawImage], confidence: bool = True) -> _OnHost:
+    def segment(
+        self,
+        given: Mapping[str, RawImage],
+        confidence: bool = True,
+        disagreement: bool = False,
+        geometry: Geometry | None = None,
+    ) -> _OnHost:
         """See asymfusion_ros.Segmenter."""
         started = time.perf_counter()
-        result = self._network.segment(given, confidence).numpy()
+        result = self._network.segment(given, confidence, disagreement, geometry).numpy()
         self.milliseconds.append(1000 * (time.perf_counter() - started))
         return _OnHost(result)
 
@@ -119,12 +150,17 @@ class _OnHost(NamedTuple):
 
 
 def measure_node(
-    parameters: Mapping[str, str], height: int, width: int, frames: int, warm_up: int
+    parameters: Mapping[str, str],
+    height: int,
+    width: int,
+    frames: int,
+    warm_up: int,
+    outputs: Sequence[str] = ("mask",),
 ) -> dict[str, list[float]]:
     """Milliseconds a frame of ``loop`` (through the node), ``engine`` (its part of that) and ``transport``.
 
-    ``parameters``: the node's checkpoint, device and precision. Raises UserError where the node does not
-    start or answer.
+    ``parameters``: the node's checkpoint, device and precision. ``outputs``: the names of the image topics
+    that are subscribed to. Raises UserError where the node does not start or answer.
     """
     rclpy.init()
     spinner = SingleThreadedExecutor()
@@ -145,10 +181,12 @@ def measure_node(
         modalities = [checkpoint.input_spec.modality(name) for name in checkpoint.config.modalities]
         topics = {modality.name: modality.topic for modality in modalities}
         spinner.add_node(node)
-        spinner.add_node(Echo("bench_echo", list(topics.values())))
+        spinner.add_node(Echo("bench_echo", list(topics.values()), outputs))
         thread.start()
         ends = {"loop": "bench", "transport": "bench_echo"}
-        clients = {name: Client(namespace, list(topics.values())) for name, namespace in ends.items()}
+        clients = {
+            name: Client(namespace, list(topics.values()), outputs) for name, namespace in ends.items()
+        }
         for client in clients.values():
             client.connect()
         rng = np.random.default_rng(0)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -18,9 +18,10 @@ from rclpy.node import Node
 
 from asymfusion_ros.data.modality import Modality
 from asymfusion_ros.errors import ImageError
+from asymfusion_ros.ros.inputs.geometry import CameraGeometry
 from asymfusion_ros.ros.inputs.subscription import ImageInput
 from asymfusion_ros.ros.inputs.synchronizer import Synchronizer, implementation_name
-from asymfusion_ros.ros.inputs.transports import TRANSPORTS, Transport
+from asymfusion_ros.ros.inputs.transports import Transport, load_transports
 from asymfusion_ros.ros.log import ThrottledLog, shortened
 from asymfusion_ros.ros.messages import Message
 from asymfusion_ros.ros.scene import Frame
@@ -32,11 +33,13 @@ from asymfusion_ros.stream.health import StreamHealth
 from asymfusion_ros.stream.lateness import Lateness
 from asymfusion_ros.stream.order import Order
 from asymfusion_ros.stream.pairing import stamp_nanoseconds
+from asymfusion_ros.stream.stamps import StampMeter
 
 SILENT_AFTER = 3.0  # seconds without a message after which it is logged
 UNPAIRED_AFTER = 1.0  # seconds without a pair, while images come, after which it is logged
 LOOK_PERIOD = 0.1  # seconds between two looks at what publishers offer and at who is missing
 WATCH_PERIOD = 0.5  # seconds between two looks at the topics' health; a change of reliability takes as long
+GAP_WINDOW = 10.0  # seconds of the newest pairs whose stamps are compared
 
 
 class Camera:
@@ -46,7 +49,8 @@ class Camera:
     have an image of those modalities that do come and pair, until all pair again.
 
     Attributes: ``inputs``, a subscription for each modality; ``health``, of their streams; ``lateness``, of
-    images that come after their partners; ``counters``.
+    images that come after their partners; ``counters``; ``stamps``, how far they are apart;
+    ``geometry``, of its cameras.
     """
 
     def __init__(
@@ -68,6 +72,7 @@ class Camera:
         self.health = StreamHealth(
             names, SILENT_AFTER, UNPAIRED_AFTER, settings.missing_after, time.monotonic(), settings.slop
         )
+        self.stamps = StampMeter(names, GAP_WINDOW)
         self.lateness = Lateness(self.health.topics, self.health.slop_nanoseconds, settings.queue_size)
         self._clock = ClockHealth()
         self._clock_jump: tuple[float, str] | None = None
@@ -76,8 +81,13 @@ class Camera:
         # Of those that come, while others are missing.
         self._reduced: Synchronizer | None = None
         self._watched = time.monotonic()
-        transport = TRANSPORTS["raw"](lambda line: log.info_once(line, line))
-        self.inputs = self._subscribe(modalities, transport)
+        transports = load_transports(modalities, settings, lambda line: log.info_once(line, line))
+        self.inputs = self._subscribe(modalities, transports)
+        try:
+            self.geometry = CameraGeometry(node, modalities, settings, log)
+        except BaseException:
+            self._unsubscribe(self.inputs)
+            raise
         # Steady: it must run on where simulated time stands still.
         self._timer: Any = node.create_timer(
             LOOK_PERIOD, self._on_timer, clock=Clock(clock_type=ClockType.STEADY_TIME)
@@ -93,6 +103,7 @@ class Camera:
         self._node.destroy_timer(self._timer)
         for source in self.inputs.values():
             source.close()
+        self.geometry.close()
 
     def description(self) -> str:
         """One line for the log: what is waited for, and who pairs it."""
@@ -105,9 +116,12 @@ class Camera:
         return f"waiting for {what} {matching} of {topics} (paired by {implementation_name()})"
 
     def faults(self, now: float) -> dict[str, str]:
-        """What is wrong with the streams and the clock, a line each, by a key (see stream_faults): "clock"
-        and "clock jump" besides. ``now``: of ``time.monotonic()``.
+        """What is wrong with the streams and the clock, a line each, by a key (see stream_faults): "clock",
+        "clock jump" and what is lacking of the cameras' geometry besides. ``now``: of ``time.monotonic()``.
         """
+        return self._stream_faults(now) | self.geometry.faults(now)
+
+    def _stream_faults(self, now: float) -> dict[str, str]:
         found = stream_faults(self.inputs, self.health, self.lateness, self._settings.slop, now)
         used = tuple(self.inputs) if self._reduced is None else self._reduced.modalities
         for name, source in self.inputs.items():
@@ -119,18 +133,24 @@ class Camera:
             found["clock jump"] = self._clock_jump[1]
         return found
 
-    def _subscribe(self, modalities: Sequence[Modality], transport: Transport) -> dict[str, ImageInput]:
+    def _subscribe(
+        self, modalities: Sequence[Modality], transports: Mapping[str, Transport]
+    ) -> dict[str, ImageInput]:
         inputs: dict[str, ImageInput] = {}
         try:
             for modality in modalities:
                 receive = partial(self._on_message, modality.name)
+                transport = transports[modality.name]
                 inputs[modality.name] = ImageInput(self._node, modality, transport, receive)
         except BaseException:
             # Nobody else knows of those that were made.
-            for source in inputs.values():
-                source.close()
+            self._unsubscribe(inputs)
             raise
         return inputs
+
+    def _unsubscribe(self, inputs: Mapping[str, ImageInput]) -> None:
+        for source in inputs.values():
+            source.close()
 
     def _on_message(self, name: str, message: Message) -> None:
         try:
@@ -152,6 +172,7 @@ class Camera:
             self.health.refused(name, now, reason)
             self._log.warning((name, "rejected"), f"{source.topic}: image skipped: {reason}")
             return
+        self.stamps.arrived(name, now, stamp)
         jump = self.health.arrived(name, now, stamp)
         if jump:
             self._on_jump(name, jump, stamp)
@@ -215,6 +236,8 @@ class Camera:
             self._follow_missing(now)
         else:
             self.counters.incomplete += 1
+        self.counters.framed += len(frame)
+        self.stamps.paired(now, [stamp_nanoseconds(image.header.stamp) for image in frame.values()])
         if self._order.passes(stamp_nanoseconds(next(iter(frame.values())).header.stamp)):
             self._on_frame(frame)
         else:
@@ -250,12 +273,14 @@ class Camera:
             if watch:
                 self._watched = now
                 self._log_faults(now)
+                self.geometry.follow_publishers()
+                self.geometry.log_faults(now)
         except Exception:
             self._log.error("timer", f"the topics could not be watched:\n{traceback.format_exc()}")
 
     def _log_faults(self, now: float) -> None:
         missing = set() if self._reduced is None else set(self.inputs) - set(self._reduced.modalities)
-        for key, line in self.faults(now).items():
+        for key, line in self._stream_faults(now).items():
             # A modality that is missing has its own line, once; a thing of a moment was logged then.
             if key not in missing and not key.endswith(("rejected", "jump", "late", "missing")):
                 self._log.warning((key, "fault"), line)

@@ -1,66 +1,54 @@
-"""/diagnostics: the node's state and counters as data, once a second, for whoever watches the robot.
+"""/diagnostics: the node's state, faults and numbers as data, once a second, for whoever watches the robot.
 
-As diagnostic_updater publishes them: one status a node, whose name begins with the node's and whose values
-are texts. Without the package diagnostic_msgs there is no such topic.
+As diagnostic_updater publishes them: a status for each task, named "node: task", with the node as its
+hardware_id and values that are texts; its level is that of the worst fault. Without the package
+diagnostic_msgs there is no such topic.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
-from rclpy.clock import Clock, ClockType  # type: ignore[attr-defined]
 from rclpy.node import Node
+
+from asymfusion_ros.stream.status import Report
 
 PERIOD = 1.0  # seconds
 TOPIC = "/diagnostics"
 TASK = "segmentation"
 
 
-@dataclass(frozen=True)
-class Status:
-    """One message. faults: what is wrong, a line each; none is OK. values: name -> number or text."""
-
-    message: str
-    faults: tuple[str, ...] = ()
-    values: Mapping[str, object] = field(default_factory=dict)
-
-
 class Diagnostics:
-    """Publishes ``status()`` on TOPIC every PERIOD seconds, in every state of the node.
+    """Publishes reports on TOPIC. ``log`` gets a line where diagnostic_msgs is not installed."""
 
-    ``log`` gets a line where diagnostic_msgs is not installed.
-    """
-
-    def __init__(self, node: Node, status: Callable[[], Status], log: Callable[[str], object]) -> None:
+    def __init__(self, node: Node, log: Callable[[str], object]) -> None:
         self._node = node
-        self._status = status
         try:
             from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
         except ImportError:
             log(f"{TOPIC} is not published: it needs the package diagnostic_msgs")
+            self._publisher: Any = None
             return
         self._array, self._entry, self._value = DiagnosticArray, DiagnosticStatus, KeyValue
         self._publisher = node.create_publisher(DiagnosticArray, TOPIC, 10)
-        # Steady: it must run on where simulated time stands still.
-        self._timer: Any = node.create_timer(
-            PERIOD, self.publish, clock=Clock(clock_type=ClockType.STEADY_TIME)
-        )
 
-    def publish(self) -> None:
-        """Publishes the present status."""
-        status = self._status()
-        entry = self._entry(
-            level=self._entry.WARN if status.faults else self._entry.OK,
-            name=f"{node_name(self._node)}: {TASK}",
-            message="; ".join(status.faults) or status.message,
-            hardware_id=node_name(self._node),
-            values=[self._value(key=key, value=str(value)) for key, value in status.values.items()],
-        )
-        message = self._array(status=[entry])
+    def publish(self, reports: Mapping[str, Report], well: str) -> None:
+        """Publishes the report of each task; ``well`` is the message of one without a fault."""
+        if self._publisher is None:
+            return
+        message = self._array(status=[self._status(task, report, well) for task, report in reports.items()])
         message.header.stamp = self._node.get_clock().now().to_msg()
         self._publisher.publish(message)
+
+    def _status(self, task: str, report: Report, well: str) -> Any:
+        return self._entry(
+            level=bytes([report.level]),
+            name=f"{node_name(self._node)}: {task}",
+            message=report.message or well,
+            hardware_id=node_name(self._node),
+            values=[self._value(key=key, value=str(value)) for key, value in report.values.items()],
+        )
 
 
 def node_name(node: Node) -> str:

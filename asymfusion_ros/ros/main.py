@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 import time
@@ -18,6 +19,7 @@ from rclpy.utilities import remove_ros_args
 
 from asymfusion_ros.ros.node import SegmentationNode
 from asymfusion_ros.ros.settings import NodeSettings
+from asymfusion_ros.ros.shared_memory import remove_unowned
 from asymfusion_ros.settings import declared
 
 FORCED_END = 2.0  # seconds after the first signal from which another ends the process at once
@@ -42,12 +44,13 @@ def main(arguments: list[str] | None = None) -> int:
         signal.signal(number, on_signal)
     try:
         parser().parse_args(remove_ros_args(arguments)[1:])
+        freed = remove_unowned()
         rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
     except (_rclpy.RCLInvalidROSArgsError, _rclpy.UnknownROSArgsError) as error:
         print(f"segmentation_node: error: wrong ROS arguments: {error}", file=sys.stderr)
         return 1
     try:
-        return run(lambda: bool(since))
+        return run(lambda: bool(since), freed)
     finally:
         rclpy.try_shutdown()
         if since:
@@ -57,9 +60,11 @@ def main(arguments: list[str] | None = None) -> int:
                 signal.signal(number, signal.SIG_IGN)
 
 
-def run(stopped: Callable[[], bool]) -> int:
-    """Spins the node until it is ``stopped``; the exit code."""
+def run(stopped: Callable[[], bool], freed: int = 0) -> int:
+    """Spins the node until it is ``stopped``; the exit code. freed: bytes of shared memory, for the log."""
     node = SegmentationNode()
+    if freed:
+        node.get_logger().info(f"removed {freed >> 20} MiB that killed processes had left in /dev/shm")
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     try:
@@ -74,6 +79,11 @@ def run(stopped: Callable[[], bool]) -> int:
         node.close()
         executor.shutdown()
         node.destroy_node()
+        if node.hung:
+            # The interpreter would wait for the lost thread for ever.
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(1)
     return 0
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from sensor_msgs.msg import Image
 
+from asymfusion_ros.data.camera_model import CameraInfo
 from asymfusion_ros.engine.raw_image import RawImage
 
 
@@ -41,6 +42,26 @@ class ImageMessage(Message, Protocol):
     is_bigendian: int
     step: int
     data: array.array[int]
+
+
+class CompressedImageMessage(Message, Protocol):
+    """sensor_msgs/CompressedImage."""
+
+    format: str
+    data: array.array[int]
+
+
+class DisparityMessage(Message, Protocol):
+    """stereo_msgs/DisparityImage."""
+
+    image: ImageMessage
+    f: float
+    t: float
+    min_disparity: float
+
+
+class CameraInfoMessage(Message, CameraInfo, Protocol):
+    """sensor_msgs/CameraInfo."""
 
 
 MessageType: TypeAlias = type[Any]  # a generated message class, as rclpy takes it

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import Protocol
 
 import asymfusion_ros
-from asymfusion_ros.checkpoint import Checkpoint
+from asymfusion_ros.checkpoint.description import ModelDescription
+from asymfusion_ros.engine.backends import Backend
+from asymfusion_ros.engine.geometry import Geometry
 from asymfusion_ros.engine.raw_image import RawImage
 from asymfusion_ros.engine.segmenter import HostResult
 from asymfusion_ros.ros.settings import NodeSettings
@@ -25,11 +27,22 @@ class Network(Protocol):
     """What the node needs of an asymfusion_ros.Segmenter."""
 
     @property
-    def checkpoint(self) -> Checkpoint:
+    def checkpoint(self) -> ModelDescription:
         """What it was loaded from."""
 
-    def segment(self, given: Mapping[str, RawImage], confidence: bool = True) -> HostCopy:
-        """Labels, and where wanted their confidence, of the images by modality. Raises ImageError."""
+    @property
+    def backend(self) -> Backend:
+        """What runs it."""
+
+    def segment(
+        self,
+        given: Mapping[str, RawImage],
+        confidence: bool = True,
+        disagreement: bool = False,
+        geometry: Geometry | None = None,
+    ) -> HostCopy:
+        """Labels, and where wanted their confidence, the modalities' disagreement and points, of the images
+        by modality. Raises ImageError."""
 
 
 def load_network(settings: NodeSettings) -> Network:

@@ -22,10 +22,16 @@ from std_msgs.msg import Header
 from asymfusion_ros.errors import UserError
 from asymfusion_ros.ros import parameters
 from asymfusion_ros.ros.camera import Camera
-from asymfusion_ros.ros.diagnostics import Diagnostics, Status
+from asymfusion_ros.ros.camera_status import CameraStatus
+from asymfusion_ros.ros.debug_topics import DebugTopics
+from asymfusion_ros.ros.diagnostics import TASK
+from asymfusion_ros.ros.disagreement import DisagreementMonitor
+from asymfusion_ros.ros.frame_meter import FrameMeter
 from asymfusion_ros.ros.frame_segmenter import FrameSegmenter
+from asymfusion_ros.ros.inputs.transports import load_transports
 from asymfusion_ros.ros.log import ThrottledLog
 from asymfusion_ros.ros.network import Network, load_network
+from asymfusion_ros.ros.node_status import NodeStatus, facts
 from asymfusion_ros.ros.outputs import OUTPUTS
 from asymfusion_ros.ros.outputs.base import Publishers
 from asymfusion_ros.ros.outputs.labels import LabelInfoPublisher
@@ -33,6 +39,8 @@ from asymfusion_ros.ros.scene import Frame
 from asymfusion_ros.ros.settings import NodeSettings
 from asymfusion_ros.ros.worker import InferenceWorker
 from asymfusion_ros.stream.counters import Counters
+from asymfusion_ros.stream.latency_limit import LatencyLimit
+from asymfusion_ros.stream.status import Report, StatusParts
 
 NODE_NAME = "segmentation"
 
@@ -58,11 +66,16 @@ def logged(transition: Transition) -> Transition:
     return wrapper
 
 
+def _inference_thread() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, thread_name_prefix="inference")
+
+
 class SegmentationNode(LifecycleNode):
     """See the module's description. ``options`` are the keyword arguments of rclpy.node.Node; ``load`` makes
     the network from the settings, in the thread that will run it.
 
     Attributes: ``counters``, what became of the images since the node was made; ``throttled_log``;
+    ``status_parts``, what /diagnostics is put together from: whoever knows about the node's health adds one;
     ``cameras``, while the node is active; ``outputs``, while it is configured.
     """
 
@@ -81,16 +94,21 @@ class SegmentationNode(LifecycleNode):
         self._settings: NodeSettings | None = None
         self._network: Network | None = None
         self._label_info: LabelInfoPublisher | None = None
+        self._debug: DebugTopics | None = None
         self._worker: InferenceWorker[Frame] | None = None
+        self._monitor: DisagreementMonitor | None = None
         self._was_active = False
         self._load = load
         # The network is loaded, warmed up and run in this one thread, whatever state the node goes through:
         # OpenMP gives every thread that computes a pool of its own, and two of them slow each other down
         # (by half, with two cores) even while one is idle.
-        self._inference_thread = ThreadPoolExecutor(1, thread_name_prefix="inference")
+        self._inference_thread = _inference_thread()
+        self.hung = False  # whether an inference thread was given up: Python would wait for it at its end
         for name in parameters.declare(self):
             self.get_logger().warning(f"there is no parameter {name}: it is ignored (see --help)")
-        self._diagnostics = Diagnostics(self, self._status, self.get_logger().info)
+        self.status_parts = StatusParts(TASK)
+        self.status_parts.add(self._state_part)
+        self._status = NodeStatus(self, self.status_parts, self._state, self.throttled_log)
 
     def start(self) -> bool:
         """Configures and activates; False where either was refused (the log says why)."""
@@ -124,7 +142,12 @@ class SegmentationNode(LifecycleNode):
         settings = parameters.read(self)
         began = time.monotonic()
         network = self._inference_thread.submit(self._load, settings).result()
+        checkpoint = network.checkpoint
+        modalities = [checkpoint.input_spec.modality(name) for name in checkpoint.config.modalities]
+        load_transports(modalities, settings, lambda line: None)  # what is missing is said here, not later
         self.outputs = Publishers(self, [make(settings) for make in OUTPUTS])
+        if self._debug is None:
+            self._debug = DebugTopics(self, self.get_logger().info)
         if self._label_info is None:
             self._label_info = LabelInfoPublisher(self, self.get_logger().info)
         self._settings, self._network = settings, network
@@ -138,7 +161,7 @@ class SegmentationNode(LifecycleNode):
     @logged
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribes, and starts the inference thread."""
-        assert self._settings and self._network and self.outputs and self._label_info
+        assert self._settings and self._network and self.outputs and self._label_info and self._debug
         result = super().on_activate(state)
         self._was_active = True
         self.throttled_log.forget()
@@ -148,7 +171,23 @@ class SegmentationNode(LifecycleNode):
         camera = Camera(self, modalities, self._settings, self.counters, log, self._on_frame)
         self.cameras = [camera]
         topics = {name: source.topic for name, source in camera.inputs.items()}
-        segment = FrameSegmenter(self._network, modalities, self.outputs, topics, self.counters, log)
+        self._monitor = DisagreementMonitor(checkpoint, self._settings, self.get_logger().info)
+        self.status_parts.add(self._monitor.report)
+        limit = LatencyLimit(self._settings.max_latency_ms, self._settings.consecutive)
+        meter = FrameMeter(lambda: self.get_clock().now().nanoseconds, self.counters, limit, self._debug)
+        segment = FrameSegmenter(
+            self._network,
+            modalities,
+            self.outputs,
+            topics,
+            camera.geometry,
+            self.counters,
+            log,
+            self._monitor,
+            meter,
+        )
+        status = CameraStatus(camera, meter, self._settings, time.monotonic())
+        self._status.watch(status, self._settings.status_period)
         # No frame comes before this method is done: it runs in the executor's thread.
         self._worker = InferenceWorker(segment, self._on_inference_error, self._inference_thread)
         now = Header(stamp=self.get_clock().now().to_msg())
@@ -187,18 +226,23 @@ class SegmentationNode(LifecycleNode):
     def _on_inference_error(self, trace: str) -> None:
         self.throttled_log.error("inference", f"a frame was not segmented:\n{trace}")
 
-    def _status(self) -> Status:
-        now = time.monotonic()
-        faults = tuple(line for camera in self.cameras for line in camera.faults(now).values())
-        state = "active" if self.cameras else "unconfigured" if self._network is None else "inactive"
-        return Status(state, faults, {"state": state, **self.counters.to_dict()})
+    def _state(self) -> str:
+        return "active" if self.cameras else "unconfigured" if self._network is None else "inactive"
+
+    def _state_part(self, now: float) -> Report:
+        return Report(values={"state": self._state(), **facts(self._network), **self.counters.to_dict()})
 
     def _stop_streams(self) -> None:
+        self._status.stop_watching()
         for camera in self.cameras:
             camera.close()
-        if self._worker is not None:
-            self._worker.stop()
-        self.cameras, self._worker = [], None
+        if self._worker is not None and not self._worker.stop(self.get_logger().error):
+            self.hung = True
+            self._inference_thread.shutdown(wait=False)
+            self._inference_thread = _inference_thread()
+        if self._monitor is not None:
+            self.status_parts.remove(self._monitor.report)
+        self.cameras, self._worker, self._monitor = [], None, None
 
     def _release(self) -> None:
         self._stop_streams()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -21,11 +22,12 @@ class StampedImage:
     """A checked image with the header of its message.
 
     ``read`` gives its pixels. It is called in the inference thread, for what is segmented: a costly
-    conversion or decompression holds up no other image there.
+    conversion or decompression holds up no other image there. ``arrived``: when, by ``time.monotonic()``.
     """
 
     header: Header
     read: Callable[[], RawImage]
+    arrived: float = field(default_factory=time.monotonic)
 
 
 Frame = Mapping[str, StampedImage]  # the images of one instant, by modality, in the checkpoint's order

@@ -5,6 +5,9 @@ from __future__ import annotations
 import textwrap
 from dataclasses import dataclass
 
+from asymfusion_ros.data.transform import Transform
+from asymfusion_ros.errors import ConfigError
+from asymfusion_ros.ros.inputs.transports import names
 from asymfusion_ros.settings import declared, setting
 
 
@@ -21,6 +24,18 @@ class NodeSettings:
     )
     precision: str = setting(
         "auto", "number format of the network: auto (the device's fastest safe one), fp32, fp16, bf16"
+    )
+    image_transport: str = setting(
+        "raw",
+        "how images come, all but depth: raw (sensor_msgs/Image), or compressed (JPEG or PNG, on the image "
+        "topic with /compressed after its name)",
+        choices=names("colour", "scalar"),
+    )
+    depth_image_transport: str = setting(
+        "raw",
+        "how depth comes: raw, compressed (16-bit PNG), compressedDepth (PNG or RVL, on the topic with "
+        "/compressedDepth after its name), or disparity (stereo_msgs/DisparityImage, on the topic itself)",
+        choices=names("range"),
     )
     slop: float = setting(
         0.015,
@@ -44,9 +59,66 @@ class NodeSettings:
         minimum=0.0,
         maximum=3600.0,
     )
+    disagreement_alarm: float = setting(
+        0.95,
+        "a fault in /diagnostics when the modalities disagree over some seconds in more pixels than in this "
+        "share of the frames that the checkpoint was measured on; higher: fewer false alarms, more faults "
+        "missed; 0: off",
+        minimum=0.0,
+        maximum=1.0,
+    )
+    depth_to_rgb: str = setting(
+        "tf",
+        "where depth comes in another frame than rgb: the transform from the depth camera's optical frame to "
+        "the colour camera's, tf (from /tf_static) or x y z qx qy qz qw, in metres",
+    )
+    rectified: str = setting(
+        "auto",
+        "which images are rectified, so that their camera_info's P holds for them and not its K and D: auto "
+        "(those whose topic has the word rect, as image_rect has), all, none, rgb, depth",
+        choices=("auto", "all", "none", "rgb", "depth"),
+    )
     overlay_opacity: float = setting(
         0.5, "how much of the class colour covers the image in ~/overlay", minimum=0.0, maximum=1.0
     )
+    max_latency_ms: float = setting(
+        0.0,
+        "milliseconds from an image's stamp to its mask above which /diagnostics warns; 0: never",
+        minimum=0.0,
+        maximum=3.6e6,
+    )
+    consecutive: int = setting(
+        10,
+        "frames in a row over max_latency_ms from which its warning is an error",
+        minimum=1,
+        maximum=1000000,
+    )
+    min_rate: float = setting(
+        0.0,
+        "masks a second below which /diagnostics warns, and below half of which that is an error; 0: never",
+        minimum=0.0,
+        maximum=1000.0,
+    )
+    status_period: float = setting(
+        60.0,
+        "seconds between two lines of the log with rates and latencies; 0: none",
+        minimum=0.0,
+        maximum=86400.0,
+    )
+
+    def __post_init__(self) -> None:
+        self.given_transform()  # refuses a wrong one here
+
+    def given_transform(self) -> Transform | None:
+        """``depth_to_rgb``; None where it says tf. Raises ConfigError."""
+        if self.depth_to_rgb == "tf":
+            return None
+        try:
+            return Transform.parse(self.depth_to_rgb)
+        except ConfigError as error:
+            raise ConfigError(
+                f"parameter depth_to_rgb: {error}; or tf, to take it from /tf_static"
+            ) from error
 
 
 def configuration_file() -> str:

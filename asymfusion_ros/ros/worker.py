@@ -12,6 +12,8 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Generic, TypeVar
 
+from asymfusion_ros.ros.watchdog import wait_for
+
 Item = TypeVar("Item")
 
 
@@ -64,10 +66,12 @@ class InferenceWorker(Generic[Item]):
         while (item := self.slot.take()) is not None:
             try:
                 self._process(item)
-            except Exception:
+            except BaseException:  # a SystemExit would end this thread alone, and the node would go silent
                 self._on_error(traceback.format_exc())
 
-    def stop(self) -> None:
-        """Lets the item under way finish, and gives the thread back."""
+    def stop(self, log: Callable[[str], object]) -> bool:
+        """Lets the item under way finish, and gives the thread back; False where the device hangs, so that
+        the thread is lost (see watchdog.py). ``log`` gets a line where it takes long.
+        """
         self.slot.close()
-        self._running.result()
+        return wait_for(self._running, "the frame under way", log)

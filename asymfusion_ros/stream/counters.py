@@ -14,7 +14,7 @@ class Counters:
     with an image of every modality. incomplete: frames without a modality that was missing. dropped: frames
     that gave way to a newer one before their turn came. unsubscribed: frames not segmented because no output
     had a subscriber. failed: frames that could not be segmented. segmented: frames whose outputs were
-    published.
+    published. framed: images that became part of a frame. published: messages by output.
     """
 
     received: dict[str, int] = field(default_factory=dict)
@@ -25,15 +25,25 @@ class Counters:
     unsubscribed: int = 0
     failed: int = 0
     segmented: int = 0
+    framed: int = 0
+    published: dict[str, int] = field(default_factory=dict)
 
     def expect(self, modalities: Iterable[str]) -> None:
         """Counts images of these modalities from now on, and keeps what was counted before."""
         self.received = {name: self.received.get(name, 0) for name in (*self.received, *modalities)}
 
+    @property
+    def unpaired(self) -> int:
+        """Usable images without a partner, those that may still get one included."""
+        return max(0, sum(self.received.values()) - self.rejected - self.framed)
+
     def to_dict(self) -> dict[str, int]:
-        """Every number under a name of its own: ``received_rgb``, ``rejected``, ..."""
+        """Every number under a name of its own: ``received_rgb``, ``rejected``, ..., ``published_mask``."""
         numbers = {f"received_{name}": count for name, count in self.received.items()}
-        return numbers | {name: value for name, value in vars(self).items() if name != "received"}
+        numbers |= {name: value for name, value in vars(self).items() if isinstance(value, int)}
+        # Copied, because the thread that segments may add an output meanwhile.
+        published = {f"published_{name}": count for name, count in dict(self.published).items()}
+        return numbers | {"unpaired": self.unpaired} | published
 
     def summary(self) -> str:
         """One line for the log."""

@@ -24,6 +24,7 @@ def test_every_stage_is_timed(tmp_path, capsys):
         "1",
         "--device",
         "cpu",
+        "--points",
         "--json",
         str(report),
     ]
@@ -35,8 +36,9 @@ def test_every_stage_is_timed(tmp_path, capsys):
     assert all(0 <= times["p50"] <= times["p95"] for times in numbers["milliseconds"].values())
     assert total["p50"] >= max(numbers["milliseconds"][stage]["p50"] for stage in STAGES)
     assert numbers["masks_per_second"] == pytest.approx(1000 / total["p50"], abs=0.01)
+    assert set(numbers["geometry"]) == {"registration", "points"}
     printed = capsys.readouterr().out
-    assert all(stage in printed for stage in STAGES)
+    assert all(stage in printed for stage in (*STAGES, "registration", "points"))
 
 
 @pytest.mark.parametrize(
@@ -46,6 +48,7 @@ def test_every_stage_is_timed(tmp_path, capsys):
         (["--frames", "0"], "--frames 0"),
         (["--threads", "0"], "--threads 0"),
         (["--node", "--modalities", "rgb"], "not just rgb: leave out --modalities"),
+        (["--outputs", "mask"], "--outputs goes with --node"),
         (["--modalities", "rgb", "sonar"], "--modalities sonar: the checkpoint has rgb, depth"),
     ],
 )
@@ -58,6 +61,7 @@ def test_node_on_real_topics(tmp_path):
     """In a process of its own: it starts and ends rclpy."""
     checkpoint, report = write_checkpoint(tmp_path / "tiny.safetensors"), tmp_path / "bench.json"
     arguments = ["--size", "96x64", "--frames", "3", "--warm-up", "1", "--threads", "1", "--node"]
+    arguments += ["--outputs", "mask", "overlay"]
     environment = {**os.environ, "ROS_DOMAIN_ID": str(1 + os.getpid() % 100)}
     environment["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     command = [sys.executable, "-m", "asymfusion_ros.cli.main", "bench", "--checkpoint", str(checkpoint)]
@@ -68,4 +72,5 @@ def test_node_on_real_topics(tmp_path):
     node = json.loads(report.read_text())["node"]
     assert min(node[part]["p50"] for part in ("loop", "engine", "transport")) > 0
     assert node["loop"]["p50"] > node["transport"]["p50"]
-    assert "ms from publishing a frame to having its mask" in done.stdout
+    assert node["outputs"] == ["mask", "overlay"]
+    assert "ms from publishing a frame to having its mask, overlay" in done.stdout

@@ -32,8 +32,10 @@ def assert_same_but_ties(logits, size):
     width=st.integers(1, 70),
     seed=st.integers(0, 99),
 )
-@example(classes=3, rows=60, columns=80, height=480, width=640, seed=0)  # several bands
-@example(classes=255, rows=2, columns=40, height=3, width=1100, seed=0)  # a band of one row
+@example(
+    classes=3, rows=60, columns=80, height=480, width=640, seed=0
+)  # nearly all pixels mixed, in several parts
+@example(classes=255, rows=2, columns=40, height=3, width=1100, seed=0)
 def test_labels_are_the_winners_of_bilinear_upsampling(classes, rows, columns, height, width, seed):
     logits = torch.randn(classes, rows, columns, generator=torch.Generator().manual_seed(seed))
     assert_same_but_ties(logits, (height, width))
@@ -44,6 +46,18 @@ def test_smooth_logits():
     logits = torch.stack([torch.sin(2 * x + k) + torch.cos(3 * y - k) for k in range(6)])
     assert_same_but_ties(logits, (240, 320))
     assert_same_but_ties(logits, (7, 11))  # smaller than the logits
+
+
+def test_where_one_class_is_everywhere_the_best_nothing_else_is_computed():
+    logits = torch.zeros(3, 4, 5)
+    logits[1] = 1
+    assert (labels_at(logits, (40, 50)) == 1).all()
+
+
+def test_a_class_that_is_second_at_every_grid_point_can_win_between_them():
+    # halfway between the two points the classes have (2, 2, 2.6)
+    logits = torch.tensor([[[4.0, 0.0]], [[0.0, 4.0]], [[2.6, 2.6]]])
+    assert labels_at(logits, (1, 8)).tolist() == [[0, 0, 0, 2, 2, 1, 1, 1]]
 
 
 def test_labels_by_hand():

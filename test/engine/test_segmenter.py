@@ -90,7 +90,7 @@ def test_the_whole_pipeline_by_hand(checkpoint, segmenter, given, size):
     assert (result.confidence.float() - confidence).abs().max() <= 0.51
 
 
-@pytest.mark.parametrize("size", [(1, 1), (1, 50), (37, 3), (33, 47), (100, 60), (123, 321)])
+@pytest.mark.parametrize("size", [(1, 1), (2, 50), (37, 3), (33, 47), (100, 60), (123, 321)])
 @pytest.mark.parametrize("given", ["both", "rgb", "depth"])
 def test_any_size(segmenter, size, given):
     rgb, depth = random_pair(*size)
@@ -230,7 +230,7 @@ def test_the_confidence_is_tempered_by_what_is_available(checkpoint, segmenter):
 
 
 def test_an_unknown_backend_is_refused(checkpoint):
-    with pytest.raises(ConfigError, match="unknown backend 'tensorflow'; use one of torch"):
+    with pytest.raises(ConfigError, match="unknown backend 'tensorflow'; use auto, torch"):
         Segmenter(checkpoint, "cpu", backend="tensorflow")
 
 

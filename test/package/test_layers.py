@@ -20,12 +20,19 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     "data": (set(), {"torch", "numpy", "cv2", "yaml"}),
     "checkpoint": ({"network", "data"}, {"torch", "numpy", "safetensors"}),
     "inspection": ({"network"}, {"torch", "matplotlib"}),
-    "engine": ({"network", "data", "checkpoint"}, {"torch", "numpy", "tqdm"}),
+    "engine": (
+        {"network", "data", "checkpoint"},
+        {"torch", "numpy", "tqdm", "google", "onnx", "onnxruntime", "openvino"},
+    ),
+    "export": (CORE, {"torch", "numpy", "onnx"}),
     "stream": (set(), set()),
     "recordings": ({"data", "engine"}, {"numpy", "cv2", "PIL", "apsw", "rosbags", "skimage"}),
     "ros": (CORE | {"stream", "recordings"}, {"torch", "numpy", "cv2", "tqdm", "rosbags", "ROS"}),
     "demo": (CORE | {"stream", "recordings", "ros"}, {"numpy", "cv2", "PIL", "tqdm", "ROS"}),
-    "cli": (CORE | {"inspection", "stream", "recordings", "ros", "demo"}, {"torch", "numpy", "tqdm"}),
+    "cli": (
+        CORE | {"export", "inspection", "stream", "recordings", "ros", "demo"},
+        {"torch", "numpy", "tqdm"},
+    ),
 }
 # What the demo runs in processes of their own.
 DEMO_ROS = ("assembler", "collector", "player", "streaming")
@@ -34,7 +41,7 @@ OVER_TOPICS = tuple(f"asymfusion_ros.demo.{name}" for name in DEMO_ROS)
 ROS_PACKAGES = (
     "ament_index_python", "builtin_interfaces", "cv_bridge", "diagnostic_msgs", "geometry_msgs", "launch",
     "launch_ros", "lifecycle_msgs", "message_filters", "rcl_interfaces", "rclpy", "sensor_msgs",
-    "sensor_msgs_py", "std_msgs", "std_srvs", "tf2_msgs", "vision_msgs",
+    "sensor_msgs_py", "std_msgs", "std_srvs", "stereo_msgs", "tf2_msgs", "vision_msgs",
 )
 # fmt: on
 

@@ -28,6 +28,7 @@ NOT_SOURCE = shutil.ignore_patterns(
 # Import name -> the package index's name, where the two differ.
 DISTRIBUTIONS = {
     "PIL": "pillow",
+    "google": "protobuf",
     "cv2": "opencv-python-headless",
     "skimage": "scikit-image",
     "lightning_fabric": "lightning-fabric",
@@ -110,7 +111,7 @@ def test_every_program_can_be_started(wheel: zipfile.ZipFile) -> None:
 def test_every_subcommand_has_its_module(command: str) -> None:
     module, _, extra = SUBCOMMANDS[command]
     assert find_spec(module) is not None
-    assert extra in ("", "demo", "train")
+    assert extra in ("", "demo", "export", "train")
 
 
 def test_the_version_is_the_same_everywhere(wheel: zipfile.ZipFile) -> None:
@@ -152,18 +153,19 @@ def test_package_xml_names_no_interfaces_that_are_not_imported() -> None:
 
 
 @pytest.mark.parametrize(
-    ("folder", "extra"),
+    ("folder", "extras"),
     [
-        ("asymfusion_ros/network", "timm"),
-        ("asymfusion_ros/engine", ""),
-        ("asymfusion_ros/inspection", "train"),
-        ("training", "train"),
-        ("asymfusion_ros/demo", "demo"),
-        ("asymfusion_ros/recordings", "demo"),
+        ("asymfusion_ros/network", ["timm"]),
+        ("asymfusion_ros/engine", ["openvino", "onnxruntime"]),
+        ("asymfusion_ros/export", ["export"]),
+        ("asymfusion_ros/inspection", ["train"]),
+        ("training", ["train"]),
+        ("asymfusion_ros/demo", ["demo"]),
+        ("asymfusion_ros/recordings", ["demo"]),
     ],
 )
-def test_what_is_imported_is_required(folder: str, extra: str, metadata: dict[str, list[str]]) -> None:
-    required = {*metadata[""], *metadata.get(extra, [])}
+def test_what_is_imported_is_required(folder: str, extras: list[str], metadata: dict[str, list[str]]) -> None:
+    required = {*metadata[""], *(name for extra in extras for name in metadata[extra])}
     imported = third_party(ROOT / folder) - {*ros_dependencies(), "builtin_interfaces"}
     assert {normal(DISTRIBUTIONS.get(name, name)) for name in imported} <= required
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from encoders import compressed_depth
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
@@ -119,7 +120,7 @@ def test_compressed_images_are_decoded(tmp_path):
         ),
     ]
     samples = {sample.modality: sample for sample in BagRecording(write_bag(tmp_path / "bag", messages))}
-    assert samples["rgb"].encoding == "rgb8" and samples["rgb"].data[:3].tolist() == [200, 0, 0]
+    assert samples["rgb"].encoding == "bgr8" and samples["rgb"].data[:3].tolist() == [0, 0, 200]
     assert samples["depth"].encoding == "16UC1" and samples["depth"].data.view("<u2")[0] == 1234
 
 
@@ -128,20 +129,39 @@ def test_float_depth_is_stored_as_inverse_depth():
     stored = np.array([[0, 150, 250]], np.uint16)
     parameters = bytes(4) + np.array([100, 50], "<f4").tobytes()
     data = np.frombuffer(parameters + cv2.imencode(".png", stored)[1].tobytes(), np.uint8)
-    depth = decode_compressed(data, "32FC1; compressedDepth")
+    depth, encoding = decode_compressed(data, "32FC1; compressedDepth", "depth")
+    assert encoding == "32FC1"
     assert np.isnan(depth[0, 0]) and depth[0, 1:].tolist() == [1.0, 0.5]
 
 
+def test_depth_in_rvl_and_jpeg_colour_are_played(tmp_path):
+    depth = np.full((4, 6), 1234, np.uint16)
+    depth[1] = 0
+    grey = np.full((4, 6, 3), 90, np.uint8)
+    jpeg = cv2.imencode(".jpg", grey)[1].tobytes()
+    messages = [
+        ("/rgb/compressed", SECOND, compressed(SECOND, jpeg, "rgb8; jpeg compressed bgr8")),
+        (
+            "/depth/compressedDepth",
+            SECOND,
+            compressed(SECOND, compressed_depth(depth, "rvl"), "16UC1; compressedDepth rvl"),
+        ),
+    ]
+    samples = {sample.modality: sample for sample in BagRecording(write_bag(tmp_path / "bag", messages))}
+    np.testing.assert_array_equal(samples["depth"].data.view("<u2").reshape(4, 6), depth)
+    assert samples["rgb"].step == 18 and np.abs(samples["rgb"].data.astype(int) - 90).max() < 3
+
+
 def test_bytes_that_do_not_decode_are_refused():
-    with pytest.raises(RecordingError, match="'jpeg' does not decode"):
-        decode_compressed(np.arange(100, dtype=np.uint8), "jpeg")
+    with pytest.raises(RecordingError, match="'jpeg' does not decode: .*neither PNG nor JPEG"):
+        decode_compressed(np.arange(100, dtype=np.uint8), "jpeg", "rgb")
 
 
 @pytest.mark.parametrize("size", [0, 4, 12])
 @pytest.mark.parametrize("form", ["jpeg", "16UC1; compressedDepth", "32FC1; compressedDepth"])
 def test_an_image_cut_short_is_refused(size, form):
     with pytest.raises(RecordingError, match=f"{size} bytes .*'{form}' does not decode"):
-        decode_compressed(np.zeros(size, np.uint8), form)
+        decode_compressed(np.zeros(size, np.uint8), form, "depth")
 
 
 def test_an_empty_image_in_a_bag_is_refused(tmp_path):

@@ -121,7 +121,7 @@ def broken(message, **fields):
         (broken(image(RGB, "rgb8", 1), height=0), "2x0.*no pixels"),
         (broken(image(RGB, "rgb8", 1), step=5), "step is 5.*needs 6"),
         (broken(image(GREY, "bayer_rggb8", 1), step=4, height=4), "4 bytes.*cut short"),
-        (broken(image(GREY, "bayer_rggb16", 1)), "bayer_rggb16.*step is 2.*needs 4"),
+        (broken(image(GREY, "bayer_rggb16", 1)), "step is 2.*bayer_rggb16.*needs 4"),
     ],
 )
 def test_an_rgb_image_that_cannot_be_used_says_why(message, words):

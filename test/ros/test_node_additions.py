@@ -16,7 +16,7 @@ from std_msgs.msg import String
 from asymfusion_ros.engine.raw_image import RawImage
 from asymfusion_ros.errors import ImageError
 from asymfusion_ros.ros import node as node_module
-from asymfusion_ros.ros.inputs.transports import TRANSPORTS
+from asymfusion_ros.ros.inputs.transports import TRANSPORTS, Entry
 from asymfusion_ros.ros.scene import StampedImage
 
 
@@ -73,7 +73,7 @@ class Png:
 
 
 def test_a_new_transport_is_a_class_and_a_line(checkpoint, monkeypatch):
-    monkeypatch.setitem(TRANSPORTS, "raw", Png)
+    monkeypatch.setitem(TRANSPORTS, "raw", Entry(lambda: Png, ("colour", "range")))
     rig = Rig(checkpoint, load=lambda settings: engine(checkpoint), modalities=())
     try:
         topics = {"rgb": "rgb/image_rect_color", "depth": "depth_registered/image_rect"}

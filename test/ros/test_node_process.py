@@ -1,5 +1,6 @@
 """The node as a process of its own: how it ends, and what it prints then."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -47,6 +48,17 @@ def test_a_signal_ends_the_node_cleanly(checkpoint, number, repeated, tmp_path):
     lines = log.read_text().splitlines()
     assert "received 0 rgb and 0 depth images" in lines[-1]
     assert not any("Traceback" in line or "ERROR" in line for line in lines)
+
+
+def test_threads_that_wait_do_not_spin():
+    """A robot's cores have other work; OpenMP reads the policy when torch is loaded, and can show it then."""
+    environment = {**os.environ, "OMP_DISPLAY_ENV": "TRUE"}
+    environment.pop("OMP_WAIT_POLICY", None)
+    shown = subprocess.run(command("--help"), capture_output=True, text=True, env=environment, timeout=60)
+    assert "OMP_WAIT_POLICY = 'PASSIVE'" in shown.stderr
+    environment["OMP_WAIT_POLICY"] = "ACTIVE"  # whoever sets it decides
+    shown = subprocess.run(command("--help"), capture_output=True, text=True, env=environment, timeout=60)
+    assert "OMP_WAIT_POLICY = 'ACTIVE'" in shown.stderr
 
 
 def test_a_bad_checkpoint_is_one_line_and_exit_code_1(tmp_path):

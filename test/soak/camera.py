@@ -3,15 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-import os
-
-domain = os.environ["ROS_DOMAIN_ID"]  # node_harness chooses its own
 import rclpy
 from node_harness import SECOND, made
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
@@ -23,13 +16,14 @@ from asymfusion_ros.data.topics import image_topic
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--namespace", required=True)
+    parser.add_argument("--domain", type=int, required=True)
     parser.add_argument("--reliability", choices=["RELIABLE", "BEST_EFFORT"], default="RELIABLE")
     parser.add_argument("--durability", choices=["VOLATILE", "TRANSIENT_LOCAL"], default="VOLATILE")
     parser.add_argument("--start", type=int, required=True, help="seconds of the first stamp")
     parser.add_argument("--late", type=float, default=0.0, help="seconds by which depth is sent late")
     parser.add_argument("modalities", nargs="+")
     given = parser.parse_args()
-    rclpy.init(domain_id=int(domain))
+    rclpy.init(domain_id=given.domain)
     node = rclpy.create_node("camera_process", namespace=given.namespace)
     qos = QoSProfile(
         depth=5,

@@ -1,9 +1,9 @@
 """Does the node survive? Some seventy kinds of faults on real DDS, with the node in a process of its own.
 
-    python test/soak/faults.py                        all; exit code 1 where one failed
-    python test/soak/faults.py --only clock camera    those whose name has one of the words
-    python test/soak/faults.py --patience 4           on a machine that is busy with other things
-    python test/soak/faults.py --table docs/reliability.md
+    make faults                                          all; exit code 1 where one failed
+    make faults SOAK_ARGS="--only clock camera"          those whose name has one of the words
+    make faults SOAK_ARGS="--patience 4"                 on a machine that is busy with other things
+    make faults SOAK_ARGS="--table docs/reliability.md"
 
 After each fault the next good frame must give a mask within LIMIT seconds, and where the node had to say
 something, its log or /diagnostics must have it.
@@ -12,10 +12,9 @@ something, its log or /diagnostics must have it.
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import shutil
-import subprocess
+import signal
 import sys
 import tempfile
 import time
@@ -25,9 +24,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from world import BEST_EFFORT, FRAME, MODALITIES, RELIABLE, SECOND, Failed, World, image, made  # isort: skip
-
-import numpy as np
 import rclpy
 from builtin_interfaces.msg import Time
 from lifecycle_msgs.msg import Transition
@@ -37,6 +33,7 @@ from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage, Image
+from world import BEST_EFFORT, DOMAIN, FRAME, MODALITIES, RELIABLE, SECOND, Failed, World, image, made
 
 from asymfusion_ros.data.topics import image_topic
 
@@ -168,8 +165,6 @@ def killed(before: dict[str, str], after: dict[str, str], world: World) -> float
 
 
 def frozen_camera(world: World) -> None:
-    import signal
-
     world.unplug()
     camera = world.camera_process(*MODALITIES, start=world.tick(10 * SECOND) // SECOND)
     try:
@@ -189,7 +184,7 @@ def frozen_camera(world: World) -> None:
 def other_type(world: World) -> None:
     """Another node publishes CompressedImage on the depth topic."""
     context = rclpy.Context()
-    rclpy.init(context=context, domain_id=int(os.environ["ROS_DOMAIN_ID"]))
+    rclpy.init(context=context, domain_id=DOMAIN)
     other = rclpy.create_node("compressing", namespace=world.namespace, context=context)
     publisher = other.create_publisher(CompressedImage, image_topic("depth"), RELIABLE)
     for _ in range(5):
@@ -298,7 +293,7 @@ def refused(name: str, kind: int, value: dict[str, Any], world: World) -> None:
 
 
 def lifecycle_rounds(rounds: int, world: World) -> None:
-    """Deactivated, cleaned up, configured and activated under load; every second round without cleaning up."""
+    """Deactivated, cleaned up, configured and activated under load; every second round cleans up."""
     for k in range(rounds):
         steps = [Transition.TRANSITION_DEACTIVATE]
         if k % 2:
@@ -353,8 +348,6 @@ def ended(number: int, code: int | None, world: World) -> None:
 
 def stopped(world: World) -> None:
     """The node doesn't get to run for three seconds (SIGSTOP)."""
-    import signal
-
     assert world.node is not None
     world.node.send(signal.SIGSTOP)
     world.stream(3.0)
@@ -366,7 +359,7 @@ def subscribers(count: int, world: World) -> None:
     got = [0] * count
     nodes = [world.client.create_subscription(Image, "segmentation/mask", lambda m, k=k: got.__setitem__(k, got[k] + 1), RELIABLE) for k in range(count - 1)]  # noqa: E501  # fmt: skip
     context = rclpy.Context()
-    rclpy.init(context=context, domain_id=int(os.environ["ROS_DOMAIN_ID"]))
+    rclpy.init(context=context, domain_id=DOMAIN)
     slow_node = rclpy.create_node("slow", namespace=world.namespace, context=context)
     slow_node.create_subscription(Image, "segmentation/mask", print, QoSProfile(depth=1))
     world.stream(3.0, rate=15)
@@ -381,12 +374,12 @@ def subscribers(count: int, world: World) -> None:
 
 def kinds() -> Iterator[Fault]:
     """All of them, grouped by the node's settings: it is started anew where they change."""
-    import signal
-
     for transport, messages in MALFORMED.items():
         for one in messages():
             skipped = "image skipped" if "everywhere" not in one.name and "latest" not in one.name else ""
-            skipped = "" if "frame of a megabyte" in one.name or "negative everywhere" in one.name else skipped
+            skipped = (
+                "" if "frame of a megabyte" in one.name or "negative everywhere" in one.name else skipped
+            )
             yield Fault(f"message, {transport}, {one.name}", partial(malformed, one), skipped)
     yield Fault("message, 200 frames at once", burst)
     yield Fault("message, depth of another size with each frame", sizes, "is resized to")
@@ -519,15 +512,8 @@ def table(results: list[tuple[Fault, str, float | None]]) -> str:
 def write_table(path: Path, text: str) -> None:
     """In place of the table that the file has."""
     before = path.read_text()
-    pattern = re.compile(r"(<!-- table: faults -->\n).*?(<!-- end of table -->)", re.DOTALL)
+    pattern = re.compile(r"(<!-- faults: made by make faults -->\n).*?(<!-- end of faults -->)", re.DOTALL)
     path.write_text(pattern.sub(lambda found: found.group(1) + text + found.group(2), before))
-
-
-def in_small_shared_memory(megabytes: int) -> int:
-    """The camera faults in a mount namespace whose /dev/shm is so small, and then full."""
-    script = f"mount -t tmpfs -o size={megabytes}m tmpfs /dev/shm && exec \"$@\""
-    words = [sys.executable, __file__, "--full-shared-memory"]
-    return subprocess.run(["unshare", "-m", "sh", "-c", script, "sh", *words], check=False).returncode
 
 
 def main() -> int:

@@ -36,7 +36,9 @@ def raw() -> Iterator[Malformed]:
         if modality == "rgb":
             encodings |= CONVERTED_ENCODINGS
         for encoding, size in encodings.items():
-            yield Malformed(f"{modality} {encoding}: a row is missing", modality, partial(_cut, encoding, size))
+            yield Malformed(
+                f"{modality} {encoding}: a row is missing", modality, partial(_cut, encoding, size)
+            )
         name = next(iter(encodings))
         size = encodings[name]
         for what, change in CHANGES.items():

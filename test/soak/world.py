@@ -13,9 +13,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-DOMAIN = int(os.environ.get("ROS_DOMAIN_ID", "87"))  # node_harness chooses its own
-
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.srv import ChangeState
@@ -28,7 +25,7 @@ from sensor_msgs.msg import Image
 from asymfusion_ros.data.topics import image_topic
 from asymfusion_ros.ros.fast_dds import profile_path, profile_variables
 
-os.environ["ROS_DOMAIN_ID"] = str(DOMAIN)
+DOMAIN = int(os.environ["ROS_DOMAIN_ID"])  # as node_harness chose it
 if profile := profile_path():
     os.environ.update(profile_variables(os.environ, profile))
 FRAME = 1 / 30  # seconds between frames
@@ -211,7 +208,7 @@ class World:
             self.executor.spin_once(timeout_sec=0.02)
 
     def recovery(self, limit: float) -> float:
-        """Sends good frames; seconds from the first of them to a mask of one. Raises Failed after ``limit``."""
+        """Sends good frames; seconds from the first of them to a mask. Raises Failed after ``limit``."""
         self.spin(0.05)
         self.masks.clear()
         began, sent = time.monotonic(), set()
@@ -246,9 +243,7 @@ class World:
 
     def set_parameters(self, *parameters: Any, atomically: bool = False, answered: bool = True) -> Any:
         """Sets parameters, given as messages."""
-        client, kind = (
-            (self._set_all, SetParametersAtomically) if atomically else (self._set, SetParameters)
-        )
+        client, kind = (self._set_all, SetParametersAtomically) if atomically else (self._set, SetParameters)
         request = kind.Request(parameters=list(parameters))
         return self.call(client, request, 10.0 if answered else 0.3, answered)
 
@@ -257,7 +252,9 @@ class World:
     def camera_process(self, *names: str, **options: Any) -> Process:
         """Publishes frames until it is killed (camera.py)."""
         words = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
-        return Process(self.folder, str(CAMERA), f"--namespace={self.namespace}", *words, *names)
+        return Process(
+            self.folder, str(CAMERA), f"--namespace={self.namespace}", f"--domain={DOMAIN}", *words, *names
+        )
 
     def close(self) -> None:
         self.stop()

@@ -14,8 +14,15 @@ def test_images_are_counted_by_modality_and_kept_when_the_modalities_change():
         "received_depth": 2,
         "received_thermal": 1,
         **dict.fromkeys(("rejected", "paired", "incomplete", "dropped", "unsubscribed"), 0),
-        **{"failed": 0, "segmented": 0},
+        **{"failed": 0, "segmented": 0, "framed": 0, "unpaired": 3},
     }
+
+
+def test_images_in_no_frame_are_unpaired_unless_they_were_rejected():
+    counters = Counters({"rgb": 10, "depth": 8}, rejected=2, framed=14)
+    assert counters.to_dict()["unpaired"] == 2
+    counters.published["mask"] = 7
+    assert counters.to_dict()["published_mask"] == 7
 
 
 def test_the_summary_names_every_number():

@@ -12,7 +12,7 @@ SIZE = 640 * 480 * 3
 
 
 class Cameras:
-    """RGB at once and depth ``late`` images later, its stamps off by ``offset`` ns, ``queue_size`` waiting."""
+    """RGB at once and depth ``late`` images later, its stamps off by ``offset`` ns."""
 
     def __init__(self, late, offset=0, queue_size=10):
         self.topics = {name: TopicHealth(0.0) for name in ("rgb", "depth")}

@@ -72,10 +72,12 @@ def test_the_loss_falls_and_scores_are_kept(run):
 def test_the_best_checkpoint_is_calibrated_on_val(run, data, tmp_path):
     best = load_checkpoint(run / "best.safetensors")
     assert set(best.temperatures) == {"rgb+depth", "rgb", "depth"}
+    assert set(best.disagreements) == {"rgb+depth"}
     assert best.provenance["calibrated"] == {"data": "stripes", "split": "val", "frames": 2}
     words = ["evaluate", run / "best.safetensors", "--data", data, "--device", "cpu", "--calibrate"]
     assert main([str(word) for word in (*words, tmp_path / "again.safetensors")]) == 0
     assert load_checkpoint(tmp_path / "again.safetensors").temperatures == best.temperatures
+    assert load_checkpoint(tmp_path / "again.safetensors").disagreements == best.disagreements
     last = load_checkpoint(run / "last.safetensors")
     assert not last.temperatures
     assert "calibrated" not in last.provenance

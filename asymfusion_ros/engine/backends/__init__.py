@@ -3,22 +3,44 @@
 from __future__ import annotations
 
 import importlib
+from importlib.util import find_spec
 
-from asymfusion_ros.checkpoint import Checkpoint
+from asymfusion_ros.checkpoint.description import ModelDescription
 from asymfusion_ros.engine.backends.base import Backend
+from asymfusion_ros.engine.exported import ExportedModel
 from asymfusion_ros.errors import ConfigError
 
 __all__ = ["BACKENDS", "Backend", "open_backend"]
 
 # name -> (module, class); a module is imported when its backend is asked for.
-BACKENDS = {"torch": ("asymfusion_ros.engine.backends.torch", "TorchBackend")}
+BACKENDS = {
+    "torch": ("asymfusion_ros.engine.backends.torch", "TorchBackend"),
+    "openvino": ("asymfusion_ros.engine.backends.openvino", "OpenVinoBackend"),
+    "onnxruntime": ("asymfusion_ros.engine.backends.onnxruntime", "OnnxRuntimeBackend"),
+}
 
 
-def open_backend(name: str, checkpoint: Checkpoint, device: str, precision: str) -> Backend:
-    """The checkpoint's network on a backend. Raises ConfigError for one that is unknown, or a device or
-    precision that it does not have."""
+def open_backend(name: str, model: ModelDescription, device: str, precision: str) -> Backend:
+    """The network of a checkpoint, or of what was exported from one, on a backend; ``auto`` chooses.
+
+    Raises ConfigError for a backend that is unknown or not installed, a model of which it can make nothing,
+    or a device or precision that it does not have.
+    """
+    if name == "auto":
+        name = choose_backend(model)
     if name not in BACKENDS:
-        raise ConfigError(f"backend: unknown backend {name!r}; use one of {', '.join(BACKENDS)}")
+        raise ConfigError(f"backend: unknown backend {name!r}; use auto, {', '.join(BACKENDS)}")
     module, cls = BACKENDS[name]
-    backend: Backend = getattr(importlib.import_module(module), cls)(checkpoint, device, precision)
+    backend: Backend = getattr(importlib.import_module(module), cls)(model, device, precision)
     return backend
+
+
+def choose_backend(model: ModelDescription) -> str:
+    """torch for a checkpoint; for an exported file the first of openvino and onnxruntime that is installed.
+    Raises ConfigError where neither is."""
+    if not isinstance(model, ExportedModel):
+        return "torch"
+    found = next((name for name in ("openvino", "onnxruntime") if find_spec(name)), None)
+    if found is None:
+        raise ConfigError(f"{model.path} needs a runtime: pip install 'asymfusion_ros[openvino]'")
+    return found

@@ -8,16 +8,24 @@ import torch
 from torch import Tensor
 
 from asymfusion_ros.checkpoint import Checkpoint
+from asymfusion_ros.checkpoint.description import ModelDescription
 from asymfusion_ros.engine.backends.base import Inputs
 from asymfusion_ros.engine.device import PRECISIONS, choose_device, choose_precision
 from asymfusion_ros.engine.fold import fold_norms
+from asymfusion_ros.errors import ConfigError
 from asymfusion_ros.network import NetworkOutput
 
 
 class TorchBackend:
     """Norms folded, channels last, autocast for what is not fp32. Raises ConfigError."""
 
-    def __init__(self, checkpoint: Checkpoint, device: str = "auto", precision: str = "auto") -> None:
+    name = "torch"
+
+    def __init__(self, checkpoint: ModelDescription, device: str = "auto", precision: str = "auto") -> None:
+        if not isinstance(checkpoint, Checkpoint):
+            raise ConfigError(
+                "backend torch runs checkpoints, not exported files: use openvino or onnxruntime"
+            )
         self.device = choose_device(device)
         self._dtype = choose_precision(precision, self.device)
         self.precision = next(name for name, dtype in PRECISIONS.items() if dtype == self._dtype)

@@ -7,9 +7,10 @@ from functools import partial
 
 from sensor_msgs.msg import Image
 
+from asymfusion_ros.data.bounds import check_size
 from asymfusion_ros.data.modality import KNOWN, Modality
-from asymfusion_ros.engine.raw_image import RawImage
-from asymfusion_ros.errors import ImageError
+from asymfusion_ros.engine.raw_image import RawImage, check_buffer
+from asymfusion_ros.errors import ImageError, shown
 from asymfusion_ros.ros.inputs.conversion import CONVERTED_ENCODINGS, ColourConversion
 from asymfusion_ros.ros.messages import ImageMessage, MessageType
 from asymfusion_ros.ros.scene import StampedImage
@@ -36,7 +37,7 @@ class RawTransport:
         Raises ImageError, which names what is wrong.
         """
         if modality.kind == "colour" and message.encoding in CONVERTED_ENCODINGS:
-            _check_size(message, CONVERTED_ENCODINGS[message.encoding])
+            _check(message, CONVERTED_ENCODINGS[message.encoding])
             return StampedImage(message.header, partial(self._converted, message))
         encoding = message.encoding
         if modality.kind == "colour":
@@ -51,13 +52,15 @@ class RawTransport:
         return RawImage.from_array(self._convert(message), "rgb8")
 
 
-def _check_size(message: ImageMessage, pixel_bytes: int) -> None:
-    # A mono8 image of as many bytes has the same layout, and RawImage checks itself.
-    data, row = memoryview(message.data), message.width * pixel_bytes
-    try:
-        RawImage.from_buffer(data, message.height, row, "mono8", message.step)
-    except ImageError as error:
-        raise ImageError(f"{message.encoding} image, counted as bytes: {error}") from error
+def _check(message: ImageMessage, pixel_bytes: int) -> None:
+    check_size(message.width, message.height)
+    check_buffer(
+        memoryview(message.data).nbytes,
+        message.height,
+        message.step,
+        message.width * pixel_bytes,
+        f"{message.width} {message.encoding}",
+    )
 
 
 def _wrong_encoding(encoding: str, modality: Modality) -> str:
@@ -67,4 +70,4 @@ def _wrong_encoding(encoding: str, modality: Modality) -> str:
         advice = f"are the {modality.name} topic and another swapped?"
     else:
         advice = "republish the image in one of them"
-    return f"encoding {encoding!r} is not one of {modality.name}'s ({', '.join(usable)}): {advice}"
+    return f"encoding {shown(encoding)} is not one of {modality.name}'s ({', '.join(usable)}): {advice}"

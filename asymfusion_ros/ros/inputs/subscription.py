@@ -11,7 +11,7 @@ from rclpy.node import Node
 from rclpy.qos import ReliabilityPolicy
 
 from asymfusion_ros.data.modality import Modality
-from asymfusion_ros.ros.inputs.transports import Transport
+from asymfusion_ros.ros.inputs.transports import Transport, others_of, parameter_of
 from asymfusion_ros.ros.messages import Message
 from asymfusion_ros.ros.qos import INPUT_DEPTH, input_profile, matching_reliability
 from asymfusion_ros.ros.scene import StampedImage
@@ -35,7 +35,8 @@ class ImageInput:
         self._on_message = on_message
         # As image_transport does: the image topic is remapped, and a suffix follows it. A resolved name is
         # subscribed to only where there is one: rules that swap two topics would change it back.
-        self.topic = node.resolve_topic_name(modality.topic) + transport.suffix
+        self._base = node.resolve_topic_name(modality.topic)
+        self.topic = self._base + transport.suffix
         self._name = self.topic if transport.suffix else modality.topic
         self._type_name = _type_name(transport.message_type)
         self.reliability = self._wanted_reliability(matching_reliability([]))
@@ -84,16 +85,34 @@ class ImageInput:
 
     def advice(self) -> str:
         """What to do about the topic's silence, from who publishes it now."""
-        types = {publisher.topic_type for publisher in self._publishers()}
-        if not types:
-            return "nobody publishes it: start the camera, or remap the topic (see `ros2 topic list`)"
+        types = self._types(self.topic)
         if self._type_name not in types:
-            carried = ", ".join(sorted(types))
-            return f"it carries {carried}, not {self._type_name}: remap it to a topic of that type"
+            found = "nobody publishes it"
+            if types:
+                found = f"it carries {', '.join(sorted(types))}, not {self._type_name}"
+            if (elsewhere := self._elsewhere()) is not None:
+                return found + elsewhere
+            if types:
+                return f"{found}: remap it to a topic of that type"
+            return f"{found}: start the camera, or remap the topic (see `ros2 topic list`)"
         return (
             "it has a publisher, but nothing arrives: is the camera streaming (see `ros2 topic hz`), and do "
             "large messages get through (see config/fastdds_large_images.xml)?"
         )
+
+    def _elsewhere(self) -> str | None:
+        """Where the images are published by another transport, and the parameter to set, to follow what is
+        wrong; None where they are not."""
+        for name, other in others_of(self._modality, self._transport).items():
+            topic, type_name = self._base + other.suffix, _type_name(other.message_type)
+            if type_name in self._types(topic):
+                place = f", but {topic} carries {type_name}" if topic != self.topic else ""
+                return f"{place}: set {parameter_of(self._modality)} to {name}"
+        return None
+
+    def _types(self, topic: str) -> set[str]:
+        """Of the messages that are published on a topic now."""
+        return {publisher.topic_type for publisher in self._node.get_publishers_info_by_topic(topic)}
 
     def close(self) -> None:
         """Unsubscribes."""

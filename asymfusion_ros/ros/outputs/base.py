@@ -16,7 +16,7 @@ class Output(Protocol):
     """One topic that gets a message for each segmented frame.
 
     topic: its name, ``~/...``. type: the class of its messages. needs: the fields of the result that it is
-    made from, "labels" and "confidence".
+    made from: "labels", "confidence", "disagreement" and "points".
     """
 
     topic: str
@@ -24,7 +24,7 @@ class Output(Protocol):
     needs: frozenset[str]
 
     def message(self, scene: Scene) -> Any:
-        """The message of a scene, with the scene's header."""
+        """The message of a scene, with the scene's header; None where the scene has nothing for it."""
 
 
 class Publishers:
@@ -50,8 +50,8 @@ class Publishers:
     def publish(self, topics: frozenset[str], scene: Scene) -> None:
         """Publishes the scene on ``topics``."""
         for output, publisher in self._publishers:
-            if output.topic in topics:
-                publisher.publish(output.message(scene))
+            if output.topic in topics and (message := output.message(scene)) is not None:
+                publisher.publish(message)
 
     def close(self) -> None:
         """Takes the topics off the graph."""

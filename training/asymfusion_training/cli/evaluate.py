@@ -9,6 +9,7 @@ from typing import Any
 
 from asymfusion_ros import Segmenter
 from asymfusion_ros.atomic_write import write_whole
+from asymfusion_ros.checkpoint import load_checkpoint
 from asymfusion_ros.errors import UserError
 from asymfusion_training.cli.evaluate_options import EXAMPLES, add_arguments
 from asymfusion_training.evaluation.bootstrap import Difference, paired_difference
@@ -82,11 +83,10 @@ def _differences(args: argparse.Namespace, found: Sequence[SplitScores]) -> list
 
 def _calibrate(args: argparse.Namespace, plan: Plan) -> list[Fitted]:
     """Writes the calibrated checkpoint."""
-    segmenter = Segmenter.from_checkpoint(args.checkpoint, str(plan.fabric.device), args.precision)
+    checkpoint = load_checkpoint(args.checkpoint)
+    segmenter = Segmenter(checkpoint, str(plan.fabric.device), args.precision)
     fitted = calibrate(segmenter, plan.folder, plan.names, plan.jobs[0].modalities)
-    calibrated = with_temperatures(
-        segmenter.checkpoint, fitted, plan.folder.name, args.split, len(plan.names)
-    )
+    calibrated = with_temperatures(checkpoint, fitted, plan.folder.name, args.split, len(plan.names))
     calibrated.save(args.calibrate)
     print(f"\n{calibration_table(fitted)}\nwritten to {args.calibrate}")
     return fitted
@@ -146,7 +146,12 @@ def _report(
         report["bootstrap"] = bootstrap_report(differences, len(plan.names), args.seed)
     if fitted:
         report["calibrated"] = {
-            one.key: {"temperature": one.temperature, "ece_before": one.before, "ece_after": one.after}
+            one.key: {
+                "temperature": one.temperature,
+                "ece_before": one.before,
+                "ece_after": one.after,
+                **({} if one.usual is None else {"disagreement": one.usual.to_dict()}),
+            }
             for one in fitted
         }
     return report

@@ -81,8 +81,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--calibrate",
         type=Path,
         metavar="OUT",
-        help="fit a temperature to these frames for every set of modalities, and write the checkpoint with "
-        "them to OUT, a .safetensors file",
+        help="fit a temperature to these frames for every set of modalities, measure how far modalities "
+        "disagree on them, and write the checkpoint with both to OUT, a .safetensors file",
     )
 
     add = parser.add_argument_group("output").add_argument

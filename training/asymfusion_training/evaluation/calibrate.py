@@ -1,4 +1,4 @@
-"""A checkpoint's temperatures, fitted to the frames of a split."""
+"""A checkpoint's temperatures and how far its modalities usually disagree, from the frames of a split."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from tqdm import tqdm
 from asymfusion_ros import Segmenter
 from asymfusion_ros.checkpoint import Checkpoint
 from asymfusion_ros.checkpoint.description import available_key
+from asymfusion_ros.checkpoint.usual_disagreement import UsualDisagreement, histogram
 from asymfusion_ros.data.folder import Folder
+from asymfusion_ros.engine.disagreement import disagreement
 from asymfusion_ros.engine.postprocess import confidence_at, labels_at
 from asymfusion_training.evaluation.calibration import (
     Counts,
@@ -27,12 +29,13 @@ from asymfusion_training.evaluation.scorer import Scorer
 @dataclass(frozen=True)
 class Fitted:
     """The temperature of a set of available modalities; before, after: the calibration error on the frames
-    that it was fitted to, a fraction."""
+    that it was fitted to, a fraction. usual: how far two and more modalities disagree, else None."""
 
     modalities: tuple[str, ...]
     temperature: float
     before: float
     after: float
+    usual: UsualDisagreement | None = None
 
     @property
     def key(self) -> str:
@@ -47,7 +50,8 @@ def calibrate(
     modalities: Sequence[str],
     progress: bool = True,
 ) -> list[Fitted]:
-    """A temperature for every set of these modalities, which are in the network's order, all of them first.
+    """A temperature for every set of these modalities, which are in the network's order, all of them first,
+    and their usual disagreement.
 
     The frames called ``names`` are looked at twice for each set. Raises UserError for one that cannot be
     read, ValueError where no pixel is labelled.
@@ -62,10 +66,14 @@ def calibrate(
 def with_temperatures(
     checkpoint: Checkpoint, fitted: Sequence[Fitted], data: str, split: str, frames: int
 ) -> Checkpoint:
-    """The same weights with these temperatures; sets that were not fitted keep theirs."""
+    """The same weights with what was fitted; sets that were not keep theirs."""
     return replace(
         checkpoint,
         temperatures={**checkpoint.temperatures, **{one.key: one.temperature for one in fitted}},
+        disagreements={
+            **checkpoint.disagreements,
+            **{one.key: one.usual for one in fitted if one.usual is not None},
+        },
         provenance={**checkpoint.provenance, "calibrated": {"data": data, "split": split, "frames": frames}},
     )
 
@@ -77,7 +85,18 @@ def calibration_table(fitted: Sequence[Fitted]) -> str:
     for one in fitted:
         errors = f"{100 * one.before:.2f}".rjust(10) + f"{100 * one.after:.2f}".rjust(10)
         lines.append(one.key.ljust(column) + f"{one.temperature:.3f}".rjust(11) + errors)
+    for one in fitted:
+        if one.usual is not None:
+            lines.append(disagreement_line(one.key, one.usual))
     return "\n".join(lines)
+
+
+def disagreement_line(key: str, usual: UsualDisagreement) -> str:
+    """For people."""
+    return (
+        f"{key} usually disagree beyond {usual.level} of 255 in {100 * usual.quantile(0.5):.1f} % of pixels, "
+        f"in 95 of 100 frames in at most {100 * usual.quantile(0.95):.1f} %"
+    )
 
 
 def _fitted(
@@ -89,14 +108,19 @@ def _fitted(
 ) -> Fitted:
     spec = segmenter.checkpoint.input_spec
     scorer = Scorer(segmenter.backend, spec, folder, modalities)
+    apart = []
 
     def tables(temperature: float, fit: TemperatureFit | None = None) -> Iterator[Counts]:
         for frame in scorer.read_ahead(names):
             label = frame.label
             assert label is not None
-            logits = view_logits(scorer.backend, spec, scorer.images(frame))["ensemble"][0]
+            found = view_logits(scorer.backend, spec, scorer.images(frame))
+            logits = found["ensemble"][0]
             if fit is not None:
                 fit.add(logits, label)
+                if len(modalities) > 1:
+                    levels = disagreement([found[name][0] for name in modalities])
+                    apart.append(histogram(levels.cpu().numpy()))
             height, width = label.shape
             labels = labels_at(logits, (height, width)).cpu().numpy()
             confidence = confidence_at(logits, (height, width), temperature).cpu().numpy()
@@ -108,5 +132,9 @@ def _fitted(
     temperature = fit.temperature()
     after = summed(tables(temperature))
     return Fitted(
-        modalities, temperature, expected_calibration_error(before), expected_calibration_error(after)
+        modalities,
+        temperature,
+        expected_calibration_error(before),
+        expected_calibration_error(after),
+        UsualDisagreement.measured(apart) if apart else None,
     )

@@ -14,6 +14,7 @@ from asymfusion_ros.network import NetworkOutput, SegmentationNetwork
 class LiveNetwork:
     """A network in evaluation mode as a Backend: nothing folded, float32, where it is."""
 
+    name = "live"
     precision = "fp32"
 
     def __init__(self, network: SegmentationNetwork) -> None:

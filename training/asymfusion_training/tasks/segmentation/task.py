@@ -154,12 +154,12 @@ class SegmentationTask:
         )
 
     def finish(self, best: Path, device: torch.device, progress: bool) -> str:
-        """Temperatures for its confidence, fitted to ``val``."""
+        """Temperatures for its confidence, and how far its modalities usually disagree, from ``val``."""
         names = self.scored_frames()
-        segmenter = Segmenter.from_checkpoint(best, str(device), "fp32")
+        checkpoint = load_checkpoint(best)
+        segmenter = Segmenter(checkpoint, str(device), "fp32")
         fitted = calibrate(segmenter, self.folder, names, self.config.modalities, progress)
-        with_temperatures(
-            segmenter.checkpoint, fitted, self.folder.name, self.augmentation.val_split, len(names)
-        ).save(best)
+        split = self.augmentation.val_split
+        with_temperatures(checkpoint, fitted, self.folder.name, split, len(names)).save(best)
         errors = [f"{one.key} {100 * one.before:.2f} -> {100 * one.after:.2f}" for one in fitted]
         return f"calibration error of best.safetensors on val in %, by its temperatures: {', '.join(errors)}"

@@ -1,0 +1,128 @@
+"""`asymfusion export`."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import functools
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from asymfusion_ros.atomic_write import check_place, whole
+from asymfusion_ros.checkpoint import default_checkpoint, load_checkpoint
+from asymfusion_ros.cli.bench import size_of
+from asymfusion_ros.data.folder import Folder
+from asymfusion_ros.engine.bench import images
+from asymfusion_ros.engine.segmenter import Segmenter
+from asymfusion_ros.errors import UserError
+
+EXAMPLES = """\
+  asymfusion export default --output default.onnx
+  asymfusion export model.safetensors --output model.onnx --data data/nyudv2 --split val
+  asymfusion export model.safetensors --output wide.onnx --size 1280x720
+  asymfusion bench --checkpoint model.onnx
+"""
+LEAST_AGREEMENT = 0.995  # share of pixels; below, the file is refused
+BLANK_FRAMES = 4
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of the subcommand."""
+    parser.add_argument("checkpoint", help="a .safetensors file, or default for the package's")
+    parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="the .onnx file to write")
+    parser.add_argument(
+        "--size",
+        default="640x480",
+        help="WIDTHxHEIGHT of the camera's images: only their aspect ratio matters (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        metavar="DIR",
+        help="a folder of frames to compare with the checkpoint on (default: made images)",
+    )
+    parser.add_argument("--split", default="val", help="which of its frames (default: %(default)s)")
+    parser.add_argument("--frames", type=int, default=20, help="at most so many (default: %(default)s)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Exports, compares, writes; the exit code. Raises UserError."""
+    from asymfusion_ros.export import onnx_file
+    from asymfusion_ros.export.verify import compare
+
+    if args.output.suffix != ".onnx":
+        raise UserError(f"--output {args.output}: name it .onnx, by which it is recognised")
+    check_place(args.output)
+    if args.frames < 1:
+        raise UserError(f"--frames {args.frames} must be 1 or more")
+    width, height = size_of(args.size)
+    names = None if args.data is None else Folder(args.data).names(args.split)[: args.frames]
+    checkpoint = load_checkpoint(args.checkpoint)
+    if args.data is not None:
+        Folder(args.data).check_modalities(checkpoint.config.modalities)
+    path = default_checkpoint() if args.checkpoint == "default" else Path(args.checkpoint)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    size = checkpoint.input_spec.network_size(height, width)
+    sets = onnx_file.sets_of(checkpoint.config.modalities)
+    progress = functools.partial(tqdm, desc="export", unit="graph", disable=None)
+    model = onnx_file.to_onnx(checkpoint, size, progress)
+    reference = Segmenter(checkpoint, device="cpu", precision="fp32", backend="torch")
+    with whole(args.output) as partial:
+        onnx_file.describe(model, checkpoint, size, digest, {})
+        with tempfile.TemporaryDirectory() as folder:
+            trial = Path(folder) / "trial.onnx"
+            trial.write_bytes(model.SerializeToString())
+            exported = Segmenter.from_checkpoint(trial, device="cpu", precision="fp32")
+        frames = tqdm(
+            _frames(args, names, reference, height, width), desc="compare", unit="frame", disable=None
+        )
+        agreement = compare(exported, reference, frames)
+        found = {key: value for key, value in dataclasses.asdict(agreement).items() if value is not None}
+        if agreement.agreement < LEAST_AGREEMENT:
+            raise UserError(
+                f"the exported network gives the checkpoint's class in {agreement.agreement:.2%} of the "
+                f"pixels, below {LEAST_AGREEMENT:.1%}: it is not written; please report it"
+            )
+        checks = {exported.backend.name: found | {"frames_from": str(args.data or "made images")}}
+        onnx_file.describe(model, checkpoint, size, digest, checks)
+        partial.write_bytes(model.SerializeToString())
+    _print(args, size, sets, found, exported.backend.name)
+    return 0
+
+
+def _frames(
+    args: argparse.Namespace, names: list[str] | None, reference: Segmenter, height: int, width: int
+) -> Iterator[Any]:
+    spec = reference.checkpoint.input_spec
+    if names is None:
+        rng = np.random.default_rng(0)
+        described = [spec.modality(name) for name in reference.modalities]
+        for _ in range(min(args.frames, BLANK_FRAMES)):
+            yield images(rng, described, height, width), None
+        return
+    folder = Folder(args.data)
+    for name in names:
+        frame = folder.read(name, reference.modalities)
+        yield frame.images, frame.label
+
+
+def _print(
+    args: argparse.Namespace, size: tuple[int, int], sets: Any, found: dict[str, Any], runtime: str
+) -> None:
+    megabytes = args.output.stat().st_size / 1e6
+    print(
+        f"{args.output}: {megabytes:.1f} MB, network inputs of {size[1]}x{size[0]}, a graph for each of "
+        f"{', '.join('+'.join(names) for names in sets)}"
+    )
+    print(
+        f"on {found['frames']} frames, {runtime} gives the checkpoint's class in {found['agreement']:.3%} "
+        f"of the pixels; logits differ by {found['largest']:.2g} at most"
+    )
+    if "mean_iou" in found:
+        print(f"mean IoU {found['mean_iou']:.4f}, the checkpoint's {found['mean_iou_of_checkpoint']:.4f}")

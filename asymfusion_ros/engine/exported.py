@@ -1,0 +1,108 @@
+"""A network exported by `asymfusion export`: an ONNX file with the checkpoint's whole description.
+
+It holds one graph for each set of available modalities, over shared weights, for one input size. The graph of
+a set has as outputs the ensemble's logits, ``logits:rgb+depth``, and each modality's,
+``logits:rgb+depth:depth``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from asymfusion_ros.checkpoint import Checkpoint, load_checkpoint
+from asymfusion_ros.checkpoint.description import ModelDescription, available_key
+from asymfusion_ros.errors import CheckpointError, ConfigError
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+SUFFIX = ".onnx"
+EXPORT = "export"  # the metadata entry beside ModelDescription's
+
+
+@dataclass(frozen=True)
+class ExportedModel(ModelDescription):
+    """What an exported file says, and its graphs.
+
+    size: (height, width) of the network's inputs. weights: NetworkOutput's for each set of available
+    modalities (``available_key``). checkpoint_sha256: of the file that it was exported from.
+    checks: how it compared with that (any JSON), see ``asymfusion_ros.export.verify``.
+    """
+
+    path: Path
+    size: tuple[int, int]
+    weights: Mapping[str, tuple[float, ...]]
+    checkpoint_sha256: str
+    checks: Mapping[str, Any]
+    model: ModelProto
+
+    def graph(self, available: Sequence[str], branches: bool = False) -> bytes:
+        """The ONNX graph for these modalities, in the network's order; with or without their own logits.
+
+        Raises ConfigError where the file has none.
+        """
+        from onnx.utils import Extractor
+
+        outputs = output_names(available, branches)
+        there = {output.name for output in self.model.graph.output}
+        if not there.issuperset(outputs):
+            raise ConfigError(f"{self.path} has no graph for {available_key(available)}: export it anew")
+        extracted: ModelProto = Extractor(self.model).extract_model(list(available), outputs)
+        return extracted.SerializeToString()
+
+
+def output_names(available: Iterable[str], branches: bool) -> list[str]:
+    """The outputs of a set's graph: the ensemble's logits, then, with ``branches``, each modality's."""
+    names = list(available)
+    key = f"logits:{available_key(names)}"
+    return [key, *(f"{key}:{name}" for name in names if branches)]
+
+
+def load_model(path: str | Path) -> Checkpoint | ExportedModel:
+    """A checkpoint, or what was exported from one, by the file's suffix. Raises CheckpointError, and
+    ConfigError where what reads it is not installed."""
+    return load_exported(Path(path)) if Path(path).suffix == SUFFIX else load_checkpoint(path)
+
+
+def load_exported(path: Path) -> ExportedModel:
+    """Raises CheckpointError for a file that is missing, damaged or not one of ours; ConfigError without the
+    package onnx."""
+    try:
+        import onnx
+        from google.protobuf.message import DecodeError
+    except ImportError as error:
+        raise ConfigError(f"{path} needs the package onnx: pip install 'asymfusion_ros[openvino]'") from error
+    try:
+        model = onnx.ModelProto.FromString(path.read_bytes())
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from error
+    except DecodeError as error:
+        raise CheckpointError(f"{path} is damaged or not an ONNX file: export it anew") from error
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    if EXPORT not in metadata:
+        raise CheckpointError(
+            f"{path} was not made by `asymfusion export`, so its inputs and classes are unknown: export a "
+            "checkpoint"
+        )
+    described = ModelDescription.from_metadata(metadata, str(path))
+    try:
+        export = json.loads(metadata[EXPORT])
+        height, width = (int(side) for side in export["size"])
+        weights = {str(key): tuple(map(float, row)) for key, row in export["weights"].items()}
+        source, checks = str(export["checkpoint_sha256"]), dict(export["checks"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{path} is damaged: its description of the export is ({error!r})") from error
+    parts = {one.name: getattr(described, one.name) for one in fields(described)}
+    return ExportedModel(
+        **parts,
+        path=path,
+        size=(height, width),
+        weights=weights,
+        checkpoint_sha256=source,
+        checks=checks,
+        model=model,
+    )
