@@ -8,7 +8,8 @@ PYTEST_ARGS ?=
 # Tests side by side, each file on one of so many processes.
 TEST_PROCESSES ?= 2
 BENCH_ARGS ?=
-SOAK_ARGS ?=
+FAULTS_ARGS ?=
+OVERLOAD_ARGS ?=
 # NYUDv2 in the folder format, for sensor-study.
 DATA ?= data/nyudv2
 DEFAULT := asymfusion_ros/checkpoints/default.safetensors
@@ -39,7 +40,7 @@ help:
 	@echo "make sensor-study  measure anew what is usual for the default checkpoint, and docs/sensor_monitor.md (DATA)"
 	@echo "make fuzz        read 100,000 mutated messages as the node does"
 	@echo "make faults      what can go wrong with cameras, clocks, processes, on real DDS (docs/reliability.md)"
-	@echo "make overload    frames ten times as fast as they can be segmented (SOAK_ARGS=\"--minutes 10\")"
+	@echo "make overload    frames ten times as fast as they can be segmented (OVERLOAD_ARGS=\"--minutes 10\")"
 	@echo "make soak        both"
 	@echo "make test-jazzy  the tests against Jazzy's rclpy instead of Kilted's"
 	@echo "make clean       remove the environments and everything generated"
@@ -71,11 +72,14 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Long; the suite has the fast part. SOAK_ARGS="--patience 4" on a machine that is busy with other things.
+# Long; the suite has the fast part. FAULTS_ARGS="--patience 4" on a machine that is busy with other things.
 soak: faults overload
 
-faults overload: $(STAMP)
-	PYTHONPATH=test $(BIN)/python test/soak/$@.py $(SOAK_ARGS)
+faults: $(STAMP)
+	PYTHONPATH=test $(BIN)/python test/soak/faults.py $(FAULTS_ARGS)
+
+overload: $(STAMP)
+	PYTHONPATH=test $(BIN)/python test/soak/overload.py $(OVERLOAD_ARGS)
 
 bench: $(STAMP)
 	$(BIN)/asymfusion bench $(BENCH_ARGS)

@@ -1,9 +1,9 @@
 """Does the node survive? Some seventy kinds of faults on real DDS, with the node in a process of its own.
 
     make faults                                          all; exit code 1 where one failed
-    make faults SOAK_ARGS="--only clock camera"          those whose name has one of the words
-    make faults SOAK_ARGS="--patience 4"                 on a machine that is busy with other things
-    make faults SOAK_ARGS="--table docs/reliability.md"
+    make faults FAULTS_ARGS="--only clock camera"          those whose name has one of the words
+    make faults FAULTS_ARGS="--patience 4"                 on a machine that is busy with other things
+    make faults FAULTS_ARGS="--table docs/reliability.md"
 
 After each fault the next good frame must give a mask within LIMIT seconds, and where the node had to say
 something, its log or /diagnostics must have it.

@@ -1,6 +1,6 @@
 """Frames come ten times as fast as the node can segment them, for as long as you like.
 
-    make overload SOAK_ARGS="--minutes 10"
+    make overload OVERLOAD_ARGS="--minutes 10"
 
 Checked: the node's memory grows by less than 2 % after the warm-up; the latency of what is published stays
 below three times that of an idle node; afterwards each of 20 single frames is answered.
