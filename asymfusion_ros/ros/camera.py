@@ -218,11 +218,11 @@ class Camera:
         if len(available) == len(self.inputs):
             self._reduced = None
             return
-        waited = [(name, image) for name, image in self._synchronizer.waiting() if name in available]
         self._reduced = self._synchronize(available)
-        # What has waited in vain is segmented now: of a modality alone the newest.
-        for name, image in waited[-1:] if len(available) == 1 else waited:
-            self._reduced.add(name, image)
+        # The newest of what has waited in vain is segmented now.
+        for name, image in dict(self._synchronizer.waiting()).items():
+            if name in available:
+                self._reduced.add(name, image)
 
     def _synchronize(self, names: Sequence[str]) -> Synchronizer:
         return Synchronizer(names, self._settings.slop, self.lateness.queue_size, self._on_images)

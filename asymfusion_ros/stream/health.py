@@ -101,6 +101,7 @@ class StreamHealth:
         self._last_pair = now
         self._waiting_since: float | None = None
         self._available = tuple(self.topics)
+        self._chosen = now  # when it was last looked at who is missing
 
     def arrived(self, name: str, now: float, stamp: int) -> int:
         """Notes a usable image of a modality; returns by how much its topic's stamps jumped (see
@@ -108,7 +109,11 @@ class StreamHealth:
         """
         if self._waiting_since is None:
             self._waiting_since = now
-        return self.topics[name].arrived(now, stamp)
+        jump = self.topics[name].arrived(now, stamp)
+        if jump:
+            # The others follow in a moment: until then nothing seems to pair.
+            self._chosen = now
+        return jump
 
     def refused(self, name: str, now: float, reason: str = "") -> None:
         """Notes an image that cannot be used."""
@@ -135,8 +140,10 @@ class StreamHealth:
         """
         if self.missing_after == 0 or self._waiting_since is None:
             return self._available
-        if now - self._waiting_since >= self.missing_after:
+        # Not at each image: those of an instant come one after another.
+        if now - max(self._waiting_since, self._chosen) >= self.missing_after:
             self._available = self._without_missing(now)
+            self._chosen = now
         return self._available
 
     def overdue(self, name: str, now: float) -> bool:
