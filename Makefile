@@ -27,7 +27,7 @@ export ROS_AUTOMATIC_DISCOVERY_RANGE = LOCALHOST
 unexport PYTHONPATH LD_LIBRARY_PATH AMENT_PREFIX_PATH RMW_IMPLEMENTATION ROS_DISTRO
 unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
-.PHONY: help setup demo test lint format bench soak faults overload sensor-study test-jazzy clean fuzz
+.PHONY: help setup demo test lint format bench soak faults overload sensor-study test-jazzy clean fuzz fuzz-files
 .DEFAULT_GOAL := help
 
 help:
@@ -42,6 +42,7 @@ help:
 	@echo "make faults      what can go wrong with cameras, clocks, processes, on real DDS (docs/reliability.md)"
 	@echo "make overload    frames ten times as fast as they can be segmented (OVERLOAD_ARGS=\"--minutes 10\")"
 	@echo "make soak        both"
+	@echo "make fuzz-files  thousands of damaged files of every kind that is read (FUZZ_ARGS)"
 	@echo "make test-jazzy  the tests against Jazzy's rclpy instead of Kilted's"
 	@echo "make clean       remove the environments and everything generated"
 
@@ -93,6 +94,9 @@ sensor-study: $(STAMP)
 
 fuzz: $(STAMP)
 	$(BIN)/python test/fuzz_messages.py $(FUZZ_ARGS)
+
+fuzz-files: $(STAMP)
+	$(BIN)/python test/fuzz_files.py $(FUZZ_ARGS)
 
 # The same wheels' Jazzy releases, in an environment of their own.
 $(JAZZY)/.set-up: $(STAMP) constraints-jazzy.txt

@@ -27,6 +27,7 @@ ROS_WHEELS = [
     "ros-sensor-msgs",
     "ros-diagnostic-msgs",
     "ros-lifecycle-msgs",
+    "ros-std-srvs",
     "ros-stereo-msgs",
 ]
 CHECK = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,14 +13,35 @@ from asymfusion_ros.errors import UserError
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """A path beside ``path`` to write the file to; renamed in the end, removed where something failed."""
+    """A path beside ``path`` to write the file to; renamed in the end, removed where something failed.
+
+    Of several processes that write the same file, each waits for the one before.
+    """
     partial = path.with_name(path.name + ".partial")
-    try:
-        yield partial
-        os.replace(partial, path)
-    finally:
-        with suppress(OSError):  # it is gone after the renaming, and may never have come to be
-            partial.unlink()
+    with _alone(partial):
+        try:
+            yield partial
+            os.replace(partial, path)
+        except BaseException:
+            with suppress(OSError):
+                partial.unlink()
+            raise
+
+
+@contextmanager
+def _alone(partial: Path) -> Iterator[None]:
+    """A lock on the file ``partial`` itself, which is made where it is not there."""
+    while True:
+        with partial.open("ab") as file:
+            with suppress(OSError):  # a file system without locks
+                fcntl.flock(file, fcntl.LOCK_EX)
+            try:
+                still = os.path.samestat(os.fstat(file.fileno()), partial.stat())
+            except FileNotFoundError:
+                still = False
+            if still:  # else the process before has renamed what was opened here
+                yield
+                return
 
 
 def write_whole(path: Path, data: bytes, refusal: type[UserError] = UserError) -> None:

@@ -6,8 +6,9 @@ parameter's descriptor, ``config/*.yaml``, the launch argument and the table in 
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
@@ -67,6 +68,7 @@ class Setting:
     help: str
     limits: Limits
     live: bool
+    fault: Callable[[Any], str] | None = None
 
     @property
     def described(self) -> str:
@@ -78,13 +80,15 @@ class Setting:
         value and what is allowed."""
         try:
             value = _as(self.type, value)
-        except (TypeError, ValueError) as error:
+        except (OverflowError, TypeError, ValueError) as error:
             raise ConfigError(
                 f"{where}{self.name} is {value!r}; it must be {_described(self.type)}"
             ) from error
         if not self.limits.allow(value):
             advice = f"choose {self.limits.text}" if self.limits.choices else f"it must be {self.limits.text}"
             raise ConfigError(f"{where}{self.name} is {value!r}; {advice}")
+        if self.fault is not None and (wrong := self.fault(value)):
+            raise ConfigError(f"{where}{self.name}: {wrong}")
         return value
 
 
@@ -98,16 +102,19 @@ def setting(
     below: float | None = None,
     choices: Iterable[Any] = (),
     live: bool = False,
+    fault: Callable[[Any], str] | None = None,
 ) -> Any:
     """A dataclass field that declares a setting.
 
     help: one line, as ``--help`` shows it. minimum, maximum: inclusive; above, below: exclusive.
-    live: a node takes a new value while it is active.
+    live: a node takes a new value while it is active. fault: says what is wrong with a value, and the fix;
+    an empty text where nothing is.
     """
     metadata = {
         "help": help,
         "limits": Limits(minimum, maximum, above, below, tuple(choices)),
         "live": live,
+        "fault": fault,
     }
     if isinstance(default, dict | list):
         return field(default_factory=default.copy, metadata=metadata)
@@ -122,9 +129,8 @@ def declared(kind: type) -> tuple[Setting, ...]:
         default = one.default_factory() if one.default_factory is not MISSING else one.default
         limits = one.metadata.get("limits", Limits())
         help_line = one.metadata.get("help", "")
-        found.append(
-            Setting(one.name, hints[one.name], default, help_line, limits, one.metadata.get("live", False))
-        )
+        live, fault = one.metadata.get("live", False), one.metadata.get("fault")
+        found.append(Setting(one.name, hints[one.name], default, help_line, limits, live, fault))
     return tuple(found)
 
 
@@ -147,6 +153,8 @@ def markdown_table(kind: type) -> str:
 def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, tuple) and all(isinstance(item, str) for item in value):
+        return json.dumps(value)
     return "null" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
@@ -167,7 +175,7 @@ def checked(kind: type, values: object, where: str) -> dict[str, Any]:
     for name, value in values.items():
         try:
             found[name] = _as(hints[name], value)
-        except (TypeError, ValueError) as error:
+        except (OverflowError, TypeError, ValueError) as error:
             raise ConfigError(
                 f"{where}: {name} is {value!r}; it must be {_described(hints[name])}"
             ) from error

@@ -18,6 +18,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from asymfusion_ros.atomic_write import write_whole
 from asymfusion_ros.data.input_spec import ImageDescription, InputSpec
 from asymfusion_ros.network import NetworkConfig
 from asymfusion_ros.network.choices import go_together
@@ -139,9 +140,9 @@ def main() -> None:
     scores = json.loads(SCORES.read_text())
     if args.data:
         score_again(scores, args.data)
-        SCORES.write_text(json.dumps(scores, indent=2) + "\n")
+        write_whole(SCORES, (json.dumps(scores, indent=2) + "\n").encode())
     for path in FILES:
-        path.write_text(rendered(path.read_text(), tables(scores)))
+        write_whole(path, rendered(path.read_text(), tables(scores)).encode())
 
 
 if __name__ == "__main__":

@@ -79,6 +79,11 @@ def generate_launch_description() -> LaunchDescription:
     """What launch calls."""
     segmentation = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(str(SEGMENTATION)),
-        launch_arguments={"rviz": LaunchConfiguration("rviz"), "use_sim_time": "true"}.items(),
+        # A node that ends, however it does, ends the replay.
+        launch_arguments={
+            "rviz": LaunchConfiguration("rviz"),
+            "use_sim_time": "true",
+            "respawn": "false",
+        }.items(),
     )
     return LaunchDescription([*arguments(), OpaqueFunction(function=play), segmentation])

@@ -115,12 +115,18 @@ class Network:
     def __init__(self, network: Any) -> None:
         self.network = network
         self.checkpoint = network.checkpoint
+        self.label_set = network.label_set
+        self.unlabeled = network.unlabeled
         self.backend = network.backend
         self.before: Callable[[], None] = lambda: None
 
     def segment(self, given: Mapping[str, Any], *wanted: bool, **named: Any) -> Any:
         self.before()
         return self.network.segment(given, *wanted, **named)
+
+    def segment_batch(self, frames: Any) -> Any:
+        self.before()
+        return self.network.segment_batch(frames)
 
 
 class Rig:

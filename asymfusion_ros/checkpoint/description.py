@@ -11,6 +11,7 @@ from typing import Any
 from asymfusion_ros.checkpoint.usual_disagreement import UsualDisagreement
 from asymfusion_ros.data.input_spec import InputSpec
 from asymfusion_ros.data.labels import LabelSet
+from asymfusion_ros.data.text_file import one_line, parse_json
 from asymfusion_ros.errors import CheckpointError, ConfigError
 from asymfusion_ros.network import NetworkConfig
 
@@ -73,15 +74,17 @@ class ModelDescription:
         if lacking:
             raise CheckpointError(f"{where} does not describe itself: its metadata lacks {lacking[0]!r}")
         try:
-            config = NetworkConfig.from_dict(json.loads(metadata["network"]))
-            labels = LabelSet.from_dict(json.loads(metadata["labels"]))
-            input_spec = InputSpec.from_dict(json.loads(metadata["input"]))
-            provenance = json.loads(metadata["provenance"])
-            calibration = json.loads(metadata.get("calibration", '{"temperatures": {}}'))
+            config = NetworkConfig.from_dict(parse_json(metadata["network"]))
+            labels = LabelSet.from_dict(parse_json(metadata["labels"]))
+            input_spec = InputSpec.from_dict(parse_json(metadata["input"]))
+            provenance = parse_json(metadata["provenance"])
+            if not isinstance(provenance, dict):
+                raise ConfigError("provenance is not a set of values by name")
+            calibration = parse_json(metadata.get("calibration", '{"temperatures": {}}'))
             temperatures, disagreements = _temperatures(calibration), _disagreements(calibration)
-        except (ConfigError, ValueError, KeyError, TypeError) as error:
+        except (ArithmeticError, AttributeError, ConfigError, ValueError, KeyError, TypeError) as error:
             raise CheckpointError(
-                f"{where} describes a network that this version cannot build: {error}"
+                f"{where} describes a network that this version cannot build: {one_line(error)}"
             ) from error
         if len(labels) != config.classes:
             raise CheckpointError(f"{where} has {config.classes} classes, but names {len(labels)}")

@@ -22,11 +22,13 @@ from asymfusion_ros.atomic_write import write_whole
 from asymfusion_ros.checkpoint.description import ModelDescription
 from asymfusion_ros.data.input_spec import InputSpec
 from asymfusion_ros.data.labels import LabelSet
+from asymfusion_ros.data.text_file import one_line
 from asymfusion_ros.errors import CheckpointError
 from asymfusion_ros.network import NetworkConfig, SegmentationNetwork, build_network
-from asymfusion_ros.network.layers.norms import may_be_missing
+from asymfusion_ros.network.layers.norms import is_variance, may_be_missing
 
 DEFAULT = "default"
+FORMATS = {"F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32, "F64": torch.float64}
 
 
 @dataclass(frozen=True)
@@ -76,12 +78,9 @@ def save_checkpoint(
 
 
 def _write(path: Path, described: ModelDescription, tensors: Mapping[str, Tensor]) -> None:
-    broken = _not_finite(tensors)
+    broken = _impossible(tensors)
     if broken is not None:
-        kind = tensors[broken].dtype
-        raise CheckpointError(
-            f"cannot write {path}: {broken} holds NaN, infinite values, or such beyond {kind}'s range"
-        )
+        raise CheckpointError(f"cannot write {path}: {broken}")
     whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
     write_whole(path, save(whole, described.to_metadata()), CheckpointError)
 
@@ -101,38 +100,49 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         raise CheckpointError(f"checkpoint {path} does not exist (name a .safetensors file, or '{DEFAULT}')")
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            names = list(file.keys())
-            tensors = {name: file.get_tensor(name) for name in names}
-    except (SafetensorError, OSError) as error:
+            described = ModelDescription.from_metadata(file.metadata() or {}, f"checkpoint {path}")
+            # Before a tensor is read: a header of a few bytes can speak of gigabytes.
+            _compare(path, described.config, file)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (no mapping)
+    except (SafetensorError, OSError, MemoryError, OverflowError, RuntimeError, ValueError) as error:
         raise CheckpointError(f"checkpoint {path} cannot be read: {_kind(path, error)}") from error
-    described = ModelDescription.from_metadata(metadata, f"checkpoint {path}")
-    _compare(path, described.config, tensors)
+    broken = _impossible(tensors)
+    if broken is not None:
+        raise CheckpointError(f"checkpoint {path} is damaged: {broken}")
     parts = {one.name: getattr(described, one.name) for one in fields(described)}
     return Checkpoint(**parts, state_dict=tensors)
 
 
-def _compare(path: Path, config: NetworkConfig, tensors: Mapping[str, Tensor]) -> None:
+def _compare(path: Path, config: NetworkConfig, file: Any) -> None:
+    """file: of safe_open. Raises CheckpointError where the tensors' names, shapes or formats are others."""
     with torch.device("meta"):
         expected = {name: tuple(t.shape) for name, t in build_network(config).state_dict().items()}
-    found = {name: tuple(t.shape) for name, t in tensors.items()}
+    slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118  (no mapping)
+    found = {name: tuple(one.get_shape()) for name, one in slices.items()}
     for name in sorted(expected.keys() | found.keys()):
         if name not in found and may_be_missing(name):
             continue
         if expected.get(name) != found.get(name):
             raise CheckpointError(
-                f"checkpoint {path} does not fit its own description: {name} has shape "
+                f"checkpoint {path} does not fit its own description: {one_line(name)} has shape "
                 f"{found.get(name, 'none (it is missing)')}, "
                 f"the network {expected.get(name, 'no such tensor')}"
             )
-    broken = _not_finite(tensors)
-    if broken is not None:
-        raise CheckpointError(f"checkpoint {path} is damaged: {broken} holds NaN or infinite values")
+        if (dtype := slices[name].get_dtype()) not in FORMATS:
+            raise CheckpointError(
+                f"checkpoint {path}: {name} is stored as {dtype}; weights are one of {', '.join(FORMATS)}"
+            )
 
 
-def _not_finite(tensors: Mapping[str, Tensor]) -> str | None:
-    """The first tensor with NaN or infinite values."""
-    return next((name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()), None)
+def _impossible(tensors: Mapping[str, Tensor]) -> str | None:
+    """What keeps these from being a network's weights, or None."""
+    for name, tensor in tensors.items():
+        values = tensor.float()  # as they are used: float64 holds what float32 does not
+        if not torch.isfinite(values).all():
+            return f"{name} holds NaN, infinite values, or such beyond {tensor.dtype}'s range"
+        if is_variance(name) and values.numel() and values.min() < 0:
+            return f"{name} holds a variance of {values.min().item():g}, and none can be below 0"
+    return None
 
 
 def _kind(path: Path, error: Exception) -> str:
@@ -149,4 +159,4 @@ def _kind(path: Path, error: Exception) -> str:
         )
     if path.stat().st_size == 0:
         return "it is empty"
-    return f"it is cut short or not a safetensors file ({error})"
+    return f"it is cut short or not a safetensors file ({one_line(error)})"

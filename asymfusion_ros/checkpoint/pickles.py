@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pickle
-import struct
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from asymfusion_ros.errors import CheckpointError
+from asymfusion_ros.data.text_file import one_line
+from asymfusion_ros.errors import DAMAGED, CheckpointError
 
-# What unpickling a file that is damaged, or none, raises besides UnpicklingError.
-DAMAGED = (
-    ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, MemoryError, OSError,
-    RuntimeError, TypeError, ValueError, struct.error,
-)  # fmt: skip
+NUMBERS = (torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.int64, torch.int32)
 WRAPPERS = ("segmenter", "state_dict", "model")  # keys that training scripts put a state dict under
 
 
@@ -32,7 +29,7 @@ def load_tensors(path: str | Path) -> Mapping[str, Tensor]:
     if not path.is_file():
         raise CheckpointError(f"{path} does not exist")
     try:
-        with _numpy_scalars_allowed():
+        with _numpy_scalars_allowed(), quiet():
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
@@ -40,16 +37,31 @@ def load_tensors(path: str | Path) -> Mapping[str, Tensor]:
             "save only its state dict with torch.save"
         ) from error
     except DAMAGED as error:
-        reason = (str(error).splitlines() or ["it ends too soon"])[0]
-        raise CheckpointError(
-            f"{path} is damaged or not a torch file ({type(error).__name__}: {reason})"
-        ) from error
+        # A lone KeyError or IndexError of the unpickler says nothing to anyone.
+        told = "" if isinstance(error, LookupError) or not str(error) else f" ({one_line(error)})"
+        raise CheckpointError(f"{path} is damaged or not a torch file{told}") from error
     for key in WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
     if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
         raise CheckpointError(f"{path} holds no state dict: it must map names to tensors")
+    for name, tensor in content.items():
+        if not isinstance(name, str):
+            raise CheckpointError(f"{path} holds no state dict: {one_line(repr(name))} is no tensor's name")
+        if tensor.layout != torch.strided or tensor.dtype not in NUMBERS or tensor.device.type != "cpu":
+            raise CheckpointError(
+                f"{path}: {one_line(name)} is a tensor of {tensor.dtype}, {tensor.layout}, on "
+                f"{tensor.device}; weights are plain numbers"
+            )
     return content
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Around torch.load: what it warns of in a damaged file is said by the refusal."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        yield
 
 
 def _numpy_scalars_allowed() -> AbstractContextManager[None]:

@@ -59,22 +59,20 @@ def convert_released(released: Mapping[str, Tensor], config: NetworkConfig) -> d
                 f"{name} is not a tensor of RefineNet with {config.encoder}: wrong encoder?"
             )
         wanted = expected[ours_name].shape
-        if row is None:
-            ours[ours_name] = tensor.clone()
-        elif row < wanted[0]:
-            table = ours.setdefault(ours_name, tensor.new_full(wanted, float("nan")))
-            if table.shape[1:] == tensor.shape:
-                table[row] = tensor
-        else:
+        if row is not None and row >= wanted[0]:
             raise CheckpointError(
                 f"{name} belongs to a modality beyond the {len(config.modalities)} of {config.modalities}"
             )
         found = tensor.shape if row is None else (wanted[0], *tensor.shape)
-        if tuple(found) != tuple(wanted):
+        if tuple(found) != tuple(wanted):  # before it is copied: a shape can be larger than its storage
             raise CheckpointError(
                 f"{name} has shape {tuple(tensor.shape)}, but {config.encoder} with {config.classes} classes "
                 f"and {len(config.modalities)} modalities has {tuple(wanted)} for {ours_name}"
             )
+        if row is None:
+            ours[ours_name] = tensor.clone()
+        else:
+            ours.setdefault(ours_name, torch.full(wanted, torch.nan))[row] = tensor
     required = [name for name in expected if not may_be_missing(name)]
     missing = [name for name in required if name not in ours or ours[name].isnan().any()]
     if missing:
@@ -111,7 +109,7 @@ def released_config(released: Mapping[str, Tensor]) -> NetworkConfig:
     depth = len({name.split(".")[1] for name in names if name.startswith("layer3.")})
     encoder = {6: "resnet50", 23: "resnet101", 36: "resnet152"}.get(depth)
     classifier, alpha = names.get("clf_conv.module.weight"), names.get("alpha")
-    if encoder is None or classifier is None or alpha is None:
+    if encoder is None or classifier is None or alpha is None or not classifier.ndim:
         raise CheckpointError(
             "these are not weights of the authors' RefineNet with ResNet-50, 101 or 152: "
             "layer3, clf_conv.module.weight or alpha is missing"

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from asymfusion_ros import __version__
+from asymfusion_ros.atomic_write import write_whole
 from asymfusion_ros.engine.bench import measure, measure_geometry, summary
 from asymfusion_ros.engine.segmenter import Segmenter
 from asymfusion_ros.errors import ConfigError, UserError
@@ -114,10 +115,7 @@ def run(args: argparse.Namespace) -> int:
         report["node"] = _measure_node(args, height, width)
     _print(report)
     if args.json:
-        try:
-            args.json.write_text(json.dumps(report, indent=2) + "\n")
-        except OSError as error:
-            raise UserError(f"cannot write {args.json}: {error.strerror}") from error
+        write_whole(args.json, (json.dumps(report, indent=2) + "\n").encode())
     return 0
 
 

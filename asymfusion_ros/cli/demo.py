@@ -18,6 +18,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from asymfusion_ros import __version__
+from asymfusion_ros.atomic_write import write_whole
 from asymfusion_ros.checkpoint import load_checkpoint
 from asymfusion_ros.demo.environment import demo_environment
 from asymfusion_ros.demo.gallery import write_pictures
@@ -152,4 +153,4 @@ def _write_summary(
         "asymfusion_ros": __version__,
         "machine": f"{platform.machine()}, {os.cpu_count()} CPU cores",
     }
-    path.write_text(json.dumps(values, indent=2) + "\n")
+    write_whole(path, (json.dumps(values, indent=2) + "\n").encode())

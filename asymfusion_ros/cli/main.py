@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
+import select
 import sys
 
 from asymfusion_ros import __version__
@@ -54,8 +56,26 @@ SUBCOMMANDS = {
 }
 
 
+PIPE_CLOSED = 141  # as a shell says it of a program that SIGPIPE ended
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Runs one subcommand (of ``sys.argv`` where no arguments are given); returns the exit code."""
+    try:
+        code = _run(arguments)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        output = select.poll()
+        output.register(sys.stdout.fileno(), 0)
+        if not output.poll(0):  # which reports a pipe without a reader
+            raise  # another pipe
+        # Whoever read the output has had enough, as `| head` has. The interpreter flushes once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+
+
+def _run(arguments: list[str] | None) -> int:
     parser = argparse.ArgumentParser(
         prog="asymfusion",
         description="RGB-D semantic segmentation for robots, after AsymFusion (ACM Multimedia 2020).",

@@ -29,14 +29,18 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
-import yaml
 
+from asymfusion_ros.data.frame_id import check_frame_id
+from asymfusion_ros.data.image_file import read_image
 from asymfusion_ros.data.labels import VOID, LabelSet, label_set
 from asymfusion_ros.data.modality import Modality, modality
+from asymfusion_ros.data.text_file import one_line, read_text
+from asymfusion_ros.data.yaml_file import read_yaml
 from asymfusion_ros.errors import ConfigError, ImageError, UserError
 from asymfusion_ros.settings import check_limits, checked, setting
 
 Array = npt.NDArray[Any]
+LONGEST_SPLIT = 64 * 1024 * 1024  # bytes of a split's list
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,7 @@ class ImageFiles:
             raise UserError(
                 f"{path.with_suffix('.jpg')} is missing (and {path.name} too), but a split lists {name!r}"
             )
-        stored = _read(path, cv2.IMREAD_COLOR if colour else cv2.IMREAD_UNCHANGED)
+        stored = read_image(path, cv2.IMREAD_COLOR if colour else cv2.IMREAD_UNCHANGED)
         try:
             return self.modality.from_file(stored, self.unit)
         except ImageError as error:
@@ -101,8 +105,8 @@ class Folder:
         description = self.root / "dataset.yaml"
         if not description.is_file():
             raise UserError(f"{self.root} is not a data set: there is no {description}")
+        values = read_yaml(description)
         try:
-            values = yaml.safe_load(description.read_text())
             self.name = str(values["name"])
             self.labels: LabelSet = label_set(values["labels"], self.name)
             listed = "images" in values
@@ -110,9 +114,9 @@ class Folder:
                 float(values["depth_scale"]) if "depth_scale" in values or not listed else 0.001
             )
             self.void = int(values.get("void", VOID))
-        except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+        except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
             raise UserError(
-                f"{description} is wrong ({type(error).__name__}: {' '.join(str(error).split())}); "
+                f"{description} is wrong ({type(error).__name__}: {one_line(error)}); "
                 "it needs name, labels, depth_scale"
             ) from error
         if not (np.isfinite(self.depth_scale) and self.depth_scale > 0):
@@ -149,18 +153,20 @@ class Folder:
             )
 
     def names(self, split: str) -> list[str]:
-        """The frame names of a split. Raises UserError where it is missing or empty."""
+        """The frame names of a split, each a relative path that stays below a folder (``scene/0001``).
+
+        Raises UserError where the split is missing or empty, or a name would lead elsewhere.
+        """
         path = self.root / f"{split}.txt"
         if not path.is_file():
             known = ", ".join(sorted(p.stem for p in self.root.glob("*.txt"))) or "none"
             raise UserError(f"split {split!r} is missing: no {path} (splits there: {known})")
-        try:
-            lines = path.read_text(encoding="utf-8").splitlines()
-        except UnicodeDecodeError as error:
-            raise UserError(f"{path} is not UTF-8 text: it must list one frame name a line") from error
+        lines = read_text(path, LONGEST_SPLIT).splitlines()
         names = [line.strip() for line in lines if line.strip()]
         if not names:
             raise UserError(f"split {split!r} is empty: {path} lists no frames")
+        for name in names:
+            check_frame_id(name, path)
         return names
 
     def read(self, name: str, modalities: Sequence[str] | None = None, label: bool = True) -> Frame:
@@ -191,7 +197,7 @@ class Folder:
     def read_label(self, name: str) -> npt.NDArray[np.uint8]:
         """H x W uint8, void 255. Raises UserError as ``read`` does."""
         path = self.label_path(name)
-        label = _read(path, cv2.IMREAD_UNCHANGED)
+        label = read_image(path, cv2.IMREAD_UNCHANGED)
         if label.ndim != 2 or label.dtype != np.uint8:
             raise UserError(f"{path} is not an 8-bit image of one channel holding class indices")
         if self.void != VOID:
@@ -203,12 +209,3 @@ class Folder:
                 f"{len(self.labels) - 1} and void {self.void}"
             )
         return label
-
-
-def _read(path: Path, flags: int) -> npt.NDArray[Any]:
-    if not path.is_file():
-        raise UserError(f"{path} is missing")
-    image = cv2.imread(str(path), flags)
-    if image is None:
-        raise UserError(f"{path} does not decode as an image: replace it or take it out of the split")
-    return image

@@ -16,6 +16,8 @@ from asymfusion_ros.data.modality import IMAGENET_MEAN, IMAGENET_STD, Modality, 
 from asymfusion_ros.errors import ConfigError
 from asymfusion_ros.settings import check_limits, checked, setting
 
+MOST_PIXELS = 2048 * 2048  # of the network's input: twice Cityscapes' 1024 x 2048, in about 1 GB of features
+LONGEST_SIDE = 4096
 GRANULE = 8  # network sizes are multiples of this: odd ones waste time in padding and are no better
 
 
@@ -60,8 +62,8 @@ class InputSpec:
     channels: a single one is repeated, for the first convolution is shared. Raises ConfigError.
     """
 
-    height: int = setting(240, "the network's input size", minimum=GRANULE)
-    width: int = setting(320, "the network's input size", minimum=GRANULE)
+    height: int = setting(240, "the network's input size", minimum=GRANULE, maximum=LONGEST_SIDE)
+    width: int = setting(320, "the network's input size", minimum=GRANULE, maximum=LONGEST_SIDE)
     rgb_mean: tuple[float, float, float] = setting(IMAGENET_MEAN, "of R, G and B, 0 to 255")
     rgb_std: tuple[float, float, float] = setting(IMAGENET_STD, "of R, G and B, 0 to 255")
     depth_mean: float = setting(2.7, "metres")
@@ -77,6 +79,11 @@ class InputSpec:
         if self.height % GRANULE or self.width % GRANULE:
             raise ConfigError(
                 f"input: height {self.height} and width {self.width} must be multiples of {GRANULE}"
+            )
+        if self.height * self.width > MOST_PIXELS:
+            raise ConfigError(
+                f"input: height {self.height} and width {self.width} are {self.height * self.width} pixels; "
+                f"at most {MOST_PIXELS} fit into a robot's memory"
             )
         if not min(self.rgb_std) > 0:
             raise ConfigError(f"input: rgb_std is {self.rgb_std}; all of it must be positive")

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from asymfusion_ros.errors import ConfigError
 
 VOID = 255  # unlabelled, in masks and in label files alike
+UNLABELED = "unlabeled"  # what ~/label_info calls it
 
 Colour = tuple[int, int, int]
 

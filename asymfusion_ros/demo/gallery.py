@@ -6,6 +6,7 @@ import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from asymfusion_ros.atomic_write import whole
 from asymfusion_ros.data.labels import LabelSet
 from asymfusion_ros.demo.pictures import Caption, Painter, contact_sheet, save_animation
 from asymfusion_ros.demo.summary import Statistics, Summary
@@ -24,12 +25,14 @@ def write_pictures(collector: Collector, labels: LabelSet, summary: Summary, out
     pictures = [painter.picture(view, caption(statistics, view.stamp)) for view in stills]
     paths = [output / f"second_{number:02d}.png" for number in range(len(pictures))]
     for path, picture in zip(paths, pictures, strict=True):
-        picture.save(path, compress_level=1)  # much faster, little larger
+        with whole(path) as partial:
+            picture.save(partial, "PNG", compress_level=1)  # much faster, little larger
     heading = f"AsymFusion: {summary.masks} masks of {summary.rgb_sent} RGB-D frames over ROS 2 topics"
     if summary.latency_median_ms is not None:
         heading += f"; from image to mask {summary.latency_median_ms:.0f} ms (median)"
     sheet, animation = output / "contact_sheet.png", output / "animation.webp"
-    contact_sheet(pictures, heading).save(sheet)
+    with whole(sheet) as partial:
+        contact_sheet(pictures, heading).save(partial, "PNG")
     frames = [painter.picture(view, caption(statistics, view.stamp), view.rgb.shape[1]) for view in moving]
     # As long as in the recording: where masks were slow to come, a frame stays.
     stamps = [view.stamp for view in moving]

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
+from asymfusion_ros.atomic_write import whole
 from asymfusion_ros.data.colouring import UNKNOWN, colour_values, value_range
 from asymfusion_ros.data.labels import VOID, LabelSet
 from asymfusion_ros.demo.views import View
@@ -158,7 +159,9 @@ def save_animation(pictures: Sequence[Image.Image], path: Path, seconds: Sequenc
     """An endless animated WebP; each picture is shown for its number of seconds."""
     first, *rest = pictures
     milliseconds = [round(duration * 1000) for duration in seconds]
-    first.save(path, save_all=True, append_images=rest, duration=milliseconds, loop=0, quality=65, method=2)
+    options = {"append_images": rest, "duration": milliseconds, "loop": 0, "quality": 65, "method": 2}
+    with whole(path) as partial:
+        first.save(partial, "WEBP", save_all=True, **options)
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

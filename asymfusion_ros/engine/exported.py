@@ -7,7 +7,6 @@ a set has as outputs the ensemble's logits, ``logits:rgb+depth``, and each modal
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -15,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from asymfusion_ros.checkpoint import Checkpoint, load_checkpoint
 from asymfusion_ros.checkpoint.description import ModelDescription, available_key
+from asymfusion_ros.data.input_spec import MOST_PIXELS
+from asymfusion_ros.data.text_file import parse_json
 from asymfusion_ros.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
@@ -90,12 +91,16 @@ def load_exported(path: Path) -> ExportedModel:
         )
     described = ModelDescription.from_metadata(metadata, str(path))
     try:
-        export = json.loads(metadata[EXPORT])
+        export = parse_json(metadata[EXPORT])
         height, width = (int(side) for side in export["size"])
         weights = {str(key): tuple(map(float, row)) for key, row in export["weights"].items()}
         source, checks = str(export["checkpoint_sha256"]), dict(export["checks"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ArithmeticError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{path} is damaged: its description of the export is ({error!r})") from error
+    if not (min(height, width) > 0 and height * width <= MOST_PIXELS):
+        raise CheckpointError(
+            f"{path} takes {width}x{height}; a network's input has at most {MOST_PIXELS} pixels"
+        )
     parts = {one.name: getattr(described, one.name) for one in fields(described)}
     return ExportedModel(
         **parts,

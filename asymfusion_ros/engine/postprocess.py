@@ -32,7 +32,11 @@ def confidence_at(logits: Tensor, size: tuple[int, int], temperature: float = 1.
     Taken at the logits' resolution and upsampled bilinearly, which costs one channel instead of K.
     """
     logits = logits.float() if temperature == 1 else logits.float() / temperature
-    probability = torch.exp(logits.amax(0) - torch.logsumexp(logits, 0))
+    return to_bytes(torch.exp(logits.amax(0) - torch.logsumexp(logits, 0)), size)
+
+
+def to_bytes(probability: Tensor, size: tuple[int, int]) -> Tensor:
+    """h x w of 0 to 1 -> ``size``, uint8, 0 to 255, upsampled bilinearly."""
     full = F.interpolate(probability[None, None], size, mode="bilinear", align_corners=False)
     return (full[0, 0] * 255).round().clamp(0, 255).to(torch.uint8)
 

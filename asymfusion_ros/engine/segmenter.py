@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
@@ -18,11 +18,11 @@ from asymfusion_ros.engine.backends import Backend, open_backend
 from asymfusion_ros.engine.disagreement import disagreement as disagreement_of
 from asymfusion_ros.engine.exported import load_model
 from asymfusion_ros.engine.geometry import Geometry, Projector
-from asymfusion_ros.engine.postprocess import confidence_at, labels_at
+from asymfusion_ros.engine.label_rules import LabelRules
 from asymfusion_ros.engine.raw_image import RawImage
 from asymfusion_ros.engine.stopwatch import Stopwatch
 from asymfusion_ros.engine.upload import Uploader
-from asymfusion_ros.errors import ImageError
+from asymfusion_ros.errors import CheckpointError, ImageError
 
 Image = RawImage | npt.NDArray[np.generic]
 
@@ -64,8 +64,21 @@ class Result:
         )
 
 
+def _stacked(tensors: Sequence[Tensor]) -> Tensor:
+    return tensors[0] if len(tensors) == 1 else torch.cat(list(tensors))
+
+
 def _on_host(tensor: Tensor | None) -> npt.NDArray[np.uint8] | None:
     return None if tensor is None else tensor.cpu().numpy()
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is wanted of a frame besides its labels; see Segmenter.segment."""
+
+    confidence: bool = True
+    disagreement: bool = False
+    geometry: Geometry | None = None
 
 
 @dataclass(frozen=True)
@@ -86,7 +99,7 @@ class Segmenter:
     The steps of a call are methods of their own, so that each can be timed.
 
     Attributes: ``checkpoint``, the model's description; ``backend``, which runs its network; ``modalities``,
-    each name's Modality.
+    each name's Modality; ``rules``, which label a pixel is given: the checkpoint's class, unless replaced.
     """
 
     def __init__(
@@ -100,6 +113,7 @@ class Segmenter:
         spec = checkpoint.input_spec
         self._modalities = {name: spec.modality(name) for name in checkpoint.config.modalities}
         self.backend: Backend = open_backend(backend, checkpoint, device, precision)
+        self.rules = LabelRules()
         self._uploaders = {name: Uploader(self.device) for name in self.modalities}
         self._projector = Projector(self.device)
 
@@ -133,7 +147,12 @@ class Segmenter:
     @property
     def label_set(self) -> LabelSet:
         """What the labels mean."""
-        return self.checkpoint.labels
+        return self.checkpoint.labels if self.rules.groups is None else self.rules.groups.labels
+
+    @property
+    def unlabeled(self) -> tuple[str, ...]:
+        """The checkpoint's classes that have no label: a pixel of theirs is VOID."""
+        return () if self.rules.groups is None else self.rules.groups.unlabeled
 
     def __call__(
         self,
@@ -152,7 +171,6 @@ class Segmenter:
         """
         return self.segment({"rgb": rgb, "depth": depth, **others}, confidence)
 
-    @torch.inference_mode()
     def segment(
         self,
         given: Mapping[str, Image | None],
@@ -166,28 +184,58 @@ class Segmenter:
         geometry: the frame's cameras, to register its depth and for points (which need the confidence, and
         bring it).
         """
+        return self.segment_batch([(given, Wanted(confidence, disagreement, geometry))])[0]
+
+    @torch.inference_mode()
+    def segment_batch(self, frames: Sequence[tuple[Mapping[str, Image | None], Wanted]]) -> list[Result]:
+        """The same for several frames, each with what is wanted of it. Those of the same modalities and size
+        go through the network in one call, which a GPU does faster than one by one.
+        """
         watch = Stopwatch()
-        images = self.images(given)
-        buffers = self.upload(images)
+        images = [self.images(given) for given, _ in frames]
+        buffers = [self.upload(one) for one in images]
         watch.lap("upload")
-        decoded = self._registered(self.decode(images, buffers), geometry)
-        reference = self.reference(images)
-        size = reference.height, reference.width
-        inputs = self.normalise(decoded, size)
-        apart = None
-        if disagreement and len(inputs) > 1:
-            found = self.backend.outputs(inputs)
-            logits = found.ensemble
-            apart = disagreement_of([branch[0] for branch in found.logits if branch is not None])
-        else:
-            logits = self.infer(inputs)
+        decoded = [
+            self._registered(self.decode(one, buffer), wanted.geometry)
+            for one, buffer, (_, wanted) in zip(images, buffers, frames, strict=True)
+        ]
+        references = [self.reference(one) for one in images]
+        sizes = [(reference.height, reference.width) for reference in references]
+        inputs = [self.normalise(one, size) for one, size in zip(decoded, sizes, strict=True)]
+        inferred = self._infer_batch(inputs, [wanted.disagreement for _, wanted in frames])
         watch.lap("network")
-        confidence = confidence or (geometry is not None and geometry.points)
-        result = self.postprocess(logits, size, confidence, self.checkpoint.temperature(decoded))
-        result = self._located(result, decoded, geometry)
+        results = []
+        for one, size, (logits, apart), (_, wanted) in zip(decoded, sizes, inferred, frames, strict=True):
+            confidence = wanted.confidence or (wanted.geometry is not None and wanted.geometry.points)
+            result = self.postprocess(logits, size, confidence, self.checkpoint.temperature(one))
+            results.append(replace(self._located(result, one, wanted.geometry), disagreement=apart))
         watch.lap("postprocess")
         seconds = watch.seconds if self.device.type == "cpu" else {}
-        return replace(result, disagreement=apart, seconds=seconds)
+        return [replace(result, seconds=seconds) for result in results]
+
+    def _infer_batch(
+        self, inputs: Sequence[Mapping[str, Tensor]], disagreement: Sequence[bool]
+    ) -> list[tuple[Tensor, Tensor | None]]:
+        """Each frame's logits, and where wanted and there its disagreement."""
+        alike: dict[object, list[int]] = {}
+        for number, one in enumerate(inputs):
+            alike.setdefault(tuple((name, image.shape) for name, image in one.items()), []).append(number)
+        found: dict[int, tuple[Tensor, Tensor | None]] = {}
+        for numbers in alike.values():
+            first = inputs[numbers[0]]
+            together = {name: _stacked([inputs[number][name] for number in numbers]) for name in first}
+            branches: list[Tensor] = []
+            if len(first) > 1 and any(disagreement[number] for number in numbers):
+                outputs = self.backend.outputs(together)
+                logits = outputs.ensemble
+                branches = [branch for branch in outputs.logits if branch is not None]
+            else:
+                logits = self.infer(together)
+            for i, number in enumerate(numbers):
+                wanted = disagreement[number] and branches
+                apart = disagreement_of([branch[i] for branch in branches]) if wanted else None
+                found[number] = logits[i : i + 1], apart
+        return [found[number] for number in range(len(inputs))]
 
     def _registered(self, decoded: dict[str, Tensor], geometry: Geometry | None) -> dict[str, Tensor]:
         return decoded if geometry is None else self._projector.registered(geometry, decoded)
@@ -202,17 +250,36 @@ class Segmenter:
         out_of_view = geometry.depth is not None and geometry.depth not in decoded
         return replace(result, points=points, out_of_view=out_of_view)
 
-    def warm_up(self, height: int, width: int) -> None:
-        """Runs blank frames of this size, once for each set of available modalities: first calls are slow."""
+    @torch.inference_mode()
+    def warm_up(self, height: int, width: int, batch: int = 1) -> None:
+        """Runs blank frames of this size, once for each set of available modalities: first calls are slow.
+        Then up to ``batch`` of all modalities together.
+
+        Raises CheckpointError where the network gives anything but numbers, as weights do that are finite
+        but meaningless, or beyond what a half precision holds.
+        """
         blank: dict[str, Image] = {}
         for name, modality in self._modalities.items():
             if modality.kind == "colour":
                 blank[name] = np.zeros((height, width, 3), np.uint8)
             else:
-                blank[name] = np.ones((height, width), np.uint16)
+                # half of it as if nothing was measured there
+                blank[name] = np.repeat(np.array([0, 1], np.uint16), (height // 2, height - height // 2))[
+                    :, None
+                ].repeat(width, 1)
         for count in range(len(blank), 0, -1):
             for names in combinations(blank, count):
-                self.segment({name: blank[name] for name in names}, disagreement=True).numpy()
+                images = self.images({name: blank[name] for name in names})
+                inputs = self.preprocess(images, self.upload(images))
+                ((logits, _),) = self._infer_batch([inputs], [True])
+                if not torch.isfinite(logits).all():
+                    raise CheckpointError(
+                        f"the checkpoint's network gives NaN or infinite values for a blank frame of "
+                        f"{' and '.join(names)}: its weights are damaged, or need precision fp32"
+                    )
+                self.postprocess(logits, (height, width), True, self.checkpoint.temperature(images)).numpy()
+        for count in range(2, batch + 1):
+            self.segment_batch([(blank, Wanted(disagreement=True))] * count)
 
     def images(self, given: Mapping[str, Image | None]) -> dict[str, RawImage]:
         """The images of the checkpoint's modalities among ``given``, checked, in the network's order."""
@@ -256,5 +323,4 @@ class Segmenter:
         self, logits: Tensor, size: tuple[int, int], confidence: bool, temperature: float = 1.0
     ) -> Result:
         """1 x K x h x w -> labels, and where wanted their confidence, at ``size``."""
-        probability = confidence_at(logits[0], size, temperature) if confidence else None
-        return Result(labels_at(logits[0], size), probability)
+        return Result(*self.rules(logits[0], size, confidence, temperature))

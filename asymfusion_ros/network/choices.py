@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,9 @@ from asymfusion_ros.network.fusion.registry import FUSIONS
 
 if TYPE_CHECKING:
     from asymfusion_ros.network.config import NetworkConfig
+
+MOST_MODALITIES = 8  # each has norms of its own, or a network of its own
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 
 
 def choices() -> dict[str, tuple[Any, ...]]:
@@ -38,6 +42,14 @@ def check_values(config: NetworkConfig) -> None:
             raise ConfigError(f"{name} is {value!r}; choose one of {_listed(known)}")
     if not config.modalities or len(set(config.modalities)) < len(config.modalities):
         raise ConfigError(f"modalities: {list(config.modalities)} must be one or more different names")
+    if len(config.modalities) > MOST_MODALITIES:
+        raise ConfigError(f"modalities: {len(config.modalities)} are too many: use at most {MOST_MODALITIES}")
+    wrong = next((name for name in config.modalities if not NAME.fullmatch(name)), None)
+    if wrong is not None:  # it becomes the name of a folder and of a topic
+        raise ConfigError(
+            f"modalities: {wrong[:64]!r} is no name: use letters, digits and underscores, a letter first, "
+            "64 at most"
+        )
 
 
 def check_together(config: NetworkConfig) -> None:

@@ -55,6 +55,7 @@ class NetworkConfig:
         None,
         "the decoder's width, null for 256; the coarsest level of RefineNet's over a ResNet has twice that",
         minimum=1,
+        maximum=2048,
     )
     dropout: float = setting(
         0.5,

@@ -8,20 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-import apsw
 import numpy as np
 import numpy.typing as npt
-from rosbags.highlevel import AnyReader, AnyReaderError
-from rosbags.interfaces import Connection, TopicInfo
-from rosbags.rosbag1 import ReaderError as ReaderError1
-from rosbags.rosbag2 import ReaderError as ReaderError2
-from rosbags.typesys import Stores, get_typestore
 
 from asymfusion_ros.data.codecs.compressed import Compressed
 from asymfusion_ros.data.codecs.compressed_depth import CompressedDepth
@@ -29,6 +22,7 @@ from asymfusion_ros.data.codecs.formats import DEPTH_TRANSPORT
 from asymfusion_ros.data.encodings import RANGE
 from asymfusion_ros.data.modality import KNOWN
 from asymfusion_ros.errors import ImageError, shown
+from asymfusion_ros.recordings.bag_file import BagFile, BagTopic
 from asymfusion_ros.recordings.recording import NANOSECONDS, Calibration, RecordedImage, RecordingError
 
 RAW, COMPRESSED, CAMERA_INFO = (
@@ -131,24 +125,22 @@ class BagRecording:
         seconds: float | None = None,
     ) -> None:
         self.path = path
-        with self._open() as reader:
+        with BagFile(path) as bag:
             topics = [
-                _describe(reader, name, info)
-                for name, info in reader.topics.items()
-                if info.msgtype in (RAW, COMPRESSED) and info.msgcount > 0
+                _describe(bag, topic) for topic in bag.topics.values() if topic.msgtype in (RAW, COMPRESSED)
             ]
             self.rgb_topic = choose_topic(topics, "rgb", rgb_topic)
             self.depth_topic = choose_topic(topics, "depth", depth_topic)
-            self._calibration = self._camera_info(reader)
-            chosen = self._chosen(reader)
-            _, self._start, _ = next(reader.messages(chosen))
-            self._end = reader.end_time
+            self._calibration = self._camera_info(bag)
+            self._start = min(bag.first(topic).time for topic in self._chosen)
+            self._end = bag.end
             counts = {"rgb": self.rgb_topic.messages, "depth": self.depth_topic.messages}
             if seconds is not None and seconds < self.seconds:
                 self._end = self._start + int(seconds * NANOSECONDS)
                 counts = {"rgb": 0, "depth": 0}
-                for connection, _, _ in reader.messages(chosen, stop=self._end):
-                    counts[self._modality(connection)] += 1
+                for message in bag.messages(self._chosen, self._end):
+                    counts[self._modality(message.topic)] += 1
+            self._lost = bag.lost
         self.images = counts
         # A topic without header stamps could never pair by them; the times of arrival can.
         self._stamped = self.rgb_topic.stamp != 0 and self.depth_topic.stamp != 0
@@ -157,7 +149,8 @@ class BagRecording:
     def title(self) -> str:
         """One line for the user."""
         note = "" if self._stamped else ", no header stamps: paired by time of arrival"
-        return f"{self.path}: RGB {self.rgb_topic}, depth {self.depth_topic}{note}"
+        lost = f"; {self._lost}" if self._lost else ""
+        return f"{self.path}: RGB {self.rgb_topic}, depth {self.depth_topic}{note}{lost}"
 
     @property
     def seconds(self) -> float:
@@ -166,16 +159,16 @@ class BagRecording:
 
     def __iter__(self) -> Iterator[RecordedImage]:
         first_stamp: int | None = None
-        with self._open() as reader:
-            for connection, time, raw in reader.messages(self._chosen(reader), stop=self._end):
-                message: Any = reader.deserialize(raw, connection.msgtype)
-                modality, due = self._modality(connection), time - self._start
+        with BagFile(self.path) as bag:
+            for found in bag.messages(self._chosen, self._end):
+                message = found.content
+                modality, due = self._modality(found.topic), found.time - self._start
                 stamp = _nanoseconds(message.header.stamp)
                 # Header and arrival may come from different clocks: both are counted from the first image.
                 first_stamp = stamp if first_stamp is None else first_stamp
                 stamp = stamp - first_stamp if self._stamped else due
                 calibration = self._calibration if modality == "rgb" else None
-                if connection.msgtype == COMPRESSED:
+                if found.msgtype == COMPRESSED:
                     picture, encoding = decode_compressed(message.data, message.format, modality)
                     picture = np.ascontiguousarray(picture)
                     height, width = picture.shape[:2]
@@ -206,34 +199,19 @@ class BagRecording:
                         calibration,
                     )
 
-    @contextmanager
-    def _open(self) -> Iterator[AnyReader]:
-        if not self.path.exists():
-            raise RecordingError(f"{self.path} does not exist: give a .bag file or a ROS 2 bag's folder")
-        try:
-            # Bags of Humble and before carry no message definitions of their own.
-            with AnyReader([self.path], default_typestore=get_typestore(Stores.ROS2_HUMBLE)) as reader:
-                yield reader
-        except (AnyReaderError, ReaderError1, ReaderError2, apsw.Error, OSError) as error:
-            raise RecordingError(
-                f"{self.path} cannot be read as a bag: {' '.join(str(error).split())} "
-                "(`ros2 bag reindex` or `rosbag reindex` repairs a recording that was cut off)"
-            ) from error
+    @property
+    def _chosen(self) -> tuple[str, str]:
+        return self.rgb_topic.name, self.depth_topic.name
 
-    def _chosen(self, reader: AnyReader) -> list[Connection]:
-        names = (self.rgb_topic.name, self.depth_topic.name)
-        return [connection for connection in reader.connections if connection.topic in names]
+    def _modality(self, topic: str) -> str:
+        return "rgb" if topic == self.rgb_topic.name else "depth"
 
-    def _modality(self, connection: Connection) -> str:
-        return "rgb" if connection.topic == self.rgb_topic.name else "depth"
-
-    def _camera_info(self, reader: AnyReader) -> Calibration | None:
-        infos = {c.topic: c for c in reader.connections if c.msgtype == CAMERA_INFO and c.msgcount > 0}
-        topic = camera_info_for(self.rgb_topic.name, list(infos))
+    def _camera_info(self, bag: BagFile) -> Calibration | None:
+        infos = [topic.name for topic in bag.topics.values() if topic.msgtype == CAMERA_INFO]
+        topic = camera_info_for(self.rgb_topic.name, infos)
         if topic is None:
             return None
-        _, _, raw = next(reader.messages([infos[topic]]))
-        message: Any = reader.deserialize(raw, CAMERA_INFO)
+        message = bag.first(topic).content
 
         def numbers(name: str) -> tuple[float, ...]:
             # ROS 1 spells the matrices in capitals.
@@ -252,13 +230,12 @@ class BagRecording:
         )
 
 
-def _describe(reader: AnyReader, name: str, info: TopicInfo) -> ImageTopic:
-    connection, _, raw = next(reader.messages(info.connections))
-    message: Any = reader.deserialize(raw, connection.msgtype)
-    compressed = connection.msgtype == COMPRESSED
+def _describe(bag: BagFile, topic: BagTopic) -> ImageTopic:
+    message = bag.first(topic.name).content
+    compressed = topic.msgtype == COMPRESSED
     # CompressedImage.format is "16UC1; compressedDepth", "bgr8; jpeg compressed bgr8" or just "jpeg".
     encoding = message.format.split(";")[0].strip() if compressed else message.encoding
-    return ImageTopic(name, encoding, compressed, info.msgcount, _nanoseconds(message.header.stamp))
+    return ImageTopic(topic.name, encoding, compressed, topic.messages, _nanoseconds(message.header.stamp))
 
 
 def _nanoseconds(stamp: Any) -> int:

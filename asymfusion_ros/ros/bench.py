@@ -11,6 +11,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from functools import partial
 from typing import NamedTuple
 
@@ -19,6 +21,7 @@ import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from tqdm import tqdm
@@ -26,7 +29,7 @@ from tqdm import tqdm
 from asymfusion_ros.engine.bench import images
 from asymfusion_ros.engine.geometry import Geometry
 from asymfusion_ros.engine.raw_image import RawImage
-from asymfusion_ros.engine.segmenter import HostResult
+from asymfusion_ros.engine.segmenter import HostResult, Wanted
 from asymfusion_ros.errors import UserError
 from asymfusion_ros.ros.messages import ImageMessage, Stamp, image_message, raw_image_message
 from asymfusion_ros.ros.network import Network, load_network
@@ -45,6 +48,36 @@ IMAGE_OUTPUTS = {
     "overlay": ("rgb8", 3),
     "disagreement": ("mono8", 1),
 }
+
+
+class Spinner:
+    """Spins nodes in a thread of its own, which has ended when ``close`` returns."""
+
+    def __init__(self) -> None:
+        self._executor = SingleThreadedExecutor()
+        self._stop = threading.Event()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="spinner")
+        self._spinning = self._thread.submit(self._spin)
+
+    def _spin(self) -> None:
+        while not self._stop.is_set():
+            self._executor.spin_once(timeout_sec=0.2)
+
+    def add(self, node: Node) -> None:
+        """From now on with ``node``."""
+        self._executor.add_node(node)
+
+    def check(self) -> None:
+        """Raises what a node's callback raised, which ended the spinning."""
+        if self._spinning.done():
+            self._spinning.result()
+
+    def close(self) -> None:
+        """Waits for the thread's end. Raises what a callback raised."""
+        self._stop.set()
+        self._thread.shutdown()
+        self._executor.shutdown()
+        self.check()
 
 
 class Echo(Node):
@@ -69,10 +102,15 @@ class Echo(Node):
 
 
 class Client(Node):
-    """Publishes the images of a frame, by topic, and waits for the outputs with their stamp."""
+    """Publishes the images of a frame, by topic, and waits for the outputs with their stamp. ``check`` raises
+    where there is no use in waiting longer.
+    """
 
-    def __init__(self, namespace: str, topics: Sequence[str], outputs: Sequence[str]) -> None:
+    def __init__(
+        self, namespace: str, topics: Sequence[str], outputs: Sequence[str], check: Callable[[], None]
+    ) -> None:
         super().__init__("bench_client", namespace=namespace)
+        self._check = check
         self._publishers_of = {topic: self.create_publisher(Image, topic, OUTPUT_PROFILE) for topic in topics}
         self._answered: dict[str, Stamp] = {}
         self._outputs = {
@@ -91,6 +129,7 @@ class Client(Node):
         """Spins until ``condition`` holds. Raises UserError, beginning with ``what``, where it doesn't."""
         deadline = time.monotonic() + PATIENCE
         while not condition():
+            self._check()
             if time.monotonic() > deadline:
                 raise UserError(f"{what} within {PATIENCE:.0f} s: see the node's log above")
             self._executor.spin_once(timeout_sec=0.1)
@@ -118,6 +157,11 @@ class Client(Node):
         )
         return 1000 * (time.perf_counter() - started)
 
+    def close(self) -> None:
+        """Takes the node off the graph."""
+        self._executor.shutdown()
+        self.destroy_node()
+
 
 class TimedNetwork:
     """A network that notes what each call takes, until the labels are on the host."""
@@ -125,6 +169,8 @@ class TimedNetwork:
     def __init__(self, settings: NodeSettings) -> None:
         self._network = load_network(settings)
         self.checkpoint = self._network.checkpoint
+        self.label_set = self._network.label_set
+        self.unlabeled = self._network.unlabeled
         self.backend = self._network.backend
         self.milliseconds: list[float] = []
 
@@ -140,6 +186,10 @@ class TimedNetwork:
         result = self._network.segment(given, confidence, disagreement, geometry).numpy()
         self.milliseconds.append(1000 * (time.perf_counter() - started))
         return _OnHost(result)
+
+    def segment_batch(self, frames: Sequence[tuple[Mapping[str, RawImage], Wanted]]) -> list[_OnHost]:
+        """See asymfusion_ros.Segmenter; what is measured has one camera."""
+        return [self.segment(given, *vars(wanted).values()) for given, wanted in frames]
 
 
 class _OnHost(NamedTuple):
@@ -162,33 +212,38 @@ def measure_node(
     ``parameters``: the node's checkpoint, device and precision. ``outputs``: the names of the image topics
     that are subscribed to. Raises UserError where the node does not start or answer.
     """
-    rclpy.init()
-    spinner = SingleThreadedExecutor()
     networks: list[TimedNetwork] = []
 
     def load(settings: NodeSettings) -> Network:
         networks.append(TimedNetwork(settings))
         return networks[0]
 
-    overrides = [Parameter(name, value=value) for name, value in parameters.items()]
-    node = SegmentationNode(namespace="bench", load=load, parameter_overrides=overrides)
-    stop = threading.Event()
-    thread = threading.Thread(target=_spin, args=(spinner, stop), daemon=True)
-    try:
+    # Closed in the opposite order, also where something raises: nothing spins a node that is gone.
+    with ExitStack() as closing:
+        # Not rclpy's handlers: they would end the context under the threads that use it. So Ctrl-C is a
+        # KeyboardInterrupt in this one.
+        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+        closing.callback(rclpy.try_shutdown)
+        overrides = [Parameter(name, value=value) for name, value in parameters.items()]
+        node = SegmentationNode(namespace="bench", load=load, parameter_overrides=overrides)
+        closing.callback(node.destroy_node)
+        closing.callback(node.close)
         if not node.start():
             raise UserError("the node was refused its start: see its log above")
         checkpoint = networks[0].checkpoint
         modalities = [checkpoint.input_spec.modality(name) for name in checkpoint.config.modalities]
         topics = {modality.name: modality.topic for modality in modalities}
-        spinner.add_node(node)
-        spinner.add_node(Echo("bench_echo", list(topics.values()), outputs))
-        thread.start()
-        ends = {"loop": "bench", "transport": "bench_echo"}
-        clients = {
-            name: Client(namespace, list(topics.values()), outputs) for name, namespace in ends.items()
-        }
-        for client in clients.values():
-            client.connect()
+        echo = Echo("bench_echo", list(topics.values()), outputs)
+        closing.callback(echo.destroy_node)
+        spinner = Spinner()
+        closing.callback(spinner.close)
+        spinner.add(node)
+        spinner.add(echo)
+        clients: dict[str, Client] = {}
+        for name, namespace in {"loop": "bench", "transport": "bench_echo"}.items():
+            clients[name] = Client(namespace, list(topics.values()), outputs, spinner.check)
+            closing.callback(clients[name].close)
+            clients[name].connect()
         rng = np.random.default_rng(0)
         times: dict[str, list[float]] = {name: [] for name in clients}
         for _ in tqdm(range(warm_up + frames), desc="node", unit="frame", leave=False, disable=None):
@@ -199,15 +254,3 @@ def measure_node(
         # One call a frame: each mask was waited for.
         times["engine"] = networks[0].milliseconds
         return {name: values[warm_up:] for name, values in times.items()}
-    finally:
-        stop.set()
-        if thread.is_alive():
-            thread.join()
-        spinner.shutdown()
-        node.close()
-        rclpy.try_shutdown()
-
-
-def _spin(executor: SingleThreadedExecutor, stop: threading.Event) -> None:
-    while not stop.is_set():
-        executor.spin_once(timeout_sec=0.2)

@@ -105,6 +105,16 @@ class Camera:
             source.close()
         self.geometry.close()
 
+    def settings_changed(self) -> None:
+        """Goes by the slop and missing_after that the settings have now. Where slop changed, what waits for a
+        partner is forgotten.
+        """
+        self.health.change(self._settings.missing_after, self._settings.slop)
+        self.lateness.slop_nanoseconds = self.health.slop_nanoseconds
+        self._reduced = None
+        if self._settings.slop != self._slop:
+            self._synchronizer = self._synchronize(self._synchronizer.modalities)
+
     def description(self) -> str:
         """One line for the log: what is waited for, and who pairs it."""
         topics = _listed([source.topic for source in self.inputs.values()])
@@ -225,7 +235,8 @@ class Camera:
                 self._reduced.add(name, image)
 
     def _synchronize(self, names: Sequence[str]) -> Synchronizer:
-        return Synchronizer(names, self._settings.slop, self.lateness.queue_size, self._on_images)
+        self._slop = self._settings.slop
+        return Synchronizer(names, self._slop, self.lateness.queue_size, self._on_images)
 
     def _on_images(self, frame: Frame) -> None:
         now = time.monotonic()

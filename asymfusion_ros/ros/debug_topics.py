@@ -25,19 +25,20 @@ NAMES = (PROCESSING, PIPELINE, CYCLIC)
 
 
 class DebugTopics:
-    """The publishers of NAMES under ~/debug, as long as the node lives. ``log`` gets a line where Autoware's
-    message is not there.
+    """The publishers of NAMES under ~/debug, or ~/CAMERA/debug of one of several cameras, as long as the node
+    lives. ``log`` gets a line where Autoware's message is not there.
     """
 
-    def __init__(self, node: Node, log: Callable[[str], object]) -> None:
+    def __init__(self, node: Node, log: Callable[[str], object], camera: str = "") -> None:
+        folder = f"~/{camera}/debug" if camera else "~/debug"
         try:
             self._number: Any = importlib.import_module(f"{AUTOWARE_MESSAGES}.msg").Float64Stamped
             self._stamped = True
         except ImportError:
             self._number, self._stamped = Float64, False
-            log(f"~/debug/*_ms are std_msgs/Float64, without a stamp: {AUTOWARE_MESSAGES} is not installed")
+            log(f"{folder}/*_ms are std_msgs/Float64, without a stamp: {AUTOWARE_MESSAGES} is not installed")
         self._publishers: dict[str, Any] = {
-            name: node.create_publisher(self._number, f"~/debug/{name}", OUTPUT_PROFILE) for name in NAMES
+            name: node.create_publisher(self._number, f"{folder}/{name}", OUTPUT_PROFILE) for name in NAMES
         }
 
     def publish(self, stamp: Stamp, milliseconds: Mapping[str, float]) -> None:

@@ -1,16 +1,22 @@
-"""A frame to published outputs: everything that happens in the inference thread."""
+"""A camera's frames to its published outputs: what happens in the inference thread.
+
+Before the network: which images can be used (``prepare``); after it: the outputs (``publish``). The network
+itself is called in inference.py, for one camera or several.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from asymfusion_ros.data.modality import Modality
-from asymfusion_ros.engine.geometry import Geometry
 from asymfusion_ros.engine.raw_image import RawImage
-from asymfusion_ros.engine.segmenter import HostResult, reference_name
+from asymfusion_ros.engine.segmenter import HostResult, Wanted, reference_name
 from asymfusion_ros.engine.stopwatch import Stopwatch
 from asymfusion_ros.errors import ImageError, UserError
 from asymfusion_ros.ros.disagreement import DisagreementMonitor
@@ -25,8 +31,23 @@ from asymfusion_ros.stream.counters import Counters
 SAMPLED = 16
 
 
+@dataclass(frozen=True)
+class PreparedFrame:
+    """A frame for the network.
+
+    images: those that can be used, by modality. topics: the outputs that somebody subscribes to. wanted: what
+    they, and the node, need of the result. watch: started when the frame was taken up.
+    """
+
+    frame: Frame
+    images: Mapping[str, RawImage]
+    topics: frozenset[str]
+    wanted: Wanted
+    watch: Stopwatch
+
+
 class FrameSegmenter:
-    """Segments frames with ``network`` and publishes what comes out.
+    """What one camera's frames go through on both sides of ``network``.
 
     ``modalities``: the network's. ``topics``: the resolved name of each one's topic, for the log.
     ``cameras``: what is known of their geometry. ``monitor`` looks at how far they disagree.
@@ -44,7 +65,6 @@ class FrameSegmenter:
         monitor: DisagreementMonitor,
         meter: FrameMeter,
     ) -> None:
-        self._network = network
         self._modalities = {modality.name: modality for modality in modalities}
         self._publishers = publishers
         self._topics = topics
@@ -53,64 +73,64 @@ class FrameSegmenter:
         self._log = log
         self._monitor = monitor
         self._meter = meter
-        self._palette = network.checkpoint.labels.palette
+        self._palette = network.label_set.palette
 
-    def __call__(self, frame: Frame) -> None:
-        """Does nothing where nobody subscribes to any output. A frame that can't be used is logged and
-        counted; what else goes wrong is raised.
+    @contextmanager
+    def accounted(self) -> Iterator[None]:
+        """Logs and counts what is raised within, a frame that can't be used or a fault that nobody foresaw:
+        it ends neither the inference thread nor another camera's frame.
+        """
+        try:
+            yield
+        except UserError as error:
+            self._counters.failed += 1
+            self._log.warning("failed", f"a frame was skipped: {error}")
+        except Exception:
+            self._counters.failed += 1
+            self._log.error("inference", f"a frame was not segmented:\n{traceback.format_exc()}")
+
+    def prepare(self, frame: Frame) -> PreparedFrame | None:
+        """What the network is to segment; None where nobody subscribes to any output. Raises ImageError for
+        a frame that can't be used.
         """
         watch = Stopwatch()
         topics = self._publishers.subscribed()
         if not topics:
             self._counters.unsubscribed += 1
-            return
-        try:
-            scene = self._segment(frame, self._publishers.needs(topics), watch)
-            self._publishers.publish(topics, scene)
-        except UserError as error:
-            self._counters.failed += 1
-            self._log.warning("failed", f"a frame was skipped: {error}")
-        except BaseException:
-            self._counters.failed += 1
-            raise
-        else:
-            watch.lap("publish")
-            self._counters.segmented += 1
-            self._meter.published(frame, scene.header, topics, watch)
-
-    def _segment(self, frame: Frame, needs: frozenset[str], watch: Stopwatch) -> Scene:
+            return None
         images = self._usable(frame)
+        needs = self._publishers.needs(topics)
         geometry = self._cameras.of(frame, images, points="points" in needs)
         self._compare(frame, images)
         needs |= self._monitor.needs(images)
+        wanted = Wanted("confidence" in needs, "disagreement" in needs, geometry)
         watch.lap("read")
-        # Only what is wanted is named: a network without geometry serves where none is asked for.
-        options = {} if geometry is None else {"geometry": geometry}
-        result = self._network.segment(
-            images, confidence="confidence" in needs, disagreement="disagreement" in needs, **options
-        ).numpy()
+        return PreparedFrame(frame, images, topics, wanted, watch)
+
+    def publish(self, prepared: PreparedFrame, result: HostResult) -> None:
+        """Publishes what came out for a prepared frame."""
+        frame, images, watch = prepared.frame, prepared.images, prepared.watch
         watch.lap("inference")
         watch.seconds |= result.seconds
         self._monitor.look(images, result)
-        self._say(geometry, images, needs, result)
+        self._say(prepared, result)
         base = reference_name(images)
-        info = self._cameras.message(base)
-        return Scene(frame[base].header, images, self._modalities, result, self._palette, info)
+        header, info = frame[base].header, self._cameras.message(base)
+        scene = Scene(header, images, self._modalities, result, self._palette, info)
+        self._publishers.publish(prepared.topics, scene)
+        watch.lap("publish")
+        self._counters.segmented += 1
+        self._meter.published(frame, header, prepared.topics, watch)
 
-    def _say(
-        self,
-        geometry: Geometry | None,
-        images: Mapping[str, RawImage],
-        needs: frozenset[str],
-        result: HostResult,
-    ) -> None:
+    def _say(self, prepared: PreparedFrame, result: HostResult) -> None:
+        images, geometry = prepared.images, prepared.wanted.geometry
         if geometry is not None and result.out_of_view:
             self._log.warning(
                 "out of view",
                 f"no pixel of {geometry.depth} falls into {reference_name(images)}'s image: segmenting "
                 "without it; is the transform right (depth_to_rgb or /tf_static), and its direction?",
             )
-        if "disagreement" in needs and result.disagreement is None:
+        if prepared.wanted.disagreement and result.disagreement is None:
             only = next(iter(images))
             self._log.info_once(
                 ("disagreement", only), f"nothing on ~/disagreement for frames of {only} alone: it takes two"

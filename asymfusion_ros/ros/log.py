@@ -19,11 +19,12 @@ class ThrottledLog:
     to once in LONGEST_PERIOD, while it keeps coming.
 
     rclpy's own throttle_duration_sec goes by the line of code that logs: two topics that fail in the same
-    way would hide each other.
+    way would hide each other. ``prefix`` begins every line.
     """
 
-    def __init__(self, logger: Any, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, logger: Any, clock: Callable[[], float] = time.monotonic, prefix: str = "") -> None:
         self._logger = logger
+        self._prefix = prefix
         self._throttle = Throttle(PERIOD, LONGEST_PERIOD, clock)
         self._lock = threading.Lock()
         self._texts: dict[Hashable, str] = {}
@@ -46,12 +47,12 @@ class ThrottledLog:
     def info_once(self, key: Hashable, text: str) -> None:
         """Never again until ``forget``."""
         if self._throttle.first(key):
-            self._logger.info(text)
+            self._logger.info(self._prefix + text)
 
     def warning_once(self, key: Hashable, text: str) -> None:
         """Never again until ``forget``."""
         if self._throttle.first(key):
-            self._logger.warning(text)
+            self._logger.warning(self._prefix + text)
 
     def warning_changed(self, key: Hashable, text: str) -> None:
         """Not again while it says the same; ever more rarely where it keeps changing."""
@@ -72,7 +73,7 @@ class ThrottledLog:
         held_back = self._throttle.admit(key)
         if held_back is None:
             return None
-        return text + (f" ({held_back} more like it)" if held_back else "")
+        return self._prefix + text + (f" ({held_back} more like it)" if held_back else "")
 
 
 def shortened(text: str, longest: int = LONGEST_TEXT) -> str:

@@ -23,12 +23,13 @@ from asymfusion_ros.ros.shared_memory import remove_unowned
 from asymfusion_ros.settings import declared
 
 FORCED_END = 2.0  # seconds after the first signal from which another ends the process at once
+FAREWELL = 1.0  # seconds in which a node that was shut down still answers who asks for its state
 SIGNAL_PERIOD = 0.2  # seconds that a signal may wait while no message comes
 PAUSE = 0.01  # seconds after something was raised: what is raised each time must not take a whole core
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the node until SIGINT or SIGTERM (0), or until its start is refused (1)."""
+    """Runs the node until SIGINT, SIGTERM or its shutdown transition (0), or a refused start (1)."""
     arguments = sys.argv if arguments is None else arguments
     since: list[float] = []  # not an Event: setting one in a handler that a signal interrupts never ends
 
@@ -71,7 +72,11 @@ def run(stopped: Callable[[], bool], freed: int = 0) -> int:
         autostart = node.get_parameter("autostart").value
         if autostart and not node.start():
             return 1
-        while not stopped():
+        # Nothing leads out of finalized: the process would only hold its memory.
+        while not (stopped() or node.finalized):
+            _spin_once(executor, node)
+        farewell = time.monotonic() + FAREWELL
+        while node.finalized and not stopped() and time.monotonic() < farewell:
             _spin_once(executor, node)
     except ExternalShutdownException:
         pass  # the context was shut down elsewhere: end as on a signal

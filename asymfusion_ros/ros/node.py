@@ -1,7 +1,8 @@
-"""The node `segmentation`: the images of a camera in, masks out.
+"""The node `segmentation`: the images of a camera in, masks out; or of several cameras, with one network.
 
-A managed node: configuring loads the checkpoint and makes the publishers; activating subscribes (camera.py)
-and starts the inference thread (worker.py, frame_segmenter.py), which gets the newest frame of each camera.
+A managed node: configuring loads the checkpoint and makes the publishers of each camera (pipeline.py);
+activating subscribes (camera.py) and starts the inference thread (worker.py, inference.py), which gets the
+newest frame of each camera.
 A message can be refused, and is logged; it can't stop the node.
 """
 
@@ -12,6 +13,7 @@ import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any
 
 from rcl_interfaces.msg import SetParametersResult
@@ -22,27 +24,27 @@ from std_msgs.msg import Header
 from asymfusion_ros.errors import UserError
 from asymfusion_ros.ros import parameters
 from asymfusion_ros.ros.camera import Camera
-from asymfusion_ros.ros.camera_status import CameraStatus
 from asymfusion_ros.ros.debug_topics import DebugTopics
 from asymfusion_ros.ros.diagnostics import TASK
-from asymfusion_ros.ros.disagreement import DisagreementMonitor
-from asymfusion_ros.ros.frame_meter import FrameMeter
-from asymfusion_ros.ros.frame_segmenter import FrameSegmenter
+from asymfusion_ros.ros.enable import SERVICE, Enable
+from asymfusion_ros.ros.inference import Inference
 from asymfusion_ros.ros.inputs.transports import load_transports
 from asymfusion_ros.ros.log import ThrottledLog
-from asymfusion_ros.ros.network import Network, load_network
+from asymfusion_ros.ros.network import Network, batch_size, load_network
 from asymfusion_ros.ros.node_status import NodeStatus, facts
-from asymfusion_ros.ros.outputs import OUTPUTS
+from asymfusion_ros.ros.outputs import OUTPUTS, outputs
 from asymfusion_ros.ros.outputs.base import Publishers
 from asymfusion_ros.ros.outputs.labels import LabelInfoPublisher
+from asymfusion_ros.ros.pipeline import Pipeline
 from asymfusion_ros.ros.scene import Frame
 from asymfusion_ros.ros.settings import NodeSettings
 from asymfusion_ros.ros.worker import InferenceWorker
 from asymfusion_ros.stream.counters import Counters
-from asymfusion_ros.stream.latency_limit import LatencyLimit
+from asymfusion_ros.stream.rate import RateLimit
 from asymfusion_ros.stream.status import Report, StatusParts
 
 NODE_NAME = "segmentation"
+LOADING_PERIOD = 5.0  # seconds between two lines that say that the checkpoint is still being loaded
 
 Transition = Callable[[Any, LifecycleState], TransitionCallbackReturn]
 
@@ -74,9 +76,10 @@ class SegmentationNode(LifecycleNode):
     """See the module's description. ``options`` are the keyword arguments of rclpy.node.Node; ``load`` makes
     the network from the settings, in the thread that will run it.
 
-    Attributes: ``counters``, what became of the images since the node was made; ``throttled_log``;
+    Attributes: ``throttled_log``, of the node as a whole; ``pipelines``, by the cameras' names, while the
+    node is configured: ``""`` is the name of the only one where the parameter cameras names none;
     ``status_parts``, what /diagnostics is put together from: whoever knows about the node's health adds one;
-    ``cameras``, while the node is active; ``outputs``, while it is configured.
+    ``finalized``, whether it was shut down, from which no transition leads back.
     """
 
     def __init__(
@@ -87,17 +90,16 @@ class SegmentationNode(LifecycleNode):
     ) -> None:
         # Declared from what the user gave, so that a misspelt name can be found (parameters.py).
         super().__init__(node_name, automatically_declare_parameters_from_overrides=True, **options)
-        self.counters = Counters()
         self.throttled_log = ThrottledLog(self.get_logger())
-        self.cameras: list[Camera] = []
-        self.outputs: Publishers | None = None
+        self.pipelines: dict[str, Pipeline] = {}
+        self._counters = {"": Counters()}
         self._settings: NodeSettings | None = None
         self._network: Network | None = None
+        self._debug: dict[str, DebugTopics] = {}
         self._label_info: LabelInfoPublisher | None = None
-        self._debug: DebugTopics | None = None
         self._worker: InferenceWorker[Frame] | None = None
-        self._monitor: DisagreementMonitor | None = None
         self._was_active = False
+        self.finalized = False
         self._load = load
         # The network is loaded, warmed up and run in this one thread, whatever state the node goes through:
         # OpenMP gives every thread that computes a pool of its own, and two of them slow each other down
@@ -106,9 +108,25 @@ class SegmentationNode(LifecycleNode):
         self.hung = False  # whether an inference thread was given up: Python would wait for it at its end
         for name in parameters.declare(self):
             self.get_logger().warning(f"there is no parameter {name}: it is ignored (see --help)")
+        self._enable = Enable(self, self.get_logger().info)
         self.status_parts = StatusParts(TASK)
         self.status_parts.add(self._state_part)
         self._status = NodeStatus(self, self.status_parts, self._state, self.throttled_log)
+
+    @property
+    def counters(self) -> Counters:
+        """What became of the images since the node was made; of its only camera."""
+        return self._counters[""]
+
+    @property
+    def cameras(self) -> list[Camera]:
+        """Those that are subscribed to: while the node is active."""
+        return [one.camera for one in self.pipelines.values() if one.camera is not None]
+
+    @property
+    def outputs(self) -> Publishers | None:
+        """The publishers of the first camera, while the node is configured."""
+        return next((one.publishers for one in self.pipelines.values()), None)
 
     def start(self) -> bool:
         """Configures and activates; False where either was refused (the log says why)."""
@@ -124,7 +142,9 @@ class SegmentationNode(LifecycleNode):
         self._release()
         self._inference_thread.shutdown()
         if self._was_active:
-            self.get_logger().info(self.counters.summary())
+            for name, counters in self._counters.items():
+                if any(counters.received.values()) or len(self._counters) == 1:
+                    self.get_logger().info(f"{name}: {counters.summary()}" if name else counters.summary())
 
     def set_parameters(self, parameter_list: list[Parameter[Any]]) -> list[SetParametersResult]:
         """As in rclpy; a value that is refused is named with what is allowed."""
@@ -134,65 +154,77 @@ class SegmentationNode(LifecycleNode):
         """As in rclpy; a value that is refused is named with what is allowed."""
         # Before rclpy's own check of the range, whose message names neither.
         answer = parameters.check_changes(parameter_list, configured=self._network is not None)
-        return super().set_parameters_atomically(parameter_list) if answer.successful else answer
+        if answer.successful:
+            answer = super().set_parameters_atomically(parameter_list)
+        if answer.successful and self._settings is not None:
+            for name, value in parameters.take_live(self._settings, parameter_list).items():
+                self.get_logger().info(f"{name} is {value:g} from now on")
+            for one in self.pipelines.values():
+                one.settings_changed()
+        return answer
 
     @logged
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Loads the checkpoint and makes the publishers."""
         settings = parameters.read(self)
         began = time.monotonic()
-        network = self._inference_thread.submit(self._load, settings).result()
+        self.get_logger().info(f"loading checkpoint {settings.checkpoint!r} for device {settings.device!r}")
+        network = self._loaded(settings, began)
         checkpoint = network.checkpoint
         modalities = [checkpoint.input_spec.modality(name) for name in checkpoint.config.modalities]
         load_transports(modalities, settings, lambda line: None)  # what is missing is said here, not later
-        self.outputs = Publishers(self, [make(settings) for make in OUTPUTS])
-        if self._debug is None:
-            self._debug = DebugTopics(self, self.get_logger().info)
+        for name in settings.cameras:
+            counters = self._counters.setdefault(name, Counters())
+            # Of its own: two cameras that fail in the same way must not hide each other.
+            log = ThrottledLog(self.get_logger(), prefix=f"{name}: ") if name else self.throttled_log
+            if name not in self._debug:
+                self._debug[name] = DebugTopics(self, self.get_logger().info, name)
+            made = outputs(settings, OUTPUTS)
+            debug = self._debug[name]
+            self.pipelines[name] = Pipeline(self, name, settings, made, counters, log, debug)
         if self._label_info is None:
             self._label_info = LabelInfoPublisher(self, self.get_logger().info)
         self._settings, self._network = settings, network
-        labels = network.checkpoint.labels
+        labels = network.label_set
         self.get_logger().info(
             f"checkpoint {settings.checkpoint!r} ready after {time.monotonic() - began:.1f} s: "
             f"{len(labels.names)} labels ({labels.name})"
         )
+        if network.unlabeled:
+            self.get_logger().info(
+                f"label_groups names no group for {', '.join(network.unlabeled)}: they are unlabeled (255)"
+            )
         return super().on_configure(state)
 
     @logged
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribes, and starts the inference thread."""
-        assert self._settings and self._network and self.outputs and self._label_info and self._debug
+        assert self._network and self._label_info
         result = super().on_activate(state)
         self._was_active = True
         self.throttled_log.forget()
-        checkpoint = self._network.checkpoint
-        modalities = [checkpoint.input_spec.modality(name) for name in checkpoint.config.modalities]
-        log = self.throttled_log
-        camera = Camera(self, modalities, self._settings, self.counters, log, self._on_frame)
-        self.cameras = [camera]
-        topics = {name: source.topic for name, source in camera.inputs.items()}
-        self._monitor = DisagreementMonitor(checkpoint, self._settings, self.get_logger().info)
-        self.status_parts.add(self._monitor.report)
-        limit = LatencyLimit(self._settings.max_latency_ms, self._settings.consecutive)
-        meter = FrameMeter(lambda: self.get_clock().now().nanoseconds, self.counters, limit, self._debug)
-        segment = FrameSegmenter(
-            self._network,
-            modalities,
-            self.outputs,
-            topics,
-            camera.geometry,
-            self.counters,
-            log,
-            self._monitor,
-            meter,
-        )
-        status = CameraStatus(camera, meter, self._settings, time.monotonic())
-        self._status.watch(status, self._settings.status_period)
+        try:
+            cameras = {
+                name: one.open(self._network, self._status, self.status_parts, self._on_frame)
+                for name, one in self.pipelines.items()
+            }
+        except BaseException:
+            self._stop_streams()  # those that were opened before the one that failed
+            raise
+        self._rates = {name: RateLimit() for name in cameras}
         # No frame comes before this method is done: it runs in the executor's thread.
-        self._worker = InferenceWorker(segment, self._on_inference_error, self._inference_thread)
+        self._worker = InferenceWorker(
+            Inference(self._network, cameras, self.throttled_log, lambda: self._enable.enabled),
+            self._on_inference_error,
+            self._inference_thread,
+            batch_size(self._network.backend, len(cameras)),
+        )
         now = Header(stamp=self.get_clock().now().to_msg())
-        self._label_info.publish(now, checkpoint.labels.names)
-        self.get_logger().info(camera.description())
+        self._label_info.publish(now, self._network.label_set.names)
+        for camera in self.cameras:
+            self.get_logger().info(camera.description())
+        if not self._enable.enabled:
+            self.get_logger().warning(f"no frame is segmented: {SERVICE} has disabled the node")
         return result
 
     @logged
@@ -211,6 +243,7 @@ class SegmentationNode(LifecycleNode):
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Lets go of everything."""
         self._release()
+        self.finalized = True
         return super().on_shutdown(state)
 
     @logged
@@ -219,33 +252,51 @@ class SegmentationNode(LifecycleNode):
         self._release()
         return super().on_error(state)
 
-    def _on_frame(self, frame: Frame) -> None:
-        assert self._worker is not None  # see on_activate
-        self.counters.dropped += self._worker.slot.put(frame)
+    def _loaded(self, settings: NodeSettings, began: float) -> Network:
+        loading = self._inference_thread.submit(self._load, settings)
+        while True:
+            try:
+                return loading.result(LOADING_PERIOD)
+            except FutureTimeoutError:
+                if loading.done():  # it was the loading that raised it
+                    raise
+                seconds = time.monotonic() - began
+                self.get_logger().info(f"still loading the checkpoint after {seconds:.0f} s")
+
+    def _on_frame(self, camera: str, frame: Frame) -> None:
+        assert self._worker is not None and self._settings is not None  # see on_activate
+        counters = self._counters[camera]
+        if self._enable.enabled and self._rates[camera].admits(time.monotonic(), self._settings.max_rate):
+            counters.dropped += self._worker.slots.put(camera, frame)
+        else:
+            counters.skipped += 1
 
     def _on_inference_error(self, trace: str) -> None:
-        self.throttled_log.error("inference", f"a frame was not segmented:\n{trace}")
+        self.throttled_log.error("inference", f"frames were not segmented:\n{trace}")
 
     def _state(self) -> str:
+        if self.cameras and not self._enable.enabled:
+            return f"active, disabled by {SERVICE}"
         return "active" if self.cameras else "unconfigured" if self._network is None else "inactive"
 
     def _state_part(self, now: float) -> Report:
-        return Report(values={"state": self._state(), **facts(self._network), **self.counters.to_dict()})
+        # Cameras with names have a status each.
+        counted = self.counters.to_dict() if "" in self.pipelines or not self.pipelines else {}
+        return Report(values={"state": self._state(), **facts(self._network), **counted})
 
     def _stop_streams(self) -> None:
         self._status.stop_watching()
-        for camera in self.cameras:
-            camera.close()
-        if self._worker is not None and not self._worker.stop(self.get_logger().error):
+        for one in self.pipelines.values():
+            one.stop()
+        worker, self._worker = self._worker, None
+        if worker is not None and not worker.stop(self.get_logger().error):
             self.hung = True
             self._inference_thread.shutdown(wait=False)
             self._inference_thread = _inference_thread()
-        if self._monitor is not None:
-            self.status_parts.remove(self._monitor.report)
-        self.cameras, self._worker, self._monitor = [], None, None
 
     def _release(self) -> None:
         self._stop_streams()
-        if self.outputs is not None:
-            self.outputs.close()
-        self.outputs = self._network = self._settings = None
+        for one in self.pipelines.values():
+            one.close()
+        self.pipelines.clear()
+        self._network = self._settings = None

@@ -29,7 +29,7 @@ class NodeStatus:
         self._logger = node.get_logger()
         self._parts = parts
         self._state = state
-        self._cameras: list[CameraStatus] = []
+        self._cameras: list[tuple[str, CameraStatus]] = []
         self._line_period = self._line_due = 0.0
         parts.add(QosCheck(node, log))
         self._diagnostics = Diagnostics(node, self._logger.info)
@@ -42,12 +42,12 @@ class NodeStatus:
         """Reports a camera too, in a status of its own where it has a ``task``, and logs its numbers every
         ``line_period`` seconds; 0: never."""
         self._parts.add(camera, task)
-        self._cameras.append(camera)
+        self._cameras.append((f"{task}: " if task else "", camera))
         self._line_period, self._line_due = line_period, time.monotonic() + line_period
 
     def stop_watching(self) -> None:
         """Reports no camera any more."""
-        for camera in self._cameras:
+        for _, camera in self._cameras:
             self._parts.remove(camera)
         self._cameras = []
 
@@ -59,8 +59,8 @@ class NodeStatus:
             return
         self._line_due = now + self._line_period
         worst = max((report.level for report in reports.values()), default=Level.OK)
-        for camera in self._cameras:
-            self._logger.info(f"status {worst.name}: {camera.line()}")
+        for prefix, camera in self._cameras:
+            self._logger.info(f"status {worst.name}: {prefix}{camera.line()}")
 
 
 def facts(network: Network | None) -> dict[str, object]:

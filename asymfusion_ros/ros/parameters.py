@@ -34,7 +34,8 @@ def declare(node: Node) -> list[str]:
         if name in given:
             node.set_descriptor(name, _descriptor(one, with_range=_is_valid(one, given[name].value)))
         else:
-            node.declare_parameter(name, one.default, _descriptor(one))
+            default = list(one.default) if isinstance(one.default, tuple) else one.default
+            node.declare_parameter(name, default, _descriptor(one))
     return sorted(name for name in given if name not in SETTINGS and not name.startswith(ROS_PARAMETERS))
 
 
@@ -46,7 +47,9 @@ def read(node: Node) -> NodeSettings:
 
 
 def check_changes(changes: Sequence[Parameter[Any]], configured: bool) -> SetParametersResult:
-    """What to answer to ``ros2 param set``: values must be valid, and a configured node keeps its own."""
+    """What to answer to ``ros2 param set``: values must be valid, and a configured node keeps those that
+    aren't ``live``.
+    """
     for change in changes:
         if change.name not in SETTINGS:
             continue
@@ -54,7 +57,7 @@ def check_changes(changes: Sequence[Parameter[Any]], configured: bool) -> SetPar
             _checked(SETTINGS[change.name], change.value)
         except ConfigError as error:
             return SetParametersResult(successful=False, reason=str(error))
-        if configured:
+        if configured and not SETTINGS[change.name].live:
             reason = (
                 f"parameter {change.name} is read when the node is configured: deactivate and clean up the "
                 "node first, then set it and configure again"
@@ -63,8 +66,21 @@ def check_changes(changes: Sequence[Parameter[Any]], configured: bool) -> SetPar
     return SetParametersResult(successful=True)
 
 
+def take_live(settings: NodeSettings, changes: Sequence[Parameter[Any]]) -> dict[str, Any]:
+    """Writes the changed values of ``live`` settings into ``settings``; returns them. They are valid."""
+    values = {
+        change.name: _checked(SETTINGS[change.name], change.value)
+        for change in changes
+        if change.name in SETTINGS and SETTINGS[change.name].live
+    }
+    changed = {name: value for name, value in values.items() if value != getattr(settings, name)}
+    for name, value in changed.items():
+        setattr(settings, name, value)
+    return changed
+
+
 def _checked(one: Setting, value: Any) -> Any:
-    if value == "":
+    if value == "" and one.default != "":
         raise ConfigError(f"parameter {one.name} is empty; leave it out for {one.default!r}")
     return one.check(value, "parameter ")
 
@@ -81,8 +97,11 @@ def _descriptor(one: Setting, with_range: bool = True) -> ParameterDescriptor:
     """``with_range`` is False for a value that is out of it: rclpy would refuse it with a traceback, where
     configuring the node refuses it in one line."""
     # dynamic_typing for the same reason: `slop: 0` is an integer to rclpy.
+    when = "at any time" if one.live else "while the node is unconfigured"
     descriptor = ParameterDescriptor(
-        description=one.help, additional_constraints=one.limits.text, dynamic_typing=True
+        description=one.help,
+        additional_constraints="; ".join(filter(None, (one.limits.text, f"can be set {when}"))),
+        dynamic_typing=True,
     )
     low, high = one.limits.minimum, one.limits.maximum
     if with_range and low is not None and high is not None:

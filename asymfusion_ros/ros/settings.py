@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
 import textwrap
 from dataclasses import dataclass
+from pathlib import Path
 
 from asymfusion_ros.data.transform import Transform
 from asymfusion_ros.errors import ConfigError
@@ -11,19 +14,74 @@ from asymfusion_ros.ros.inputs.transports import names
 from asymfusion_ros.settings import declared, setting
 
 
-@dataclass(frozen=True)
+def missing_file(path: str) -> str:
+    """What is wrong with a path, which may be empty."""
+    return "" if not path or Path(path).is_file() else f"{path} does not exist"
+
+
+def missing_checkpoint(path: str) -> str:
+    """What is wrong with the value of the parameter checkpoint."""
+    wrong = "" if path == "default" else missing_file(path)
+    return wrong and f"checkpoint {wrong}; give a checkpoint's path, or default for the one installed"
+
+
+def wrong_names(cameras: tuple[str, ...]) -> str:
+    """What is wrong with the value of the parameter cameras."""
+    for name in cameras:
+        if name and not re.fullmatch("[A-Za-z][A-Za-z0-9_]*", name):
+            return f"{name!r} can't be a part of a topic's name; use letters, digits and _ (front_left)"
+        if cameras.count(name) > 1:
+            return f"{name!r} is there twice; give each camera a name of its own"
+    if "" in cameras and len(cameras) > 1:
+        return "one name is empty; give each camera a name of its own"
+    return ""
+
+
+@dataclass
 class NodeSettings:
-    """The values of the parameters of the node ``segmentation``, checked by ros/parameters.py."""
+    """The values of the parameters of the node ``segmentation``, checked by ros/parameters.py.
+
+    While the node is configured it writes new values of those that are ``live`` into it: who needs the
+    present one keeps the settings, not the value.
+    """
 
     autostart: bool = setting(
         True, "configure and activate at start; false leaves both to a lifecycle manager"
     )
-    checkpoint: str = setting("default", "path of a .safetensors checkpoint; default is the one installed")
+    checkpoint: str = setting(
+        "default", "path of a .safetensors checkpoint; default is the one installed", fault=missing_checkpoint
+    )
+    cameras: tuple[str, ...] = setting(
+        ("",),  # no camera's name: ROS reads an empty list in a file as no value at all
+        "names of several cameras that share the network: inputs are NAME/rgb/image_rect_color and so on, "
+        'outputs ~/NAME/mask and so on; [""]: one camera without a name',
+        fault=wrong_names,
+    )
     device: str = setting(
         "auto", "where the network runs: auto (a GPU where there is one), cpu, cuda or cuda:N"
     )
     precision: str = setting(
         "auto", "number format of the network: auto (the device's fastest safe one), fp32, fp16, bf16"
+    )
+    label_groups: str = setting(
+        "",
+        "path of a YAML file that makes the checkpoint's classes into a few labels of the robot's own; "
+        "empty: the classes as they are",
+        fault=missing_file,
+    )
+    confidence_threshold: float = setting(
+        0.0,
+        "probability below which a pixel is unlabeled (255); 0: every pixel has a label",
+        minimum=0.0,
+        maximum=1.0,
+        live=True,
+    )
+    max_rate: float = setting(
+        0.0,
+        "frames of each camera that are segmented in a second at most; 0: as many as the device can",
+        minimum=0.0,
+        maximum=1000.0,
+        live=True,
     )
     image_transport: str = setting(
         "raw",
@@ -44,6 +102,7 @@ class NodeSettings:
         "with a neighbour",
         minimum=0.0,
         maximum=10.0,
+        live=True,
     )
     queue_size: int = setting(
         10,
@@ -58,6 +117,7 @@ class NodeSettings:
         "0: never",
         minimum=0.0,
         maximum=3600.0,
+        live=True,
     )
     disagreement_alarm: float = setting(
         0.95,
@@ -79,8 +139,18 @@ class NodeSettings:
         choices=("auto", "all", "none", "rgb", "depth"),
     )
     overlay_opacity: float = setting(
-        0.5, "how much of the class colour covers the image in ~/overlay", minimum=0.0, maximum=1.0
+        0.5,
+        "how much of the class colour covers the image in ~/overlay",
+        minimum=0.0,
+        maximum=1.0,
+        live=True,
     )
+    publish_mask: bool = setting(True, "whether there is ~/mask")
+    publish_confidence: bool = setting(True, "whether there is ~/confidence")
+    publish_color_mask: bool = setting(True, "whether there is ~/color_mask")
+    publish_overlay: bool = setting(True, "whether there is ~/overlay")
+    publish_disagreement: bool = setting(True, "whether there is ~/disagreement")
+    publish_points: bool = setting(True, "whether there is ~/points")
     max_latency_ms: float = setting(
         0.0,
         "milliseconds from an image's stamp to its mask above which /diagnostics warns; 0: never",
@@ -133,7 +203,8 @@ def configuration_file() -> str:
         text = one.help[0].upper() + one.help[1:]
         text += f" ({one.limits.text})." if one.limits.text else "."
         lines += [f"    # {line}" for line in textwrap.wrap(text, 100)]
-        value = str(one.default).lower() if isinstance(one.default, bool) else one.default
+        plain = isinstance(one.default, float) or (isinstance(one.default, str) and one.default)
+        value = one.default if plain else json.dumps(one.default)
         lines.append(f"    {one.name}: {value}")
     return "\n".join(lines) + "\n"
 

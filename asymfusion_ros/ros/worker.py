@@ -1,7 +1,7 @@
-"""The one thread that segments, and the slot through which it gets the newest frame.
+"""The one thread that segments, and the slots through which it gets the newest frame of each camera.
 
-A network slower than the camera must not build up a queue: a frame that waits while a newer one comes is
-dropped, so the mask is always of the newest frame there is.
+A network slower than the cameras must not build up a queue: a frame that waits while a newer one of its
+camera comes is dropped, so the mask is always of the newest frame there is.
 """
 
 from __future__ import annotations
@@ -17,28 +17,35 @@ from asymfusion_ros.ros.watchdog import wait_for
 Item = TypeVar("Item")
 
 
-class NewestSlot(Generic[Item]):
-    """Holds one item for one consumer; a newer item takes the place of one that still waits."""
+class NewestSlots(Generic[Item]):
+    """Holds one item of each source for one consumer; a newer item takes the place of one that still waits.
+
+    Sources are served in the order in which they began to wait, so that none starves: whoever was served
+    last comes after all that wait, and a newer item keeps its source's place.
+    """
 
     def __init__(self) -> None:
         self._condition = threading.Condition()
-        self._item: Item | None = None
+        self._waiting: dict[str, Item] = {}  # in the order of their turn
         self._closed = False
 
-    def put(self, item: Item) -> bool:
+    def put(self, source: str, item: Item) -> bool:
         """Leaves ``item`` for the consumer, without waiting; True where it took the place of another."""
         with self._condition:
-            replaced = self._item is not None
-            self._item = item
+            replaced = source in self._waiting
+            self._waiting[source] = item
             self._condition.notify()
         return replaced
 
-    def take(self) -> Item | None:
-        """Waits for an item; None once the slot is closed."""
+    def take(self, most: int = 1) -> list[tuple[str, Item]]:
+        """Waits for an item; returns up to ``most`` that wait, each with its source, the next in turn first.
+        Empty once the slots are closed.
+        """
         with self._condition:
-            self._condition.wait_for(lambda: self._closed or self._item is not None)
-            item, self._item = self._item, None
-            return None if self._closed else item
+            self._condition.wait_for(lambda: self._closed or self._waiting)
+            if self._closed:
+                return []
+            return [(source, self._waiting.pop(source)) for source in list(self._waiting)[:most]]
 
     def close(self) -> None:
         """Ends the waiting of the consumer; what still waits is dropped."""
@@ -48,30 +55,35 @@ class NewestSlot(Generic[Item]):
 
 
 class InferenceWorker(Generic[Item]):
-    """Runs ``process(item)`` for the newest item put in ``slot``, in the thread of ``executor``, until
-    stopped.
+    """Runs ``process([(source, item), ...])`` for the newest items put in ``slots``, at most ``batch`` at a
+    time, in the thread of ``executor``, until stopped.
 
-    ``process`` may raise: ``on_error`` gets the traceback, and the next item is processed.
+    ``process`` may raise: ``on_error`` gets the traceback, and the next items are processed.
     """
 
     def __init__(
-        self, process: Callable[[Item], None], on_error: Callable[[str], None], executor: Executor
+        self,
+        process: Callable[[list[tuple[str, Item]]], None],
+        on_error: Callable[[str], None],
+        executor: Executor,
+        batch: int = 1,
     ) -> None:
-        self.slot: NewestSlot[Item] = NewestSlot()
+        self.slots: NewestSlots[Item] = NewestSlots()
         self._process = process
         self._on_error = on_error
+        self._batch = batch
         self._running = executor.submit(self._run)
 
     def _run(self) -> None:
-        while (item := self.slot.take()) is not None:
+        while items := self.slots.take(self._batch):
             try:
-                self._process(item)
+                self._process(items)
             except BaseException:  # a SystemExit would end this thread alone, and the node would go silent
                 self._on_error(traceback.format_exc())
 
     def stop(self, log: Callable[[str], object]) -> bool:
-        """Lets the item under way finish, and gives the thread back; False where the device hangs, so that
+        """Lets the items under way finish, and gives the thread back; False where the device hangs, so that
         the thread is lost (see watchdog.py). ``log`` gets a line where it takes long.
         """
-        self.slot.close()
+        self.slots.close()
         return wait_for(self._running, "the frame under way", log)

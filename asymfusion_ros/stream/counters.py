@@ -12,9 +12,10 @@ class Counters:
 
     received: images by modality. rejected: images refused for their encoding, size or stamp. paired: frames
     with an image of every modality. incomplete: frames without a modality that was missing. dropped: frames
-    that gave way to a newer one before their turn came. unsubscribed: frames not segmented because no output
-    had a subscriber. failed: frames that could not be segmented. segmented: frames whose outputs were
-    published. framed: images that became part of a frame. published: messages by output.
+    that gave way to a newer one before their turn came. skipped: frames left out by max_rate, or while the
+    node was disabled. unsubscribed: frames not segmented because no output had a subscriber. failed: frames
+    that could not be segmented. segmented: frames whose outputs were published. framed:
+    images that became part of a frame. published: messages by output.
     """
 
     received: dict[str, int] = field(default_factory=dict)
@@ -26,6 +27,7 @@ class Counters:
     failed: int = 0
     segmented: int = 0
     framed: int = 0
+    skipped: int = 0
     published: dict[str, int] = field(default_factory=dict)
 
     def expect(self, modalities: Iterable[str]) -> None:
@@ -51,5 +53,6 @@ class Counters:
         return (
             f"received {received} images, rejected {self.rejected}, paired {self.paired}, "
             f"incomplete {self.incomplete}, segmented {self.segmented}, dropped for a newer frame "
-            f"{self.dropped}, without a subscriber {self.unsubscribed}, failed {self.failed}"
+            f"{self.dropped}, skipped {self.skipped}, without a subscriber {self.unsubscribed}, "
+            f"failed {self.failed}"
         )

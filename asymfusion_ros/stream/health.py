@@ -103,6 +103,11 @@ class StreamHealth:
         self._available = tuple(self.topics)
         self._chosen = now  # when it was last looked at who is missing
 
+    def change(self, missing_after: float, slop: float) -> None:
+        """Goes by other limits from now on, as if nothing had been missing."""
+        self.missing_after, self.slop_nanoseconds = missing_after, int(slop * 1e9)
+        self._waiting_since, self._available = None, tuple(self.topics)
+
     def arrived(self, name: str, now: float, stamp: int) -> int:
         """Notes a usable image of a modality; returns by how much its topic's stamps jumped (see
         TopicHealth).

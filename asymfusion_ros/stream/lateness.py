@@ -35,13 +35,13 @@ class Late:
 class Lateness:
     """Looks for late images and finds the length of queue that pairs them.
 
-    Attributes: ``queue_size``, the length in use, which grows where that helps; ``latest``, the newest of a
-    run of late images and when it came.
+    Attributes: ``slop_nanoseconds``; ``queue_size``, the length in use, which grows where that helps;
+    ``latest``, the newest of a run of late images and when it came.
     """
 
     def __init__(self, topics: Mapping[str, TopicHealth], slop_nanoseconds: int, queue_size: int) -> None:
         self._topics = topics
-        self._slop = slop_nanoseconds
+        self.slop_nanoseconds = slop_nanoseconds
         self._run = 0
         self._largest = 1
         self.queue_size = queue_size
@@ -85,7 +85,7 @@ class Lateness:
 
     def _late(self, name: str, now: float, stamp: int) -> Late | None:
         for other, health in self._topics.items():
-            partner = None if other == name else health.arrivals.partner(stamp, self._slop)
+            partner = None if other == name else health.arrivals.partner(stamp, self.slop_nanoseconds)
             if partner is not None and partner.place > self.queue_size:
                 equal = partner.difference <= EQUAL_NANOSECONDS
                 return Late(name, other, now - partner.arrived, partner.place, equal)

@@ -82,3 +82,31 @@ def test_state_dicts_under_the_usual_keys(tmp_path):
     for content in ({"w": torch.ones(2)}, {"state_dict": {"w": torch.ones(2)}, "epoch": 3}):
         saved(tmp_path / "a.pth", content)
         assert load_tensors(tmp_path / "a.pth")["w"].tolist() == [1, 1]
+
+
+def test_junk_is_told_from_a_torch_file_without_a_bare_key(tmp_path, capsys):
+    """A legacy pickle that looks up what it never stored: the unpickler says no more than a KeyError."""
+    source = tmp_path / "source.pth"
+    for junk in (b"\x80\x02h\x05.", b"\x80\x02]q\x00(h\x63e.", b"junk\n" * 10, b"\x80\x02X\xff\xff\xff\x7f."):
+        source.write_bytes(junk)
+        line = refused(capsys, "convert", source, tmp_path / "ours.safetensors")
+        assert f"{source} is" in line and "KeyError" not in line and not line.rstrip().endswith("error: 5")
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        ({1: torch.zeros(2)}, "1 is no tensor's name"),
+        ({"a": torch.zeros(2).to_sparse()}, "is a tensor of torch.float32, torch.sparse_coo"),
+        ({"a": torch.zeros(2, dtype=torch.complex64)}, "a is a tensor of torch.complex64"),
+        ({"a": torch.zeros(2, device="meta")}, "on meta"),
+        (
+            {"alpha": torch.zeros(2), "clf_conv.module.weight": torch.tensor(1.0)},
+            "not weights of the authors'",
+        ),
+    ],
+)
+def test_tensors_that_are_no_weights(tmp_path, capsys, content, named):
+    source = tmp_path / "source.pth"
+    torch.save(content, source)
+    assert named in refused(capsys, "convert", source, tmp_path / "ours.safetensors")

@@ -1,6 +1,7 @@
 """The command itself: help that always works, and one line for every refusal."""
 
 import importlib
+import os
 import subprocess
 import sys
 
@@ -102,3 +103,22 @@ def test_a_package_that_is_not_installed(monkeypatch, capsys):
     monkeypatch.delitem(sys.modules, "asymfusion_training.cli.evaluate", raising=False)
     line = refused(capsys, "evaluate", "default", "--data", "x")
     assert line.endswith("tqdm is not installed: pip install 'asymfusion_ros[train]'")
+
+
+def test_a_reader_that_has_had_enough():
+    """As in `asymfusion ablate table4 --list | head -1`: no traceback."""
+    reads, writes = os.pipe()
+    os.close(reads)
+    words = [sys.executable, "-m", "asymfusion_ros.cli.main", "ablate", "table4", "--list"]
+    ran = subprocess.run(words, stdout=writes, stderr=subprocess.PIPE, text=True, timeout=120)
+    os.close(writes)
+    assert (ran.returncode, ran.stderr) == (141, "")
+
+
+def test_a_broken_pipe_within_is_no_reader_of_the_output(monkeypatch, capfd):
+    def run(arguments):
+        raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr(cli, "_run", run)
+    with pytest.raises(BrokenPipeError):
+        cli.main([])

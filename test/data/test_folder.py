@@ -1,5 +1,7 @@
 """The folder format: what is read, and that every error names the file."""
 
+import struct
+
 import cv2
 import numpy as np
 import pytest
@@ -82,7 +84,7 @@ def test_labels_and_splits(root):
     [
         ("", "it needs name, labels, depth_scale"),
         ("name: x\nlabels: [a, b]\n", "KeyError: 'depth_scale'"),
-        ("name: x\nlabels: [a, b\n", "ParserError"),
+        ("name: x\nlabels: [a, b\n", "is not YAML"),
         ("name: x\nlabels: nyu41\ndepth_scale: 1\n", "'nyu41' is not built in"),
         ("name: x\nlabels: 5\ndepth_scale: 1\n", "5 is neither"),
         ("name: x\nlabels: {0: wall, 1: floor}\ndepth_scale: 1\n", "is neither"),
@@ -93,7 +95,7 @@ def test_labels_and_splits(root):
         ("name: x\nlabels: [a, b]\ndepth_scale: 1\nvoid: 300\n", "void is 300"),
         ("name: x\nlabels: [a, b]\ndepth_scale: 1\nvoid: none\n", "'none'"),
         ("- name\n- labels\n", "it needs name"),
-        ("\x00\xff", "dataset.yaml is wrong"),
+        ("\x00\xff", "dataset.yaml is not UTF-8 text"),
     ],
 )
 def test_a_wrong_description(root, text, named):
@@ -129,7 +131,7 @@ def test_an_image_that_is_missing_or_broken(root, part):
     with pytest.raises(UserError, match=rf"{part}/frame0\.png does not decode"):
         Folder(root).read("frame0")
     path.write_bytes(b"")
-    with pytest.raises(UserError, match=rf"{part}/frame0\.png does not decode"):
+    with pytest.raises(UserError, match=rf"{part}/frame0\.png is empty"):
         Folder(root).read("frame0")
     path.unlink()
     with pytest.raises(UserError, match=rf"{part}/frame0\.(jpg|png) is missing"):
@@ -219,3 +221,51 @@ def test_a_wrong_list_of_images(root, images, named):
     with pytest.raises(UserError) as caught:
         Folder(root)
     assert named in str(caught.value) and str(root / "dataset.yaml") in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "named"),
+    [
+        ("../frame0", "leads out of the folder"),
+        ("a/../../frame0", "leads out of the folder"),
+        ("..", "leads out of the folder"),
+        ("/etc/frame0", "leads out of the folder"),
+        ("./frame0", "is no plain path"),
+        ("a//frame0", "is no plain path"),
+        ("a/", "is no plain path"),
+        ("frame\x000", "has characters that do not print"),
+        ("frame\x1b[31m", "has characters that do not print"),
+        ("x" * 300, "is too long"),
+    ],
+)
+def test_a_name_that_leads_elsewhere_is_refused_where_it_is_read(root, name, named):
+    (root / "test.txt").write_text(f"frame0\n{name}\n")
+    with pytest.raises(UserError, match=rf"test\.txt: .* {named}"):
+        Folder(root).names("test")
+
+
+def test_names_with_folders_and_dots(root):
+    (root / "test.txt").write_text("scene/0001\n..hidden\na..b\n\u00e9t\u00e9 1\n")
+    assert Folder(root).names("test") == ["scene/0001", "..hidden", "a..b", "\u00e9t\u00e9 1"]
+
+
+def test_an_image_far_too_large_is_refused_by_its_header(root):
+    png = bytearray((root / "label" / "frame0.png").read_bytes())
+    png[16:24] = struct.pack(">II", 100_000, 100_000)
+    (root / "label" / "frame0.png").write_bytes(png)
+    with pytest.raises(UserError, match=r"frame0\.png is 100000x100000: an image may have 67108864 pixels"):
+        Folder(root).read("frame0")
+    jpeg = bytearray(cv2.imencode(".jpg", np.zeros((16, 16, 3), np.uint8))[1].tobytes())
+    at = jpeg.index(b"\xff\xc0")
+    jpeg[at + 5 : at + 9] = struct.pack(">HH", 60_000, 60_000)
+    (root / "rgb" / "frame0.jpg").write_bytes(jpeg)
+    with pytest.raises(UserError, match=r"frame0\.jpg is 60000x60000"):
+        Folder(root).read("frame0")
+
+
+def test_a_bomb_in_the_description_takes_no_memory(root):
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 8)}]" for n in range(1, 20)]
+    (root / "dataset.yaml").write_text("\n".join([*lines, "labels: *a19", "name: x", "depth_scale: 1"]))
+    with pytest.raises(UserError, match=r"dataset\.yaml stands for more than"):
+        Folder(root)

@@ -1,6 +1,7 @@
 """`asymfusion evaluate`: its files, comparisons between checkpoints, and what it refuses."""
 
 import json
+import shutil
 
 import cv2
 import numpy as np
@@ -270,3 +271,19 @@ def test_processes_and_gpus(monkeypatch):
     ):
         with pytest.raises(ConfigError, match=why):
             chosen(*arguments, **environment)
+
+
+@pytest.mark.parametrize("name", ["../../precious", "{here}/precious"])
+def test_no_mask_is_written_outside_its_folder(both, tmp_path, capsys, name):
+    """A list of frames that somebody else made may name any file."""
+    data = write_folder(tmp_path / "data", frames=2)
+    precious = tmp_path / "precious.png"
+    precious.write_bytes((data / "label" / "frame0.png").read_bytes())
+    before = precious.read_bytes()
+    for part in ("rgb", "depth", "label"):  # so that the frame could be read
+        shutil.copy(data / part / "frame0.png", data / part / "precious.png")
+    (data / "val.txt").write_text(f"frame0\n{name.format(here=tmp_path)}\n")
+    masks = tmp_path / "out" / "masks"
+    line = refused(capsys, "evaluate", both, "--data", data, "--device", "cpu", "--save-masks", masks)
+    assert "val.txt: " in line and "leads out of the folder" in line
+    assert precious.read_bytes() == before

@@ -38,12 +38,15 @@ def alone(home):
     return json.loads((home / "alone.json").read_text()), files(home / "alone")
 
 
-def test_processes_of_the_command(home, alone, capsys):
+def test_processes_of_the_command(home, alone, capfd):
     assert main([*call(home, "two"), "--processes", "2"]) == 0
     assert json.loads((home / "two.json").read_text()) == alone[0]
     assert files(home / "two") == alone[1]
     assert len(alone[1]) == 10
-    assert capsys.readouterr().out.startswith("stripes train: 5 frames")
+    printed = capfd.readouterr()
+    assert printed.out.startswith("stripes train: 5 frames")
+    said = printed.err.splitlines()
+    assert all(line.lstrip("\r").startswith("evaluate:") for line in said if line.strip()), said
 
 
 def test_processes_of_torchrun(home, alone):

@@ -97,3 +97,20 @@ def test_a_run_on_a_fold(tmp_path, capsys):
 @pytest.mark.parametrize("numbers", [[3, 4, 9, 10, 12]])
 def test_runs(numbers):
     assert runs(numbers) == [[3, 4], [9, 10], [12]]
+
+
+def test_fewer_folds_leave_no_list_of_another_division(tmp_path, capsys):
+    root = write_folder(tmp_path / "data", frames=8)
+    fold(root, "--folds", 4)
+    (root / "fold9_notes.txt").write_text("mine\n")
+    (root / "fold_3_val.txt").write_text("frame0\n")
+    capsys.readouterr()
+    fold(root, "--folds", 2)
+    removed = "fold2_train.txt, fold2_val.txt, fold3_train.txt, fold3_val.txt"
+    assert f"removed {removed} of a division into more folds" in capsys.readouterr().out
+    left = sorted(path.name for path in root.glob("fold*"))
+    made = [f"fold{number}_{split}.txt" for number in (0, 1) for split in ("train", "val")]
+    assert left == [*made, "fold9_notes.txt", "fold_3_val.txt"]
+    check(lists(root, 2), [f"frame{i}" for i in range(8)])
+    fold(root, "--folds", 2)
+    assert "removed" not in capsys.readouterr().out

@@ -40,6 +40,7 @@ from asymfusion_ros.settings import declared
 
 ROOT = Path(__file__).resolve().parents[2]
 SEGMENTATION = ROOT / "launch" / "segmentation.launch.py"
+MULTI_CAMERA = ROOT / "launch" / "multi_camera.launch.py"
 REPLAY = ROOT / "launch" / "replay.launch.py"
 PROFILE = str(ROOT / "config" / "fastdds_large_images.xml")
 SETTINGS = {one.name: one for one in declared(NodeSettings)}
@@ -177,7 +178,7 @@ def declared_in(file: Path) -> dict[str, Any]:
     return {argument.name: argument for argument in description.get_launch_arguments()}
 
 
-@pytest.mark.parametrize("file", [SEGMENTATION, REPLAY])
+@pytest.mark.parametrize("file", [SEGMENTATION, MULTI_CAMERA, REPLAY])
 def test_every_argument_is_described(file: Path) -> None:
     arguments = declared_in(file)
     assert {"rgb_topic", "depth_topic", "checkpoint", "device", "slop", "params_file"} <= set(arguments)
@@ -196,7 +197,9 @@ def test_an_argument_that_names_a_parameter_shows_the_nodes_default_and_passes_n
         (default,) = arguments[name].default_value
         assert default.perform(LaunchContext()) == "", name
         # What `ros2 launch --show-args` prints.
-        shown = str(one.default).lower() if isinstance(one.default, bool) else str(one.default)
+        shown = str(one.default)
+        if isinstance(one.default, bool | tuple):
+            shown = json.dumps(one.default)
         assert default.describe() == repr(shown), name
         assert arguments[name].description.startswith(one.help), name
 
@@ -212,15 +215,16 @@ def test_what_is_left_empty_is_not_passed(machine: Machine) -> None:
 
 
 def test_arguments_reach_the_node_in_their_types(machine: Machine, tmp_path: Path) -> None:
-    file = tmp_path / "mine.yaml"
+    file, checkpoint = tmp_path / "mine.yaml", tmp_path / "kitchen.safetensors"
     file.write_text("/**:\n  ros__parameters:\n    slop: 0.5\n    overlay_opacity: 0.25\n")
+    checkpoint.touch()
     code, output = machine.launch(
         SEGMENTATION,
         "rgb_topic:=/camera/color/image_raw",
         "depth_topic:=/camera/depth/image_raw",
         "namespace:=front",
         f"params_file:={file}",
-        "checkpoint:=/models/kitchen.safetensors",
+        f"checkpoint:={checkpoint}",
         "device:=cuda:1",
         "slop:=0.05",
         "queue_size:=5",
@@ -244,7 +248,7 @@ def test_arguments_reach_the_node_in_their_types(machine: Machine, tmp_path: Pat
         given |= parameters(text)
     assert parameters(theirs) == {"slop": 0.5, "overlay_opacity": 0.25}
     assert given == {
-        "checkpoint": "/models/kitchen.safetensors",
+        "checkpoint": str(checkpoint),
         "device": "cuda:1",
         "slop": 0.05,
         "queue_size": 5,
@@ -282,11 +286,85 @@ def test_a_whole_number_is_a_number(machine: Machine) -> None:
     assert isinstance(slop, float)
 
 
-def test_a_value_of_the_wrong_type_is_refused(machine: Machine) -> None:
-    code, output = machine.launch(SEGMENTATION, "slop:=soon")
+@pytest.mark.parametrize(
+    ("argument", "reason"),
+    [
+        ("slop:=soon", "argument slop is 'soon'; it must be a number"),
+        ("slop:=[", "argument slop is '['; it must be a number"),
+        ("slop:=50", "argument slop is 50.0; it must be 0 to 10"),
+        ("queue_size:=2.5", "argument queue_size is 2.5; it must be a whole number"),
+        ("autostart:=maybe", "argument autostart is 'maybe'; it must be true or false"),
+        ("use_sim_time:=1", "argument use_sim_time is 1; it must be true or false"),
+        ("params_file:=/nope.yaml", "argument params_file is '/nope.yaml': there is no such file"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_its_arguments_name(machine: Machine, argument: str, reason: str) -> None:
+    code, output = machine.launch(SEGMENTATION, argument)
     assert code != 0
-    assert "soon" in output
+    assert reason in output
     assert machine.started("node") is None
+
+
+def test_a_layout_that_is_not_there_is_refused(machine: Machine) -> None:
+    code, output = machine.launch(SEGMENTATION, "rviz:=true", "rviz_config:=/nope.rviz")
+    assert code != 0
+    assert "argument rviz_config is '/nope.rviz': there is no such file" in output
+    assert machine.started("rviz") is None
+
+
+# Ends in another way at each start; an end of "active" is an exit code 1 once it has said to be active.
+ENDS = """#!{python}
+import os, pathlib, sys, time
+starts = pathlib.Path({starts!r})
+number = len(starts.read_text()) if starts.exists() else 0
+with starts.open("a") as file:
+    file.write(".")
+end = {ends!r}[number]
+if end == "active":
+    import rclpy
+    from lifecycle_msgs.msg import TransitionEvent
+    rclpy.init()
+    node = rclpy.create_node("segmentation")
+    publisher = node.create_publisher(TransitionEvent, "segmentation/transition_event", 10)
+    limit = time.monotonic() + 30
+    while publisher.get_subscription_count() == 0 and time.monotonic() < limit:
+        time.sleep(0.02)
+    event = TransitionEvent()
+    event.goal_state.label = "active"
+    publisher.publish(event)
+    time.sleep(0.5)
+    os._exit(1)
+if end < 0:
+    os.kill(os.getpid(), -end)
+sys.exit(end)
+"""
+
+
+@pytest.mark.parametrize(
+    "ends",
+    [
+        [-signal.SIGSEGV, -signal.SIGKILL, 0],  # two crashes, then an end as on Ctrl-C
+        ["active", 1],  # an uncaught exception; after the next start the checkpoint is refused
+        [1],
+        [2],  # wrong options
+        [-signal.SIGTERM],  # asked to end, before it could answer to that itself
+    ],
+)
+def test_the_node_is_started_again_after_a_crash_alone(machine: Machine, ends: list[Any]) -> None:
+    starts = machine.folder / "starts"
+    ends = [end if isinstance(end, str) else int(end) for end in ends]
+    write_program(machine.node, ENDS.format(python=sys.executable, starts=str(starts), ends=ends))
+    _, output = machine.launch(SEGMENTATION)
+    assert starts.read_text() == "." * len(ends), output
+    assert output.count("the segmentation node is started again") == len(ends) - 1
+
+
+def test_a_crash_is_final_where_that_is_wanted(machine: Machine) -> None:
+    starts = machine.folder / "starts"
+    ends = [-int(signal.SIGKILL)]
+    write_program(machine.node, ENDS.format(python=sys.executable, starts=str(starts), ends=ends))
+    _, output = machine.launch(SEGMENTATION, "respawn:=false")
+    assert starts.read_text() == ".", output
 
 
 @pytest.mark.parametrize(
@@ -333,6 +411,7 @@ def test_rviz_sees_the_nodes_topics(machine: Machine) -> None:
         "depth_registered/image_rect",
         "segmentation/color_mask",
         "segmentation/overlay",
+        "segmentation/points",
     }
 
 
@@ -460,9 +539,47 @@ def test_replay_goes_on_when_the_node_is_deactivated_and_activated(
 
 def test_replay_ends_when_the_node_cannot_be_configured(machine: Machine) -> None:
     machine.install_node()
-    _, output = machine.launch(
-        REPLAY, "bag:=/data/kitchen", "rviz:=false", "checkpoint:=/no/such.safetensors"
-    )
-    assert "/no/such.safetensors" in output
+    junk = machine.folder / "junk.safetensors"
+    junk.write_text("no checkpoint")
+    _, output = machine.launch(REPLAY, "bag:=/data/kitchen", "rviz:=false", f"checkpoint:={junk}")
+    assert str(junk) in output
     assert "the segmentation node has ended" in output
     assert machine.started("ros2") is None
+
+
+def test_several_cameras_share_one_node(machine: Machine) -> None:
+    code, output = machine.launch(
+        MULTI_CAMERA,
+        "cameras:=[front, rear]",
+        "topics:=front/rgb:=/cam1/color rear/depth:=/cam2/depth rear/thermal:=/flir",
+        "namespace:=robot",
+        "max_rate:=5",
+    )
+    assert code == 0, output
+    node = machine.started("node")
+    assert remappings(node) == {
+        "__node": "segmentation",
+        "__ns": "/robot",
+        "front/rgb/image_rect_color": "/cam1/color",
+        "rear/depth_registered/image_rect": "/cam2/depth",
+        "rear/thermal/image_rect": "/flir",
+    }
+    given: dict[str, Any] = {}
+    for text in node["parameters"]:
+        given |= parameters(text)
+    assert given == {"cameras": ["front", "rear"], "max_rate": 5.0}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("topics:=left/rgb:=/cam1/image",), "topics has 'left/rgb:=/cam1/image'"),
+        (("topics:=rgb:=/cam1/image",), "write front/rgb:=/cam1/image"),
+        (("rgb_topic:=/cam1/image",), "rgb_topic is for one camera, and cameras names 2"),
+    ],
+)
+def test_a_topic_of_no_camera_is_refused(machine: Machine, arguments: tuple[str, ...], words: str) -> None:
+    code, output = machine.launch(MULTI_CAMERA, "cameras:=[front, rear]", *arguments)
+    assert code != 0
+    assert words in output
+    assert machine.started("node") is None

@@ -115,19 +115,19 @@ def test_a_worker_survives_what_ends_threads_and_says_that_a_device_hangs(monkey
     monkeypatch.setattr(watchdog, "GIVE_UP_AFTER", 0.1)
     errors, lines, hang, taken = [], [], threading.Event(), threading.Event()
 
-    def process(item):
-        if item == "exit":
+    def process(items):
+        if items[0][1] == "exit":
             raise SystemExit
         taken.set()
         hang.wait()
 
     with ThreadPoolExecutor(1) as thread:
         worker = InferenceWorker(process, errors.append, thread)
-        worker.slot.put("exit")
+        worker.slots.put("", "exit")
         while not errors:
             time.sleep(0.001)
         assert "SystemExit" in errors[0]
-        worker.slot.put("hang")
+        worker.slots.put("", "hang")
         taken.wait()
         assert not worker.stop(lines.append)
         assert len(lines) == 2 and "device hangs" in lines[0] and "given up" in lines[1]

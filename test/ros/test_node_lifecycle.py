@@ -132,11 +132,11 @@ def test_parameters_are_checked_when_set_and_kept_while_configured(make_rig, giv
     assert not result.successful and result.reason == "parameter overlay_opacity is 1.5; it must be 0 to 1"
     assert set_parameter(rig, "slop", 0).successful
     assert set_parameter(rig, "slop", 0.01).successful
-    assert set_parameter(rig, "slop", 0).successful
+    assert set_parameter(rig, "queue_size", 5).successful
     assert change(rig, Transition.TRANSITION_CONFIGURE).success
-    result = set_parameter(rig, "slop", 0.05)
+    result = set_parameter(rig, "queue_size", 6)
     assert not result.successful and "clean up the node first" in result.reason
-    assert rig.node.get_parameter("slop").value == 0
+    assert rig.node.get_parameter("queue_size").value == 5
 
 
 def test_a_wrong_value_at_start_refuses_to_configure_and_a_misspelt_name_is_pointed_out(make_rig):
@@ -174,7 +174,8 @@ def test_the_defaults_pass_their_own_checks():
 def test_the_configuration_file_lists_every_parameter_with_its_default():
     path = Path(__file__).parents[2] / "config" / "segmentation.yaml"
     written = yaml.safe_load(path.read_text())["/**"]["ros__parameters"]
-    assert written == {one.name: one.default for one in SETTINGS.values()}
+    defaults = {one.name: one.default for one in SETTINGS.values()}
+    assert written == defaults | {"cameras": [""]}
     # python -m asymfusion_ros.ros.settings > config/segmentation.yaml
     assert path.read_text() == configuration_file()
 
@@ -202,7 +203,7 @@ def test_the_configuration_file_starts_the_node(make_rig):
 def test_one_thread_loads_and_runs_the_network_through_every_state(make_rig, monkeypatch):
     """Two threads that compute would have an OpenMP pool each, and slow each other down by half."""
     threads = []
-    segment = Segmenter.segment
+    postprocess = Segmenter.postprocess
 
     def load(settings):
         threads.append(threading.get_ident())
@@ -210,9 +211,9 @@ def test_one_thread_loads_and_runs_the_network_through_every_state(make_rig, mon
 
     def noted(self, *arguments, **options):
         threads.append(threading.get_ident())
-        return segment(self, *arguments, **options)
+        return postprocess(self, *arguments, **options)
 
-    monkeypatch.setattr(Segmenter, "segment", noted)
+    monkeypatch.setattr(Segmenter, "postprocess", noted)
     rig = make_rig(load=load).start()
     rig.good_frame_is_segmented(SECOND)
     for transition in (

@@ -77,7 +77,9 @@ def test_the_three_images_of_an_instant_give_one_mask_with_the_stamp_of_rgb(make
         assert (pixels_of(mask) != labels_of(checkpoint, pair, 4)).any(), pair
     assert rig.counters.to_dict() == {
         **dict.fromkeys(("received_rgb", "received_depth", "received_thermal", "paired", "segmented"), 1),
-        **dict.fromkeys(("rejected", "incomplete", "dropped", "unsubscribed", "failed", "unpaired"), 0),
+        **dict.fromkeys(
+            ("rejected", "incomplete", "dropped", "unsubscribed", "failed", "unpaired", "skipped"), 0
+        ),
         **{"framed": 3, "published_mask": 1, "published_overlay": 1},
     }
     assert rig.logged("waiting for sets of images within 0.02 s of", *TOPICS.values())

@@ -80,3 +80,38 @@ def test_help_lists_the_parameters_without_starting_a_node():
     result = run("--help")
     assert result.returncode == 0
     assert "missing_after (default 0.0; 0 to 3600): seconds" in result.stdout
+
+
+def test_shutting_down_ends_the_process(checkpoint):
+    """What is finalized can't be used again: it must not hold the network's memory."""
+    srv = pytest.importorskip("lifecycle_msgs.srv", reason="needs lifecycle_msgs")
+    import rclpy
+    from lifecycle_msgs.msg import Transition
+
+    namespace = f"/shutdown_{os.getpid()}"
+    arguments = ("-p", f"checkpoint:={checkpoint}", "-p", "autostart:=false", "-r", f"__ns:={namespace}")
+    node = subprocess.Popen(command("--ros-args", *arguments), stderr=subprocess.DEVNULL)
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    client = rclpy.create_node("test_client", namespace=namespace, context=context)
+    executor = rclpy.executors.SingleThreadedExecutor(context=context)
+    executor.add_node(client)
+
+    def call(kind, name, request):
+        service = client.create_client(kind, f"segmentation/{name}")
+        assert service.wait_for_service(60)
+        future = service.call_async(request)
+        executor.spin_until_future_complete(future, 20)
+        return future.result()
+
+    try:
+        wanted = Transition(id=Transition.TRANSITION_UNCONFIGURED_SHUTDOWN)
+        assert call(srv.ChangeState, "change_state", srv.ChangeState.Request(transition=wanted)).success
+        # A lifecycle manager asks whether it went well.
+        assert call(srv.GetState, "get_state", srv.GetState.Request()).current_state.label == "finalized"
+        assert node.wait(20) == 0
+    finally:
+        node.kill()
+        executor.shutdown()
+        client.destroy_node()
+        rclpy.try_shutdown(context=context)

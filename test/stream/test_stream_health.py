@@ -77,6 +77,15 @@ def test_a_modality_is_missing_once_an_image_has_waited_for_it_in_vain():
     assert never.available(1000.0) == ("rgb", "depth")
 
 
+def test_another_missing_after_begins_as_if_nothing_had_been_missing():
+    health = health_of("rgb", "depth", missing_after=0.5)
+    stream(health, "rgb", 0.0, 1.0, 0.1)
+    assert health.available(1.0) == ("rgb",)
+    health.change(missing_after=0.0, slop=0.01)
+    stream(health, "rgb", 1.0, 3.0, 0.1)
+    assert health.available(3.0) == ("rgb", "depth")
+
+
 def test_streams_whose_clocks_differ_go_on_with_the_first_though_both_come():
     health = health_of("rgb", "depth", missing_after=0.5)
     for k in range(40):

@@ -17,9 +17,9 @@ from helpers import refused, write_folder
 
 from asymfusion_ros.checkpoint import load_checkpoint
 from asymfusion_ros.cli.main import main
-from asymfusion_training.ablation.lock import locked
 from asymfusion_training.ablation.outcome import COUNTS, FILE
 from asymfusion_training.ablation.tables import TABLES
+from asymfusion_training.folder_lock import locked
 from asymfusion_training.loop.state import FILE as STATE
 
 RECIPE = """\
@@ -152,7 +152,7 @@ def test_killed_and_resumed_it_redoes_only_the_row_it_was_in(made, whole, tmp_pa
 
 HOLDER = """
 import os, pathlib, sys, time
-from asymfusion_training.ablation.lock import locked
+from asymfusion_training.folder_lock import locked
 with locked(pathlib.Path(sys.argv[1])) as ours:
     if os.fork():
         print(ours, flush=True)

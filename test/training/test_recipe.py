@@ -44,7 +44,7 @@ def test_numbers_as_people_write_them(tmp_path):
         ("", "None is not a set of settings"),
         ("- epochs", r"\['epochs'\] is not a set of settings"),
         ("epochs: [", "is not YAML"),
-        ("\xff\xfe", "is not YAML"),
+        ("\xff\xfe", "is not UTF-8 text"),
         ("epochs: ten", "epochs is 'ten'; it must be a whole number"),
         ("epochs: 2.5", "epochs is 2.5; it must be a whole number"),
         ("epochs: true", "epochs is True"),

@@ -110,6 +110,25 @@ def test_runs_that_cannot_be_resumed(made, whole, tmp_path, capsys):
     assert f"{FILE} cannot be read" in line(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda state: state.update(step=-1), "its step cannot be that of a run"),
+        (lambda state: state.update(best="x"), "its best cannot be that of a run"),
+        (lambda state: state.update(recipe=[1]), "is not the state of a run"),
+        (lambda state: state.pop("precision"), "does not fit this run"),
+        (lambda state: state.update(optimiser=[{}]), "does not fit this run"),
+        (lambda state: state["network"].popitem(), "does not fit this run"),
+    ],
+)
+def test_a_state_that_is_damaged_and_still_loads(made, whole, tmp_path, capsys, change, named):
+    state = torch.load(whole / FILE, weights_only=True)
+    change(state)
+    torch.save(state, tmp_path / FILE)
+    line = refused(capsys, *arguments(made, tmp_path, "--resume"))
+    assert str(tmp_path / FILE) in line and named in line
+
+
 class Malicious:
     def __reduce__(self):
         return (os.system, ("touch ran",))

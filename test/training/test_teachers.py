@@ -2,6 +2,10 @@
 
 import json
 import math
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import cv2
 import numpy as np
@@ -15,6 +19,7 @@ from asymfusion_ros.cli.main import main
 from asymfusion_ros.data.folder import Folder, Frame
 from asymfusion_ros.data.input_spec import InputSpec
 from asymfusion_ros.data.modality import modality
+from asymfusion_ros.errors import UserError
 from asymfusion_ros.network import NetworkOutput, build_network
 from asymfusion_training.data.augment import augmented
 from asymfusion_training.data.change import Augmentation
@@ -94,6 +99,64 @@ def test_the_cache_resumes(folder, tmp_path, teacher, capsys):
     assert {name for name in after if after[name] != before.get(name)} == {"frame2.png"}
     assert not list(cache.glob("*.partial"))
     assert "again" not in capsys.readouterr().out
+
+
+HOLDER = """
+import pathlib, sys
+from asymfusion_training.folder_lock import locked, share
+folder = pathlib.Path(sys.argv[2])
+if sys.argv[1] == "reads":
+    share(folder)
+    print("now", flush=True)
+    sys.stdin.readline()
+else:
+    with locked(folder):
+        print("now", flush=True)
+        sys.stdin.readline()
+        (folder / "frame3.png").write_bytes((folder / "frame2.png").read_bytes())
+"""
+
+
+@contextmanager
+def another_process(does, cache):
+    """It ``reads`` the cache or ``fills`` it, until it gets a line."""
+    command = [sys.executable, "-c", HOLDER, does, str(cache)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout.readline() == "now\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def test_a_cache_that_another_run_reads_stays_as_it_is(folder, tmp_path, teacher, capsys):
+    cache = tmp_path / "cache"
+    teachers(folder, cache, teacher).prepare()
+    before = written(cache)
+    with another_process("reads", cache):
+        teachers(folder, cache, teacher).prepare()  # the same teachers: both may
+        with pytest.raises(UserError, match="another run reads .* made with other flip: .*--teacher-cache"):
+            teachers(folder, cache, teacher, teacher_flip=False).prepare()
+        assert written(cache) == before
+    teachers(folder, cache, teacher, teacher_flip=False).prepare()
+    assert written(cache) != before
+
+
+def test_a_run_waits_for_the_one_that_fills_the_cache(folder, tmp_path, teacher, capsys):
+    cache = tmp_path / "cache"
+    teachers(folder, cache, teacher).prepare()
+    (cache / "frame3.png").unlink()
+    before = written(cache)
+    with another_process("fills", cache) as other, ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(teachers(folder, cache, teacher).prepare)
+        while "another run fills" not in capsys.readouterr().out:
+            assert not waiting.done()
+        other.stdin.write("\n")
+        other.stdin.flush()
+        waiting.result()
+    after = written(cache)
+    assert {name: after[name] for name in before} == before  # and it made nothing twice
+    assert (cache / "frame3.png").read_bytes() == (cache / "frame2.png").read_bytes()
 
 
 def test_what_the_files_depend_on_makes_them_anew(folder, tmp_path, teacher, capsys):
@@ -199,7 +262,7 @@ def test_readers_and_held_frames_give_the_same_soft_labels(folder, tmp_path, tea
     assert plain.teacher is None
     for name in ("rgb", "depth"):
         assert torch.equal(plain.images[name], read.images[name])
-    with pytest.raises(Exception, match="frame0.png is missing or damaged"):
+    with pytest.raises(Exception, match="frame0.png is missing: remove it"):
         SoftLabels(tmp_path / "elsewhere", 3).read("frame0")
 
 

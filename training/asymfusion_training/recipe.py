@@ -13,9 +13,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from asymfusion_ros.data.input_spec import InputSpec
+from asymfusion_ros.data.yaml_file import parse_yaml, read_yaml
 from asymfusion_ros.errors import ConfigError
 from asymfusion_ros.network import NetworkConfig
 from asymfusion_ros.settings import checked, declared, markdown_table
@@ -128,10 +127,7 @@ def _read(path: Path, below: tuple[Path, ...] = ()) -> Sections:
     where = f"recipe {path}"
     if path.resolve() in below:
         raise ConfigError(f"{where} extends itself: {' -> '.join(p.stem for p in (*below, path))}")
-    try:
-        values = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{where} is not YAML: {' '.join(str(error).split())}") from error
+    values = read_yaml(path, where, ConfigError)
     extended = values.pop("extends", None) if isinstance(values, dict) else None
     found = _in_sections(values, where)
     if extended is None:
@@ -188,10 +184,7 @@ def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any
 
 def _change(values: dict[str, Any], change: str) -> None:
     name, equals, text = change.partition("=")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"--set {change!r}: {text!r} is not YAML") from error
+    value = parse_yaml(text, f"--set {change!r}: {text!r}", ConfigError)
     if not (name and equals):
         raise ConfigError(f"--set {change!r} must be name=value, for example epochs=20")
     *groups, last = name.split(".")

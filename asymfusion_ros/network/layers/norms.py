@@ -134,3 +134,8 @@ class PrivateBatchNorm2d(nn.Module):
 def may_be_missing(name: str) -> bool:
     """Whether a state dict without this tensor is whole: statistics of a modality alone are optional."""
     return name.rpartition(".")[2] in ALONE
+
+
+def is_variance(name: str) -> bool:
+    """Whether a state dict's tensor holds running variances."""
+    return name.rpartition(".")[2] in ("running_var", "alone_var")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from asymfusion_ros.ros.outputs.base import Output
 from asymfusion_ros.ros.outputs.cloud import Points
@@ -19,3 +19,9 @@ OUTPUTS: tuple[Callable[[NodeSettings], Output], ...] = (
     DisagreementImage,
     Points,
 )
+
+
+def outputs(settings: NodeSettings, made: Sequence[Callable[[NodeSettings], Output]]) -> list[Output]:
+    """Those of ``made`` that are not switched off: ``publish_mask`` is for ~/mask, and so on."""
+    found = [make(settings) for make in made]
+    return [one for one in found if getattr(settings, f"publish_{one.topic.removeprefix('~/')}", True)]

@@ -28,12 +28,14 @@ class Output(Protocol):
 
 
 class Publishers:
-    """The publishers of ``outputs``, silent until the node is active."""
+    """The publishers of ``outputs``, silent until the node is active. Where ``camera`` names one of several,
+    ``~/mask`` is its ``~/CAMERA/mask``; in the methods here topics are called as the outputs call them.
+    """
 
-    def __init__(self, node: LifecycleNode, outputs: Sequence[Output]) -> None:
+    def __init__(self, node: LifecycleNode, outputs: Sequence[Output], camera: str = "") -> None:
         self._node = node
         self._publishers = [
-            (output, node.create_lifecycle_publisher(output.type, output.topic, OUTPUT_PROFILE))
+            (output, node.create_lifecycle_publisher(output.type, topic_of(output, camera), OUTPUT_PROFILE))
             for output in outputs
         ]
 
@@ -58,3 +60,8 @@ class Publishers:
         for _, publisher in self._publishers:
             self._node.destroy_lifecycle_publisher(publisher)
         self._publishers = []
+
+
+def topic_of(output: Output, camera: str) -> str:
+    """The output's topic, for one of several cameras under its name: ``~/front/mask``."""
+    return output.topic.replace("~/", f"~/{camera}/", 1) if camera else output.topic

@@ -60,11 +60,12 @@ class Overlay(_ImageOutput):
     topic = "~/overlay"
 
     def __init__(self, settings: NodeSettings) -> None:
-        self._opacity = settings.overlay_opacity
+        self._settings = settings
 
     def message(self, scene: Scene) -> ImageMessage:
         """See the class."""
-        return image_message(scene.header, blend(scene.picture, scene.colours, self._opacity), "rgb8")
+        mixed = blend(scene.picture, scene.colours, self._settings.overlay_opacity)
+        return image_message(scene.header, mixed, "rgb8")
 
 
 def blend(

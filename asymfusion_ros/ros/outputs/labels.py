@@ -7,7 +7,7 @@ from typing import Any
 
 from rclpy.lifecycle import LifecycleNode
 
-from asymfusion_ros.data.labels import VOID
+from asymfusion_ros.data.labels import UNLABELED, VOID
 from asymfusion_ros.ros.messages import Header
 from asymfusion_ros.ros.qos import LATCHED_PROFILE
 
@@ -35,7 +35,7 @@ class LabelInfoPublisher:
         if self._publisher is None or names == self._published:
             return
         message = self._label_info(header=header, threshold=0.0)
-        classes = [*enumerate(names), (VOID, "unlabeled")]
+        classes = [*enumerate(names), (VOID, UNLABELED)]
         message.class_map = [self._vision_class(class_id=i, class_name=name) for i, name in classes]
         self._publisher.publish(message)
         self._published = names

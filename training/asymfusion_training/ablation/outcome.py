@@ -14,6 +14,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from asymfusion_ros.atomic_write import write_whole
+from asymfusion_ros.data.text_file import parse_json
 from asymfusion_ros.errors import ConfigError, UserError
 from asymfusion_training.evaluation.counts import Counts
 from asymfusion_training.recipe import Recipe
@@ -57,7 +58,7 @@ def load_outcome(folder: Path, made_from: Mapping[str, Any]) -> Outcome | None:
         return None
     made_from = json.loads(json.dumps(made_from))  # lists for tuples, as what it is compared with has them
     try:
-        values = json.loads((folder / FILE).read_text())
+        values = parse_json((folder / FILE).read_text())
         with np.load(folder / COUNTS, allow_pickle=False) as counts:
             margins = {output: counts[output] for output in counts.files}
         outcome = Outcome(**values, margins=margins)

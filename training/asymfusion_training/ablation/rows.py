@@ -16,13 +16,13 @@ from asymfusion_ros.data.folder import Folder
 from asymfusion_ros.errors import UserError
 from asymfusion_ros.inspection.trace import on_meta
 from asymfusion_ros.network import NetworkConfig
-from asymfusion_training.ablation.lock import locked
 from asymfusion_training.ablation.outcome import FILE, Outcome, load_outcome, save_outcome
 from asymfusion_training.ablation.variant import Variant
 from asymfusion_training.evaluation.counts import SplitScores
 from asymfusion_training.evaluation.evaluate import check_labelled
 from asymfusion_training.evaluation.job import Job, run_jobs
 from asymfusion_training.evaluation.scoring_settings import ScoringSettings
+from asymfusion_training.folder_lock import locked
 from asymfusion_training.loop.state import FILE as STATE
 from asymfusion_training.loop.trainer import RunOptions
 from asymfusion_training.recipe import Recipe

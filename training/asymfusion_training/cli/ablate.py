@@ -12,7 +12,6 @@ from asymfusion_ros.data.folder import Folder
 from asymfusion_ros.data.labels import BUILT_IN
 from asymfusion_ros.errors import ConfigError
 from asymfusion_training.ablation.compare import Bootstrap, agreement, orderings
-from asymfusion_training.ablation.lock import locked
 from asymfusion_training.ablation.picture import save_picture
 from asymfusion_training.ablation.report import (
     Report,
@@ -28,6 +27,7 @@ from asymfusion_training.ablation.variant import LARGER
 from asymfusion_training.cli.ablate_options import EXAMPLES, add_arguments
 from asymfusion_training.cli.run_options import run_options
 from asymfusion_training.evaluation.scoring_settings import ScoringSettings
+from asymfusion_training.folder_lock import locked
 from asymfusion_training.loop.allocator import keep_freed_memory
 from asymfusion_training.recipe import Recipe, load_recipe
 from asymfusion_training.run import training_fabric

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from asymfusion_ros.atomic_write import make_folder, write_whole
+from asymfusion_ros.data.image_file import read_image
 from asymfusion_ros.errors import UserError
 from asymfusion_training.data.change import Change, Size
 
@@ -38,9 +39,13 @@ class SoftLabels:
     def read(self, name: str) -> Tensor:
         """K x h x w uint8. Raises UserError for a file that is missing or none of these."""
         path = self.path(name)
-        planes = cv2.imread(str(path), cv2.IMREAD_UNCHANGED) if path.is_file() else None
-        if planes is None or planes.dtype != np.uint8 or planes.ndim != 2 or len(planes) % self.classes:
-            raise UserError(f"{path} is missing or damaged: remove it, and run the same command again")
+        advice = "remove it, and run the same command again"
+        try:
+            planes = read_image(path)
+        except UserError as error:
+            raise UserError(f"{error}: {advice}") from error
+        if planes.dtype != np.uint8 or planes.ndim != 2 or len(planes) % self.classes:
+            raise UserError(f"{path} holds no soft labels of {self.classes} classes: {advice}")
         return torch.from_numpy(planes.reshape(self.classes, -1, planes.shape[1]))
 
     def write(self, name: str, probabilities: Tensor) -> None:

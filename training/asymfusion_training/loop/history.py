@@ -11,6 +11,7 @@ import numpy.typing as npt
 from torch.utils.tensorboard import SummaryWriter
 
 from asymfusion_ros.atomic_write import write_whole
+from asymfusion_ros.data.text_file import parse_json
 from asymfusion_training.figures import save_figure
 from asymfusion_training.tasks.base import Goal
 
@@ -25,13 +26,13 @@ class History:
         self.path = output / "history.jsonl"
         self.lines: list[dict[str, Any]] = []
         if epochs_done and self.path.is_file():
-            for text in self.path.read_text().splitlines():
+            for text in self.path.read_text(errors="replace").splitlines():
                 try:
-                    line = json.loads(text)
-                except ValueError:
+                    line = parse_json(text)
+                    if line["epoch"] <= epochs_done:
+                        self.lines.append(line)
+                except (ValueError, KeyError, TypeError):
                     break  # cut short when the run was killed
-                if line["epoch"] <= epochs_done:
-                    self.lines.append(line)
         self._write()
         self.board = SummaryWriter(str(output / "tensorboard"), purge_step=epochs_done + 1)
 

@@ -29,7 +29,7 @@ from asymfusion_training.loop.meters import EpochTimer, LossMeter
 from asymfusion_training.loop.optimiser import set_rates
 from asymfusion_training.loop.schedule import learning_rates
 from asymfusion_training.loop.settings import RunRecipe
-from asymfusion_training.loop.state import FILE, load_state, save_state
+from asymfusion_training.loop.state import FILE, load_state, restoring, save_state
 from asymfusion_training.tasks.base import Scores, Task
 
 PICTURED = 4  # frames in masks.png
@@ -290,12 +290,13 @@ class Trainer:
         )
         if not state:
             return
-        network.load_state_dict(state["network"])
-        for own, stored in zip(self.optimisers, state["optimiser"]):
-            own.load_state_dict(stored)
-        if self.averaged is not None:
-            self.averaged.load_state_dict(state["averaged"])
-        self.fabric.strategy.precision.load_state_dict(state["precision"])
+        with restoring(self.output):
+            network.load_state_dict(state["network"])
+            for own, stored in zip(self.optimisers, state["optimiser"], strict=True):
+                own.load_state_dict(stored)
+            if self.averaged is not None:
+                self.averaged.load_state_dict(state["averaged"])
+            self.fabric.strategy.precision.load_state_dict(state["precision"])
 
     def _save_state(self) -> None:
         if not self.fabric.is_global_zero:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 from functools import lru_cache
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy.typing as npt
 
 from asymfusion_ros.data.colouring import png
 from asymfusion_ros.data.labels import CITYSCAPES19, VOID
+from asymfusion_ros.data.text_file import parse_json
 from asymfusion_training.prepare.cityscapes_tree import CityFrame, find_frames
 from asymfusion_training.prepare.data_set import DataSet
 from asymfusion_training.prepare.images import SourceError, png_size, read_image
@@ -143,7 +143,7 @@ def depth_units(baseline: float, focal: float) -> npt.NDArray[np.uint16]:
 def camera(path: Path) -> tuple[float, float]:
     """(baseline in metres, fx in pixels) of a camera file. Raises SourceError where they are not there."""
     try:
-        values = json.loads(path.read_text())
+        values = parse_json(path.read_text())
         pair = float(values["extrinsic"]["baseline"]), float(values["intrinsic"]["fx"])
     except OSError as error:
         raise SourceError(f"{path} cannot be read: {error.strerror}") from error

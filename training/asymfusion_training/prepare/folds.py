@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -14,13 +15,15 @@ from asymfusion_ros.errors import ConfigError, UserError
 from asymfusion_training.prepare.nyudv2_splits import facts, runs
 
 SPLITS = ("train", "val")  # whose frames are divided
+LIST = re.compile(r"fold(\d{1,9})_(?:train|val)\.txt")
 
 
 def make_folds(root: Path, folds: int, seed: int) -> str:
     """Writes fold0_train.txt, fold0_val.txt, ... into the folder and returns a summary.
 
-    Each frame of train and val is in the val of one fold, and in the train of the others. Raises UserError
-    where there are too few frames, or a list cannot be written.
+    Each frame of train and val is in the val of one fold, and in the train of the others. Lists of folds
+    beyond these, which an earlier call with more folds left, are removed: they are of another division.
+    Raises UserError where there are too few frames, or a list cannot be written or removed.
     """
     if folds < 2:
         raise ConfigError(f"--folds is {folds}; it must be 2 or more")
@@ -37,14 +40,32 @@ def make_folds(root: Path, folds: int, seed: int) -> str:
             listed = [name for name in sorted(names) if (name in val) == (split == "val")]
             text = "".join(f"{name}\n" for name in listed)
             write_whole(root / f"fold{number}_{split}.txt", text.encode())
+    removed = _remove_beyond(root, folds)
     kept = (
         f"whole scenes, seed {seed}" if scenes else "blocks of names in order, for the scenes are not known"
     )
     sizes = ", ".join(str(len(part)) for part in parts)
     return (
         f"{root}: {len(names)} frames in {folds} folds of {sizes} ({kept})\n"
-        "  train on one: --set train_split=fold0_train --set val_split=fold0_val"
+        + (f"  removed {', '.join(removed)} of a division into more folds\n" if removed else "")
+        + "  train on one: --set train_split=fold0_train --set val_split=fold0_val"
     )
+
+
+def _remove_beyond(root: Path, folds: int) -> list[str]:
+    """The lists of folds from number ``folds`` on, which it removes."""
+    removed = []
+    for path in sorted(root.glob("fold*_*.txt")):
+        match = LIST.fullmatch(path.name)
+        if match and int(match[1]) >= folds:
+            try:
+                path.unlink()
+            except OSError as error:
+                raise UserError(
+                    f"cannot remove {path}, of a division into more folds: {error.strerror}"
+                ) from error
+            removed.append(path.name)
+    return removed
 
 
 def nyudv2_scenes(data: str, names: Sequence[str]) -> list[list[str]]:

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
+from asymfusion_ros.data.yaml_file import read_yaml
 from asymfusion_ros.errors import UserError
 
 FACTS = Path(__file__).with_name("nyudv2.yaml")
@@ -39,7 +39,7 @@ class Splits:
 @lru_cache(maxsize=1)
 def facts() -> dict[str, Any]:
     """nyudv2.yaml: train and test as lists of frame numbers, classes as a dict of raw name to 1..40."""
-    values = yaml.safe_load(FACTS.read_text())
+    values = read_yaml(FACTS)
     for half in ("train", "test"):
         ranges = [[int(end) for end in part.split("-")] for part in values[half].split()]
         values[half] = [number for ends in ranges for number in range(ends[0], ends[-1] + 1)]

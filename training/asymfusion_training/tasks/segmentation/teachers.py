@@ -6,6 +6,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +14,21 @@ from lightning_fabric import Fabric
 from tqdm import tqdm
 
 from asymfusion_ros import Segmenter
-from asymfusion_ros.atomic_write import make_folder, write_whole
+from asymfusion_ros.atomic_write import write_whole
 from asymfusion_ros.checkpoint import DEFAULT, default_checkpoint, load_checkpoint
 from asymfusion_ros.data.folder import Folder
 from asymfusion_ros.data.input_spec import InputSpec
+from asymfusion_ros.data.text_file import parse_json, read_text
 from asymfusion_ros.errors import UserError
 from asymfusion_training.data.batch import collate
 from asymfusion_training.data.soft_labels import STRIDE, SoftLabels
 from asymfusion_training.evaluation.plan import check_labels
 from asymfusion_training.evaluation.predict import ensemble_probabilities
+from asymfusion_training.folder_lock import FILE, USED, locked, read_alone, share
 from asymfusion_training.tasks.segmentation.settings import SegmentationSettings
 
 DESCRIPTION = "teachers.json"
+LARGEST = 1024 * 1024  # bytes of it
 
 
 class Teachers:
@@ -65,18 +69,26 @@ class Teachers:
         UserError for a frame that cannot be read, for a folder that holds something else, and for a full
         disk; the same command then goes on with what is missing.
         """
-        if self.fabric.is_global_zero:
-            self._clear()
-        self.fabric.barrier()
-        missing = [name for name in self.names if not self.labels.path(name).exists()]
-        self.fabric.barrier()  # everyone has looked before anyone writes
-        if missing and self.fabric.is_global_zero:
-            print(f"teachers: their predictions for {len(missing)} frames go to {self.labels.folder}")
-        mine = missing[self.fabric.global_rank :: self.fabric.world_size]
-        if mine:
-            self._make(mine)
-        self.fabric.barrier()
+        with self._alone():
+            if self.fabric.is_global_zero:
+                self._clear()
+            self.fabric.barrier()
+            missing = [name for name in self.names if not self.labels.path(name).exists()]
+            self.fabric.barrier()  # everyone has looked before anyone writes
+            if missing and self.fabric.is_global_zero:
+                print(f"teachers: their predictions for {len(missing)} frames go to {self.labels.folder}")
+            mine = missing[self.fabric.global_rank :: self.fabric.world_size]
+            if mine:
+                self._make(mine)
+            self.fabric.barrier()
         return self.labels
+
+    def _alone(self) -> AbstractContextManager[Any]:
+        """Two runs with one cache at once: the second waits, and finds the files there."""
+        if not self.fabric.is_global_zero:
+            return nullcontext()
+        cache = self.labels.folder
+        return locked(cache, wait=True, told=f"teachers: another run fills {cache}: waiting for it")
 
     def _make(self, names: Sequence[str]) -> None:
         device = self.fabric.device
@@ -103,19 +115,25 @@ class Teachers:
     def _clear(self) -> None:
         """Leaves nothing in the folder but what these teachers make of these frames."""
         cache, now = self.labels.folder, self._described()
-        make_folder(cache)
         path = cache / DESCRIPTION
         if path.is_file():
-            before = _read(path)
+            before = read_description(path)
             changed = [name for name in now if before.get(name) != now[name]]
             if not changed:
+                share(cache)
                 return
+            if not read_alone(cache):
+                raise UserError(
+                    f"teachers: another run reads {cache}, which was made with other {', '.join(changed)}: "
+                    "give this run a folder of its own (--teacher-cache), or wait for that one"
+                )
             print(f"teachers: {cache} was made with other {', '.join(changed)}: it is made again")
             for file in cache.rglob("*.png"):
                 file.unlink()
-        elif any(cache.iterdir()):
+        elif any(file.name not in (FILE, USED) for file in cache.iterdir()):
             raise UserError(f"teachers: {cache} holds something else: give another folder")
         write_whole(path, (json.dumps(now, indent=2) + "\n").encode())
+        share(cache)
 
     def _described(self) -> dict[str, Any]:
         """What the files depend on, as JSON can hold it."""
@@ -135,10 +153,10 @@ class Teachers:
         }
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """Raises UserError for a description that is none."""
+def read_description(path: Path) -> dict[str, Any]:
+    """What a cache's teachers.json says. Raises UserError for one that is none."""
     try:
-        found = json.loads(path.read_text())
+        found = parse_json(read_text(path, LARGEST))
     except ValueError as error:
         raise UserError(f"teachers: {path} is not JSON: remove that folder") from error
     if not isinstance(found, dict) or "teachers" not in found:

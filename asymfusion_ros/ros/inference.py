@@ -1,0 +1,79 @@
+"""The network's call, for one camera or several: on a GPU the frames that wait go through it together.
+
+A frame that fails is logged and counted as its camera's and touches no other camera's.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Mapping
+
+from asymfusion_ros.engine.segmenter import HostResult
+from asymfusion_ros.ros.frame_segmenter import FrameSegmenter, PreparedFrame
+from asymfusion_ros.ros.log import ThrottledLog
+from asymfusion_ros.ros.network import Network
+from asymfusion_ros.ros.scene import Frame
+
+Work = tuple[FrameSegmenter, PreparedFrame]
+
+
+class Inference:
+    """Segments frames with ``network``. ``cameras``: each one's FrameSegmenter by its name. ``log``: for what
+    concerns several. ``enabled``: whether what comes out is to be published.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        cameras: Mapping[str, FrameSegmenter],
+        log: ThrottledLog,
+        enabled: Callable[[], bool],
+    ) -> None:
+        self._network = network
+        self._cameras = cameras
+        self._log = log
+        self._enabled = enabled
+
+    def __call__(self, frames: list[tuple[str, Frame]]) -> None:
+        """``frames``: each with its camera's name, at most one of a camera."""
+        works: list[Work] = []
+        for name, frame in frames:
+            camera = self._cameras[name]
+            with camera.accounted():
+                prepared = camera.prepare(frame)
+                if prepared is not None:
+                    works.append((camera, prepared))
+        if len(works) > 1 and self._together(works):
+            return
+        for camera, prepared in works:
+            with camera.accounted():
+                self._publish(camera, prepared, self._alone(prepared))
+
+    def _alone(self, prepared: PreparedFrame) -> HostResult:
+        wanted = prepared.wanted
+        # Only what is wanted is named: a network without geometry serves where none is asked for.
+        options = {} if wanted.geometry is None else {"geometry": wanted.geometry}
+        return self._network.segment(
+            prepared.images, confidence=wanted.confidence, disagreement=wanted.disagreement, **options
+        ).numpy()
+
+    def _together(self, works: list[Work]) -> bool:
+        """Whether the frames could be segmented in one call; where not, each is to be tried alone."""
+        try:
+            batch = [(prepared.images, prepared.wanted) for _, prepared in works]
+            results = [result.numpy() for result in self._network.segment_batch(batch)]
+        except Exception:
+            self._log.warning(
+                "batch",
+                f"the frames of {len(works)} cameras could not be segmented together, so one at a time:\n"
+                f"{traceback.format_exc()}",
+            )
+            return False
+        for (camera, prepared), result in zip(works, results, strict=True):
+            with camera.accounted():
+                self._publish(camera, prepared, result)
+        return True
+
+    def _publish(self, camera: FrameSegmenter, prepared: PreparedFrame, result: HostResult) -> None:
+        if self._enabled():  # it may have been disabled since the frame was taken up
+            camera.publish(prepared, result)
