@@ -168,7 +168,9 @@ def frozen_camera(world: World) -> None:
     world.unplug()
     camera = world.camera_process(*MODALITIES, start=world.tick(10 * SECOND) // SECOND)
     try:
-        world.until(lambda: world.masks, 60, "a mask of the camera process")
+        world.until(lambda: "first " in camera.log, 60, "the camera's start")
+        world.masks.clear()
+        world.until(lambda: world.masks, 20, "a mask of the camera process")
         camera.send(signal.SIGSTOP)
         world.spin(3.5)
         world.masks.clear()
