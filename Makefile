@@ -8,6 +8,8 @@ PYTEST_ARGS ?=
 # Tests side by side, each file on one of so many processes.
 TEST_PROCESSES ?= 2
 BENCH_ARGS ?=
+FAULTS_ARGS ?=
+OVERLOAD_ARGS ?=
 # NYUDv2 in the folder format, for sensor-study.
 DATA ?= data/nyudv2
 DEFAULT := asymfusion_ros/checkpoints/default.safetensors
@@ -25,7 +27,7 @@ export ROS_AUTOMATIC_DISCOVERY_RANGE = LOCALHOST
 unexport PYTHONPATH LD_LIBRARY_PATH AMENT_PREFIX_PATH RMW_IMPLEMENTATION ROS_DISTRO
 unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
-.PHONY: help setup demo test lint format bench sensor-study test-jazzy clean fuzz fuzz-files
+.PHONY: help setup demo test lint format bench soak faults overload sensor-study test-jazzy clean fuzz fuzz-files
 .DEFAULT_GOAL := help
 
 help:
@@ -37,6 +39,9 @@ help:
 	@echo "make bench       time each stage from camera bytes to labels"
 	@echo "make sensor-study  measure anew what is usual for the default checkpoint, and docs/sensor_monitor.md (DATA)"
 	@echo "make fuzz        read 100,000 mutated messages as the node does"
+	@echo "make faults      what can go wrong with cameras, clocks, processes, on real DDS (docs/reliability.md)"
+	@echo "make overload    frames ten times as fast as they can be segmented (OVERLOAD_ARGS=\"--minutes 10\")"
+	@echo "make soak        both"
 	@echo "make fuzz-files  thousands of damaged files of every kind that is read (FUZZ_ARGS)"
 	@echo "make test-jazzy  the tests against Jazzy's rclpy instead of Kilted's"
 	@echo "make clean       remove the environments and everything generated"
@@ -67,6 +72,15 @@ lint: $(STAMP)
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# Long; the suite has the fast part. FAULTS_ARGS="--patience 4" on a machine that is busy with other things.
+soak: faults overload
+
+faults: $(STAMP)
+	PYTHONPATH=test $(BIN)/python test/soak/faults.py $(FAULTS_ARGS)
+
+overload: $(STAMP)
+	PYTHONPATH=test $(BIN)/python test/soak/overload.py $(OVERLOAD_ARGS)
 
 bench: $(STAMP)
 	$(BIN)/asymfusion bench $(BENCH_ARGS)

@@ -22,7 +22,7 @@ from asymfusion_ros.errors import ImageError, UserError
 from asymfusion_ros.ros.disagreement import DisagreementMonitor
 from asymfusion_ros.ros.frame_meter import FrameMeter
 from asymfusion_ros.ros.inputs.geometry import CameraGeometry
-from asymfusion_ros.ros.log import ThrottledLog
+from asymfusion_ros.ros.log import ThrottledLog, shortened
 from asymfusion_ros.ros.network import Network
 from asymfusion_ros.ros.outputs.base import Publishers
 from asymfusion_ros.ros.scene import Frame, Scene
@@ -169,11 +169,12 @@ class FrameSegmenter:
             size, wanted = (f"{one.width}x{one.height}" for one in (image, images[base]))
             if size != wanted:
                 line = f"{size} {name} is resized to {wanted} {base}"
-                self._log.warning_once(line, f"{line}: both must show the same view")
+                self._log.warning_changed((name, "size"), f"{line}: both must show the same view")
             if frame_id != wanted_frame:
                 self._log.warning_once(
                     (name, "frame"),
-                    f"{name} is in frame {frame_id!r}, {base} in {wanted_frame!r}: use {name} that is "
+                    f"{name} is in frame {shortened(frame_id, 100)!r}, {base} in "
+                    f"{shortened(wanted_frame, 100)!r}: use {name} that is "
                     f"registered to {base}",
                 )
 

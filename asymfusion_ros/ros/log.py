@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Hashable
 from typing import Any
@@ -10,6 +11,7 @@ from asymfusion_ros.stream.throttle import Throttle
 
 PERIOD = 5.0  # seconds between the first two lines about the same thing; twice as long after each
 LONGEST_PERIOD = 60.0
+LONGEST_TEXT = 500  # characters of what others sent that a line may quote; a traceback may be longer
 
 
 class ThrottledLog:
@@ -24,6 +26,8 @@ class ThrottledLog:
         self._logger = logger
         self._prefix = prefix
         self._throttle = Throttle(PERIOD, LONGEST_PERIOD, clock)
+        self._lock = threading.Lock()
+        self._texts: dict[Hashable, str] = {}
 
     def info(self, key: Hashable, text: str) -> None:
         """Something that a person may want to know."""
@@ -50,9 +54,19 @@ class ThrottledLog:
         if self._throttle.first(key):
             self._logger.warning(self._prefix + text)
 
+    def warning_changed(self, key: Hashable, text: str) -> None:
+        """Not again while it says the same; ever more rarely where it keeps changing."""
+        with self._lock:
+            same = self._texts.get(key) == text
+            self._texts[key] = text
+        if not same and (line := self._admitted(key, text)) is not None:
+            self._logger.warning(line)
+
     def forget(self) -> None:
         """Starts afresh: for a node that is activated again."""
         self._throttle.forget()
+        with self._lock:
+            self._texts.clear()
 
     # Not the writing itself: rclpy takes one line of code for one severity.
     def _admitted(self, key: Hashable, text: str) -> str | None:
@@ -60,3 +74,12 @@ class ThrottledLog:
         if held_back is None:
             return None
         return self._prefix + text + (f" ({held_back} more like it)" if held_back else "")
+
+
+def shortened(text: str, longest: int = LONGEST_TEXT) -> str:
+    """``text``, cut in its middle where it is longer than ``longest`` characters: a message can carry a
+    megabyte where a word is meant. Its beginning and its end stay."""
+    if len(text) <= longest:
+        return text
+    half = longest // 2
+    return f"{text[:half]}... ({len(text) - 2 * half} more characters) ...{text[-half:]}"

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from types import FrameType
 
 import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
 from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
 
 from asymfusion_ros.ros.node import SegmentationNode
 from asymfusion_ros.ros.settings import NodeSettings
+from asymfusion_ros.ros.shared_memory import remove_unowned
 from asymfusion_ros.settings import declared
 
 FORCED_END = 2.0  # seconds after the first signal from which another ends the process at once
 FAREWELL = 1.0  # seconds in which a node that was shut down still answers who asks for its state
 SIGNAL_PERIOD = 0.2  # seconds that a signal may wait while no message comes
+PAUSE = 0.01  # seconds after something was raised: what is raised each time must not take a whole core
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -41,12 +45,13 @@ def main(arguments: list[str] | None = None) -> int:
         signal.signal(number, on_signal)
     try:
         parser().parse_args(remove_ros_args(arguments)[1:])
+        freed = remove_unowned()
         rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
     except (_rclpy.RCLInvalidROSArgsError, _rclpy.UnknownROSArgsError) as error:
         print(f"segmentation_node: error: wrong ROS arguments: {error}", file=sys.stderr)
         return 1
     try:
-        return run(lambda: bool(since))
+        return run(lambda: bool(since), freed)
     finally:
         rclpy.try_shutdown()
         if since:
@@ -56,9 +61,11 @@ def main(arguments: list[str] | None = None) -> int:
                 signal.signal(number, signal.SIG_IGN)
 
 
-def run(stopped: Callable[[], bool]) -> int:
-    """Spins the node until it is ``stopped``; the exit code."""
+def run(stopped: Callable[[], bool], freed: int = 0) -> int:
+    """Spins the node until it is ``stopped``; the exit code. freed: bytes of shared memory, for the log."""
     node = SegmentationNode()
+    if freed:
+        node.get_logger().info(f"removed {freed >> 20} MiB that killed processes had left in /dev/shm")
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     try:
@@ -67,17 +74,35 @@ def run(stopped: Callable[[], bool]) -> int:
             return 1
         # Nothing leads out of finalized: the process would only hold its memory.
         while not (stopped() or node.finalized):
-            executor.spin_once(timeout_sec=SIGNAL_PERIOD)
+            _spin_once(executor, node)
         farewell = time.monotonic() + FAREWELL
         while node.finalized and not stopped() and time.monotonic() < farewell:
-            executor.spin_once(timeout_sec=SIGNAL_PERIOD)
+            _spin_once(executor, node)
     except ExternalShutdownException:
         pass  # the context was shut down elsewhere: end as on a signal
     finally:
         node.close()
         executor.shutdown()
         node.destroy_node()
+        if node.hung:
+            # The interpreter would wait for the lost thread for ever.
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(1)
     return 0
+
+
+def _spin_once(executor: Executor, node: SegmentationNode) -> None:
+    """Handles what comes next. What is raised there is a fault of one message (a parameter of an unknown
+    type raises in rclpy itself): it is logged, and the node goes on.
+    """
+    try:
+        executor.spin_once(timeout_sec=SIGNAL_PERIOD)
+    except ExternalShutdownException:
+        raise
+    except Exception:
+        node.throttled_log.error("spin", f"a request or message was not handled:\n{traceback.format_exc()}")
+        time.sleep(PAUSE)
 
 
 def parser() -> argparse.ArgumentParser:

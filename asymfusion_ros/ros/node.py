@@ -68,6 +68,10 @@ def logged(transition: Transition) -> Transition:
     return wrapper
 
 
+def _inference_thread() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, thread_name_prefix="inference")
+
+
 class SegmentationNode(LifecycleNode):
     """See the module's description. ``options`` are the keyword arguments of rclpy.node.Node; ``load`` makes
     the network from the settings, in the thread that will run it.
@@ -100,7 +104,8 @@ class SegmentationNode(LifecycleNode):
         # The network is loaded, warmed up and run in this one thread, whatever state the node goes through:
         # OpenMP gives every thread that computes a pool of its own, and two of them slow each other down
         # (by half, with two cores) even while one is idle.
-        self._inference_thread = ThreadPoolExecutor(1, thread_name_prefix="inference")
+        self._inference_thread = _inference_thread()
+        self.hung = False  # whether an inference thread was given up: Python would wait for it at its end
         for name in parameters.declare(self):
             self.get_logger().warning(f"there is no parameter {name}: it is ignored (see --help)")
         self._enable = Enable(self, self.get_logger().info)
@@ -283,9 +288,11 @@ class SegmentationNode(LifecycleNode):
         self._status.stop_watching()
         for one in self.pipelines.values():
             one.stop()
-        if self._worker is not None:
-            self._worker.stop()
-        self._worker = None
+        worker, self._worker = self._worker, None
+        if worker is not None and not worker.stop(self.get_logger().error):
+            self.hung = True
+            self._inference_thread.shutdown(wait=False)
+            self._inference_thread = _inference_thread()
 
     def _release(self) -> None:
         self._stop_streams()

@@ -105,17 +105,25 @@ class NodeSettings:
         choices=names("range"),
     )
     slop: float = setting(
-        0.02,
+        0.015,
         "greatest difference in seconds between the stamps of images that are paired; 0 pairs only "
-        "equal stamps; keep it below half a frame period, or an image may pair with a neighbour",
+        "equal stamps; keep it below half a frame period (the default suits 30 Hz), or an image may pair "
+        "with a neighbour",
         minimum=0.0,
         maximum=10.0,
         live=True,
     )
-    queue_size: int = setting(10, "images of each topic that wait for a partner", minimum=1, maximum=1000)
+    queue_size: int = setting(
+        10,
+        "images of each topic that wait for a partner; more, up to 120 in 256 MiB, where images of equal "
+        "stamps come late",
+        minimum=1,
+        maximum=1000,
+    )
     missing_after: float = setting(
         0.0,
-        "seconds without a usable image of a topic after which the others are segmented without it; 0: never",
+        "seconds that an image waits in vain for those of other topics before it is segmented without them; "
+        "0: never",
         minimum=0.0,
         maximum=3600.0,
         live=True,

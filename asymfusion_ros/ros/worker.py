@@ -12,6 +12,8 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Generic, TypeVar
 
+from asymfusion_ros.ros.watchdog import wait_for
+
 Item = TypeVar("Item")
 
 
@@ -76,10 +78,12 @@ class InferenceWorker(Generic[Item]):
         while items := self.slots.take(self._batch):
             try:
                 self._process(items)
-            except Exception:
+            except BaseException:  # a SystemExit would end this thread alone, and the node would go silent
                 self._on_error(traceback.format_exc())
 
-    def stop(self) -> None:
-        """Lets the items under way finish, and gives the thread back."""
+    def stop(self, log: Callable[[str], object]) -> bool:
+        """Lets the items under way finish, and gives the thread back; False where the device hangs, so that
+        the thread is lost (see watchdog.py). ``log`` gets a line where it takes long.
+        """
         self.slots.close()
-        self._running.result()
+        return wait_for(self._running, "the frame under way", log)

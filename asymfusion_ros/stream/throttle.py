@@ -6,6 +6,9 @@ import threading
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
+# A key that is made of what a message holds can take any value: what is kept must not grow for ever.
+MOST_KEYS = 200
+
 
 @dataclass
 class _Line:
@@ -36,6 +39,9 @@ class Throttle:
         now = self._clock()
         with self._lock:
             line = self._lines.get(key)
+            if line is None and len(self._lines) >= MOST_KEYS:
+                oldest = min(self._lines, key=lambda known: self._lines[known].came)
+                del self._lines[oldest]
             if line is None or now - line.came >= self._period:
                 self._lines[key] = _Line(now, now, self._period)
                 return 0 if line is None else line.held_back
@@ -48,11 +54,13 @@ class Throttle:
             return held_back
 
     def first(self, key: Hashable) -> bool:
-        """True the first time that ``key`` comes, and never again until ``forget``."""
+        """True the first time that ``key`` comes, and never again until ``forget``; False where MOST_KEYS
+        others have come before."""
         with self._lock:
-            seen = key in self._seen
+            if key in self._seen or len(self._seen) >= MOST_KEYS:
+                return False
             self._seen.add(key)
-            return not seen
+            return True
 
     def forget(self) -> None:
         """Starts afresh: every line may be logged again."""

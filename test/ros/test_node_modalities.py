@@ -62,7 +62,7 @@ def labels_of(checkpoint, names, seed=0):
 
 
 def test_the_three_images_of_an_instant_give_one_mask_with_the_stamp_of_rgb(make_rig, checkpoint):
-    rig = make_rig(listen=("mask", "overlay")).start()
+    rig = make_rig(listen=("mask", "overlay"), slop=0.02).start()
     ms = SECOND // 1000
     rig.send(
         thermal=image(kelvin(4), "16UC1", 10 * SECOND - 9 * ms, "rgb_optical"),

@@ -287,7 +287,7 @@ def test_a_clock_that_goes_back_empties_the_queues(make_rig):
 
 
 def test_an_image_that_has_arrived_when_the_reliability_changes_is_not_lost(make_rig, monkeypatch):
-    monkeypatch.setattr(camera, "WATCH_PERIOD", 1000.0)  # the change is made here, not by the timer
+    monkeypatch.setattr(camera, "LOOK_PERIOD", 1000.0)  # the change is made here, not by the timer
     rig = make_rig()
     rig.unplug("rgb")
     rig.start()
@@ -310,7 +310,7 @@ def test_an_image_that_has_arrived_when_the_reliability_changes_is_not_lost(make
 
 
 def test_an_image_that_both_subscriptions_got_is_taken_once(make_rig, monkeypatch):
-    monkeypatch.setattr(camera, "WATCH_PERIOD", 1000.0)
+    monkeypatch.setattr(camera, "LOOK_PERIOD", 1000.0)
     rig = make_rig()
     rig.unplug("rgb")
     rig.start()
@@ -335,7 +335,7 @@ def test_an_image_that_both_subscriptions_got_is_taken_once(make_rig, monkeypatc
 
 
 def test_an_input_stays_as_it_is_when_its_last_publisher_leaves(make_rig, monkeypatch):
-    monkeypatch.setattr(camera, "WATCH_PERIOD", 1000.0)
+    monkeypatch.setattr(camera, "LOOK_PERIOD", 1000.0)
     rig = make_rig().start()
     source = rig.node.cameras[0].inputs["rgb"]
     source.follow_publishers()

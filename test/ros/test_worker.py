@@ -58,6 +58,6 @@ def test_what_one_batch_raises_does_not_end_the_work():
         assert failed.wait(20)
         worker.slots.put("b", 2)
         assert done.wait(20)
-        worker.stop()
+        worker.stop(print)
     assert "no such kernel" in errors[0]
     assert seen == [[("a", 1)], [("b", 2)]]

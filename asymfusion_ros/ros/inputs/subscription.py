@@ -56,6 +56,10 @@ class ImageInput:
         """The image of a message of this topic. Raises ImageError where it cannot be used."""
         return self._transport.decode(message, self._modality)
 
+    def publishers_changed(self) -> bool:
+        """Whether the publishers now offer another reliability than is subscribed to."""
+        return self._wanted_reliability(self.reliability) != self.reliability
+
     def follow_publishers(self) -> str | None:
         """Subscribes anew where the publishers now offer another reliability; returns a line for the log, or
         None where nothing changed.

@@ -62,6 +62,20 @@ class Synchronizer:
         """
         pairing.forget_later(self._synchronizer, stamp)
 
+    def lengthen(self, queue_size: int) -> None:
+        """Lets more images of each modality wait."""
+        self._synchronizer.queue_size = queue_size
+
+    def waiting(self) -> list[tuple[str, StampedImage]]:
+        """The images that wait for a partner, oldest stamp first, with their modalities."""
+        with self._synchronizer.lock:
+            queued = [
+                (stamp, name, image)
+                for name, queue in zip(self.modalities, self._synchronizer.queues, strict=True)
+                for stamp, image in queue.items()
+            ]
+        return [(name, image) for _, name, image in sorted(queued, key=lambda one: one[0])]
+
     def clear(self) -> None:
         """Forgets all that waits."""
         pairing.forget_all(self._synchronizer)
