@@ -7,14 +7,14 @@ Made from the fields of a sensor_msgs/CameraInfo, without ROS. The axes are thos
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from asymfusion_ros.data.camera_info import CameraInfo
 from asymfusion_ros.data.distortion import MOST_COEFFICIENTS, Distortion, lens
 from asymfusion_ros.errors import ImageError
 
@@ -22,29 +22,6 @@ from asymfusion_ros.errors import ImageError
 SHORTEST, LONGEST = 0.01, 1000.0
 BAND_VALUES = 1 << 13
 FARTHEST_CENTRE = 100.0  # image sizes that the principal point may lie away: a region of a larger image
-
-
-class Region(Protocol):
-    """sensor_msgs/RegionOfInterest."""
-
-    x_offset: int
-    y_offset: int
-    height: int
-    width: int
-
-
-class CameraInfo(Protocol):
-    """sensor_msgs/CameraInfo, as far as a CameraModel is made from it."""
-
-    height: int
-    width: int
-    distortion_model: str
-    d: Sequence[float]
-    k: Sequence[float]
-    p: Sequence[float]
-    binning_x: int
-    binning_y: int
-    roi: Region
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from sensor_msgs.msg import Image
 
-from asymfusion_ros.data.camera_model import CameraInfo
+from asymfusion_ros.data.camera_info import CameraInfo
 from asymfusion_ros.engine.raw_image import RawImage
 
 

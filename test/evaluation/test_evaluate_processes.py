@@ -71,4 +71,4 @@ def test_a_broken_frame_in_another_process(home, tmp_path, capsys):
     (data / "label" / "frame3.png").write_bytes(b"")
     arguments = ("--data", data, "--split", "train", "--device", "cpu", "--processes", 2)
     line = refused(capsys, "evaluate", home / "tiny.safetensors", *arguments)
-    assert f"{data / 'label' / 'frame3.png'} does not decode" in line
+    assert f"{data / 'label' / 'frame3.png'} is empty (0 bytes)" in line
