@@ -50,15 +50,17 @@ def test_a_signal_ends_the_node_cleanly(checkpoint, number, repeated, tmp_path):
     assert not any("Traceback" in line or "ERROR" in line for line in lines)
 
 
-def test_threads_that_wait_do_not_spin():
-    """A robot's cores have other work; OpenMP reads the policy when torch is loaded, and can show it then."""
-    environment = {**os.environ, "OMP_DISPLAY_ENV": "TRUE"}
-    environment.pop("OMP_WAIT_POLICY", None)
+@pytest.mark.parametrize(
+    ("given", "spins"),
+    [({}, "10000"), ({"GOMP_SPINCOUNT": "77"}, "77"), ({"OMP_WAIT_POLICY": "PASSIVE"}, "0")],
+)
+def test_threads_that_wait_spin_a_short_while_or_as_the_user_says(given, spins):
+    """OpenMP reads it when torch is loaded, and can show it then."""
+    environment = {**os.environ, "OMP_DISPLAY_ENV": "VERBOSE", **given}
+    for name in {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} - given.keys():
+        environment.pop(name, None)
     shown = subprocess.run(command("--help"), capture_output=True, text=True, env=environment, timeout=60)
-    assert "OMP_WAIT_POLICY = 'PASSIVE'" in shown.stderr
-    environment["OMP_WAIT_POLICY"] = "ACTIVE"  # whoever sets it decides
-    shown = subprocess.run(command("--help"), capture_output=True, text=True, env=environment, timeout=60)
-    assert "OMP_WAIT_POLICY = 'ACTIVE'" in shown.stderr
+    assert f"GOMP_SPINCOUNT = '{spins}'" in shown.stderr
 
 
 def test_a_bad_checkpoint_is_one_line_and_exit_code_1(tmp_path):
