@@ -35,7 +35,7 @@ COUNTER_SECONDS = 3 * PERIOD  # the node's counters after the last mask come wit
 
 
 class DemoError(UserError):
-    """The demo could not show a mask; the message says which process failed and how its log ends, line by line."""
+    """The demo could not show a mask; the message says which process failed, and how its log ends."""
 
     def __init__(self, message: str) -> None:
         Exception.__init__(self, message)  # not as one line: a log's end can't be read so
