@@ -203,7 +203,8 @@ class Camera:
             self._synchronizer.jumped_back(stamp)
             if self._reduced is not None:
                 self._reduced.jumped_back(stamp)
-        self._log.warning((name, "jump"), jump_line(self.inputs[name].topic, jump))
+        # One way must not hold back the line about the other.
+        self._log.warning((name, "jump", jump < 0), jump_line(self.inputs[name].topic, jump))
 
     def _on_clock_jump(self, jump: TimeJump) -> None:
         seconds = jump.delta.nanoseconds / 1e9
@@ -215,7 +216,7 @@ class Camera:
             self._synchronizer.clear()
             line += ": what waited for a partner is forgotten"
         self._clock_jump = time.monotonic(), line
-        self._log.warning("clock jump", line)
+        self._log.warning(("clock jump", seconds < 0), line)
 
     def _follow_missing(self, now: float) -> None:
         """Makes frames of the modalities that come, where others have been missing for too long."""

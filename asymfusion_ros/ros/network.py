@@ -75,7 +75,10 @@ def load_network(settings: NodeSettings) -> Network:
     It goes by the label_groups of now, and by the confidence_threshold that ``settings`` have at each frame.
     """
     segmenter = asymfusion_ros.Segmenter.from_checkpoint(
-        settings.checkpoint, settings.device, settings.precision, settings.backend
+        settings.checkpoint,
+        device=settings.device,
+        precision=settings.precision,
+        backend=settings.backend,
     )
     classes = segmenter.checkpoint.labels
     groups = read_label_groups(settings.label_groups, classes) if settings.label_groups else None

@@ -253,7 +253,7 @@ def test_a_recording_that_starts_over_is_segmented_again(rig, stamp):
     for k in range(12):
         at = stamp + 2 * SECOND + k * SECOND // 10
         rig.send(image(RGB, "rgb8", at), image(distances(), "16UC1", at + SECOND // 20))
-        rig.until(lambda: sum(rig.counters.received.values()) == before + 2 * k + 2)  # noqa: B023
+        rig.until(lambda: sum(rig.counters.received.values()) >= before + 2 * k + 2)  # noqa: B023
     rig.good_frame_is_segmented(stamp)
     rig.good_frame_is_segmented(stamp + SECOND // 30)
     rig.until(
