@@ -35,10 +35,10 @@ def compressed_depth() -> Iterator[Malformed]:
         ):  # fmt: skip
             yield Malformed(f"{codec}: {name}", "depth", partial(packed, good, other), says)
         floats = encoded_depth(pixels("depth").astype(np.float32) / 1000, codec)
-        for name, a in {"NaN": np.nan, "infinite": np.inf, "negative": -1.0}.items():
+        for name, a in {"NaN": np.nan, "infinity": np.inf, "-1": -1.0}.items():
             data = floats[:4] + struct.pack("<f", a) + floats[8:]
             make = partial(packed, data, f"32FC1; compressedDepth {codec}")
-            yield Malformed(f"{codec}: a {name} quantisation", "depth", make, "the quantisation of 32FC1")
+            yield Malformed(f"{codec}: {name} as quantisation", "depth", make, "the quantisation of 32FC1")
 
 
 def _damaged(codec: str, good: bytes) -> Iterator[tuple[str, bytes, str]]:
@@ -58,7 +58,7 @@ def _damaged(codec: str, good: bytes) -> Iterator[tuple[str, bytes, str]]:
         for (w, h), says in SIZES.items():
             yield f"a header of {w}x{h}", config + with_size(image, w, h), says
         yield "a header of half its height", config + with_size(image, width, height // 2), HARMLESS
-        yield "a header of twice its height", config + with_size(image, width, 2 * height), HARMLESS
+        yield "a header of twice its height", config + with_size(image, width, 2 * height), NOT_READ
         return
     numbers = image[SIZE:]
     yield "junk behind its own header", config + image[:SIZE] + JUNK, NOT_READ
@@ -67,7 +67,7 @@ def _damaged(codec: str, good: bytes) -> Iterator[tuple[str, bytes, str]]:
         yield f"a header of {w}x{h}", config + struct.pack("<II", w, h) + numbers, says
     yield "a header of half its height", config + struct.pack("<II", width, height // 2) + numbers, NOT_READ
     yield "a header of twice its height", config + struct.pack("<II", width, 2 * height) + numbers, NOT_READ
-    # As many pixels as so few bytes may promise: 16 MiB of depth.
+    # As many pixels as so few bytes may promise: 8 MiB of depth.
     bomb = struct.pack("<II", 2048, 2048) + _one_run(2048 * 2048)
     yield "four million zeros in 20 bytes", config + bomb, HARMLESS
     yield (
