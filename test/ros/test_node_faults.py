@@ -9,13 +9,15 @@ import pytest
 pytest.importorskip("rclpy", reason="needs rclpy")
 pytest.importorskip("sensor_msgs.msg", reason="needs sensor_msgs")
 
-from node_harness import SECOND, Rig, engine, made
+from node_harness import HEIGHT, SECOND, Rig, engine
 from rcl_interfaces.msg import Parameter, ParameterValue
 from rcl_interfaces.srv import SetParameters
-from soak.malformed import MALFORMED
+from senders import senders
+from soak.malformed import MALFORMED, SETTINGS
 
 from asymfusion_ros.ros import main, watchdog
 from asymfusion_ros.ros.inputs.subscription import ImageInput
+from asymfusion_ros.ros.inputs.transports import TRANSPORTS
 from asymfusion_ros.ros.log import LONGEST_TEXT, shortened
 from asymfusion_ros.ros.worker import InferenceWorker
 
@@ -26,25 +28,36 @@ PERIOD = SECOND // 30
 def make_rig(checkpoint):
     rigs = []
 
-    def make(**options):
-        rigs.append(Rig(checkpoint, load=lambda settings: engine(checkpoint), **options))
-        return rigs[-1].start()
+    def make(publishers=None, **options):
+        options |= {} if publishers is None else {"modalities": ()}
+        rig = Rig(checkpoint, load=lambda settings: engine(checkpoint), **options)
+        rigs.append(rig)
+        for name, sender in (publishers or {}).items():
+            rig.cameras[name] = rig.client.create_publisher(sender.load(), sender.topic, rig.qos)
+        return rig.start()
 
     yield make
     for rig in rigs:
         rig.close()
 
 
+def test_every_transport_has_malformed_messages():
+    assert set(MALFORMED) == set(SETTINGS) == set(TRANSPORTS)
+
+
 @pytest.mark.parametrize("transport", MALFORMED)
 def test_after_each_malformed_message_the_next_good_frame_gives_a_mask(make_rig, transport):
-    rig = make_rig()
+    if transport == "disparity":
+        pytest.importorskip("stereo_msgs.msg", reason="needs stereo_msgs")
+    good = senders(SETTINGS[transport])
+    rig = make_rig(good, **SETTINGS[transport])
     stamp = 1000 * SECOND
     for one in MALFORMED[transport]():
         stamp += 2 * SECOND
-        bad = one.make(stamp)
-        rig.send(**{name: bad if name == one.modality else made(name, stamp) for name in rig.cameras})
+        rig.send(**{name: (one if name == one.modality else good[name]).make(stamp) for name in good})
         stamp += SECOND
-        rig.good_frame_is_segmented(stamp)
+        rig.send(**{name: sender.make(stamp) for name, sender in good.items()})
+        assert rig.mask(stamp).height == HEIGHT
     assert max(map(len, rig.log)) < 2000
 
 

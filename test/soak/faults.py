@@ -1,9 +1,9 @@
-"""Does the node survive? Some seventy kinds of faults on real DDS, with the node in a process of its own.
+"""Does the node survive? Some two hundred kinds of faults on real DDS, with the node in a process of its own.
 
     make faults                                          all; exit code 1 where one failed
     make faults FAULTS_ARGS="--only clock camera"          those whose name has one of the words
     make faults FAULTS_ARGS="--patience 4"                 on a machine that is busy with other things
-    make faults FAULTS_ARGS="--table docs/reliability.md"
+    make faults FAULTS_ARGS="--table docs/reliability.md"  with --only: those rows, the others stay
 
 After each fault the next good frame must give a mask within LIMIT seconds, and where the node had to say
 something, its log or /diagnostics must have it.
@@ -12,6 +12,7 @@ something, its log or /diagnostics must have it.
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import shutil
 import signal
@@ -27,13 +28,27 @@ from typing import Any
 import rclpy
 from builtin_interfaces.msg import Time
 from lifecycle_msgs.msg import Transition
-from malformed import MALFORMED, Malformed
-from node_harness import distances, picture
+from malformed import MALFORMED, SETTINGS, Malformed
+from node_harness import distances
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
+from senders import make_rvl
 from sensor_msgs.msg import CompressedImage, Image
-from world import BEST_EFFORT, DOMAIN, FRAME, MODALITIES, RELIABLE, SECOND, Failed, World, image, made
+from small_memory import full, measured_inside
+from world import (
+    BEST_EFFORT,
+    DOMAIN,
+    FRAME,
+    MODALITIES,
+    RELIABLE,
+    SECOND,
+    Failed,
+    Skipped,
+    World,
+    image,
+    made,
+)
 
 from asymfusion_ros.data.topics import image_topic
 
@@ -47,13 +62,15 @@ MS = SECOND // 1000
 @dataclass(frozen=True)
 class Fault:
     """``run(world)`` does it, and may return the seconds to the next mask where it measures them itself.
-    says: what the log or /diagnostics must have. settings: of the node.
+    says: what the log or /diagnostics must have. settings: of the node. shared_memory: the MiB of a /dev/shm
+    for this fault alone; 0: the machine's own.
     """
 
     name: str
     run: Callable[[World], float | None]
     says: str = ""
     settings: dict[str, Any] = field(default_factory=dict)
+    shared_memory: int = 0
 
 
 # Messages
@@ -63,7 +80,7 @@ def malformed(one: Malformed, world: World) -> None:
     """With a good partner, so that what is only found out later is tried too."""
     stamp = world.tick()
     for name in MODALITIES:
-        world.publish(name, one.make(stamp) if name == one.modality else made(name, stamp))
+        world.publish(name, (one if name == one.modality else world.senders[name]).make(stamp))
     world.spin(0.1)
 
 
@@ -84,11 +101,13 @@ def sizes(world: World) -> None:
         raise Failed(f"{lines} lines in the log about 60 frames")
 
 
-def resolution(world: World) -> None:
+def resolution(makers: dict[str, Callable[..., Any]], world: World) -> None:
+    """``makers``: of modalities that are sent otherwise than the world's cameras do."""
     for height in (96, 24):
         stamp = world.tick()
-        world.publish("rgb", image(picture(1, height, 2 * height), "rgb8", stamp))
-        world.publish("depth", image(distances(1, height, 2 * height), "16UC1", stamp))
+        for name in MODALITIES:
+            make = makers.get(name, world.senders[name].make)
+            world.publish(name, make(stamp, 1, height, 2 * height))
         world.until(lambda: any(s == stamp for s, _ in world.masks), LIMIT, "a mask of the new size")  # noqa: B023
 
 
@@ -356,6 +375,38 @@ def stopped(world: World) -> None:
     world.node.send(signal.SIGCONT)
 
 
+TINY, ROOMY = 8, 256  # MiB of shared memory: not enough for one process, enough for three
+
+
+def started_anew(world: World) -> None:
+    assert world.node is not None
+    world.node.end(signal.SIGTERM)  # which takes its own segment away
+    world.start(**world.settings)
+    world.matched()
+
+
+def started_full(world: World) -> float:
+    """The seconds to the next mask while /dev/shm is full."""
+    assert world.node is not None
+    world.node.end(signal.SIGTERM)
+    with full(ROOMY):
+        world.start(**world.settings)
+        world.matched()
+        return world.recovery(10 * world.patience)
+
+
+def filled(world: World) -> float:
+    """Masks must go on, and another camera's must come; the seconds to its first one."""
+    world.stream(0.5)
+    with full(ROOMY):
+        world.masks.clear()
+        world.stream(2.0)
+        if len(world.masks) < 10:
+            raise Failed(f"{len(world.masks)} masks in 2 s after /dev/shm was full")
+        reliable = {"reliability": "RELIABLE"}
+        return killed(reliable, reliable, world)
+
+
 def subscribers(count: int, world: World) -> None:
     """``count`` subscribers of the mask, one of which never reads. Those that read must get masks."""
     got = [0] * count
@@ -378,14 +429,17 @@ def kinds() -> Iterator[Fault]:
     """All of them, grouped by the node's settings: it is started anew where they change."""
     for transport, messages in MALFORMED.items():
         for one in messages():
-            skipped = "image skipped" if "everywhere" not in one.name and "latest" not in one.name else ""
-            skipped = (
-                "" if "frame of a megabyte" in one.name or "negative everywhere" in one.name else skipped
-            )
-            yield Fault(f"message, {transport}, {one.name}", partial(malformed, one), skipped)
+            run = partial(malformed, one)
+            yield Fault(f"message, {transport}, {one.name}", run, one.says, SETTINGS[transport])
+        makers: dict[str, dict[str, Any]] = {"": {}}
+        if transport == "compressedDepth":
+            makers = {"png: ": {}, "rvl: ": {"depth": make_rvl}}
+        for codec, make in makers.items() if transport != "raw" else ():
+            name = f"message, {transport}, {codec}resolution changed midway"
+            yield Fault(name, partial(resolution, make), "", SETTINGS[transport])
     yield Fault("message, 200 frames at once", burst)
     yield Fault("message, depth of another size with each frame", sizes, "is resized to")
-    yield Fault("message, resolution changed midway", resolution)
+    yield Fault("message, resolution changed midway", partial(resolution, {}))
     yield Fault("message, each frame sent twice", twice)
     yield Fault("message, frames out of order", disorder)
 
@@ -443,6 +497,10 @@ def kinds() -> Iterator[Fault]:
     yield Fault("process, stopped for 3 s (SIGSTOP)", stopped)
     for number, code in ((signal.SIGTERM, 0), (signal.SIGINT, 0), (signal.SIGKILL, None)):
         yield Fault(f"process, {number.name} and started again", partial(ended, number, code))
+    no_room = "Unable to Register SHM Transport"
+    yield Fault(f"shared memory, /dev/shm of {TINY} MiB", started_anew, no_room, {}, TINY)
+    yield Fault("shared memory, full when the node starts", started_full, no_room, {}, ROOMY)
+    yield Fault("shared memory, fills up, and another camera comes", filled, "", {}, ROOMY)
 
     missing = {"missing_after": 0.5}
     for names in (("rgb",), ("depth",), MODALITIES):
@@ -477,59 +535,100 @@ def measure(fault: Fault, world: World, limit: float) -> float:
     return found
 
 
-def run(faults: list[Fault], patience: float) -> list[tuple[Fault, str, float | None]]:
-    """(fault, what went wrong or nothing, seconds to the next mask) of each."""
+@dataclass(frozen=True)
+class Result:
+    """seconds: to the next mask; None where there was none. why: what went wrong, or why it was skipped."""
+
+    fault: Fault
+    seconds: float | None
+    why: str = ""
+    skipped: bool = False
+
+    @property
+    def failed(self) -> bool:
+        return self.seconds is None and not self.skipped
+
+
+def run(faults: list[Fault], patience: float, inside: bool = False) -> list[Result]:
+    """inside: whether this process has the small /dev/shm that the faults ask for."""
     folder = Path(tempfile.mkdtemp(prefix="asymfusion_faults_"))
-    world, results = World(folder, patience), []
+    world = World(folder, patience)
+    results: list[Result] = []
     try:
         for fault in faults:
             began = time.monotonic()
             try:
-                seconds, wrong = measure(fault, world, LIMIT * patience), ""
+                if fault.shared_memory and not inside:
+                    seconds = measured_inside(fault.name, fault.shared_memory, patience)
+                else:
+                    seconds = measure(fault, world, LIMIT * patience)
+                results.append(Result(fault, seconds))
                 print(f"{seconds:6.2f} s  {fault.name}  ({time.monotonic() - began:.0f} s)", flush=True)
+            except Skipped as error:
+                results.append(Result(fault, None, str(error), skipped=True))
+                print(f"skipped   {fault.name}: {error}", flush=True)
             except Failed as error:
-                seconds, wrong = None, str(error)
+                results.append(Result(fault, None, str(error)))
                 print(f"FAILED    {fault.name}: {error}", flush=True)
                 if world.node is not None:
                     print("  | " + "\n  | ".join(world.log()[-1500:].splitlines()), flush=True)
                 world.stop()
                 world.unplug()
-            results.append((fault, wrong, seconds))
     finally:
         world.close()
         shutil.rmtree(folder)
     return results
 
 
-def table(results: list[tuple[Fault, str, float | None]]) -> str:
-    """For docs/reliability.md."""
-    rows = ["| fault | next mask | the node says |", "|---|---|---|"]
-    for fault, wrong, seconds in results:
-        said = fault.says.replace("\\", "").replace("|", " or ")
-        time_to_mask = f"**{wrong}**" if seconds is None else f"{seconds:.2f} s"
-        rows.append(f"| {fault.name} | {time_to_mask} | {said} |")
-    return "\n".join(rows) + "\n"
+ROW = re.compile(r"\| (?P<name>.*?) \| (?P<time>.*?) \|.*")
 
 
-def write_table(path: Path, text: str) -> None:
-    """In place of the table that the file has."""
+def rows(results: list[Result]) -> dict[str, str]:
+    """The table's rows by the names of their faults."""
+    found = {}
+    for one in results:
+        said = one.fault.says.replace("\\", "").replace("|", " or ")
+        if one.seconds is not None:
+            time_to_mask = f"{one.seconds:.2f} s"
+        else:
+            time_to_mask = f"skipped: {one.why}" if one.skipped else f"**{one.why}**"
+        found[one.fault.name] = f"| {one.fault.name} | {time_to_mask} | {said} |"
+    return found
+
+
+def write_table(path: Path, results: list[Result]) -> None:
+    """In place of the rows that the file has of these faults; those of others stay, all in the order of
+    ``kinds``. A row that was measured stays where its fault was skipped now."""
     before = path.read_text()
     pattern = re.compile(r"(<!-- faults: made by make faults -->\n).*?(<!-- end of faults -->)", re.DOTALL)
-    path.write_text(pattern.sub(lambda found: found.group(1) + text + found.group(2), before))
+    place = pattern.search(before)
+    if place is None:
+        raise SystemExit(f"{path} has no place for the table: {pattern.pattern}")
+    kept = {found["name"]: found[0] for found in map(ROW.fullmatch, place[0].splitlines()) if found}
+    skipped = {one.fault.name for one in results if one.skipped}
+    new = {name: row for name, row in rows(results).items() if not (name in skipped and name in kept)}
+    lines = [kept.get("fault", "| fault | next mask | the node says |"), "|---|---|---|"]
+    lines += [row for one in kinds() if (row := (kept | new).get(one.name)) is not None]
+    text = "".join(f"{line}\n" for line in lines)
+    path.write_text(before[: place.end(1)] + text + before[place.start(2) :])
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--only", nargs="+", default=[], metavar="WORD")
     parser.add_argument("--patience", type=float, default=1.0, help="factor on every limit of time")
-    parser.add_argument("--table", type=Path, help="write the table into this file")
+    parser.add_argument("--table", type=Path, help="write the rows into the table of this file")
+    parser.add_argument("--inside", type=Path, help=argparse.SUPPRESS)  # what small_memory.py calls
     given = parser.parse_args()
     faults = [one for one in kinds() if not given.only or any(word in one.name for word in given.only)]
-    results = run(faults, given.patience)
-    failed = sum(seconds is None for _, _, seconds in results)
-    print(f"{len(results)} faults, {failed} failed")
+    results = run(faults, given.patience, given.inside is not None)
+    if given.inside:
+        (one,) = results
+        given.inside.write_text(json.dumps([one.why, one.seconds]))
+    failed, skipped = sum(one.failed for one in results), sum(one.skipped for one in results)
+    print(f"{len(results)} faults, {failed} failed" + (f", {skipped} skipped" if skipped else ""))
     if given.table:
-        write_table(given.table, table(results))
+        write_table(given.table, results)
     return 1 if failed else 0
 
 

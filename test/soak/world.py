@@ -20,9 +20,9 @@ from node_harness import BEST_EFFORT, IMAGES, RELIABLE, SECOND, image, made, mak
 from rcl_interfaces.srv import SetParameters, SetParametersAtomically
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import QoSProfile
+from senders import senders
 from sensor_msgs.msg import Image
 
-from asymfusion_ros.data.topics import image_topic
 from asymfusion_ros.ros.fast_dds import profile_path, profile_variables
 
 DOMAIN = int(os.environ["ROS_DOMAIN_ID"])  # as node_harness chose it
@@ -37,6 +37,10 @@ CAMERA = Path(__file__).resolve().parent / "camera.py"
 
 class Failed(Exception):
     """What a fault did to the node that it must not do."""
+
+
+class Skipped(Exception):
+    """Why a fault cannot be tried on this machine."""
 
 
 class Process:
@@ -100,6 +104,7 @@ class World:
         self._set_all = self.client.create_client(
             SetParametersAtomically, f"{NODE}/set_parameters_atomically"
         )
+        self.senders = senders({})
         self.cameras: dict[str, Any] = {}
         self.node: Process | None = None
         self.settings: dict[str, Any] = {}
@@ -119,6 +124,7 @@ class World:
         if self.node is not None and self.node.alive() and settings == self.settings:
             return
         self.stop()
+        self._send_as(settings)
         self.settings = settings
         parameters = {"checkpoint": str(self.checkpoint), **settings}
         arguments = [word for name, value in parameters.items() for word in ("-p", f"{name}:={value}")]
@@ -129,6 +135,18 @@ class World:
         self._mark = 0
         self.wait_for_log("waiting for", 60)
         self.until(lambda: self.client.count_publishers(f"{NODE}/mask"), 20, "the node's topics")
+
+    def _send_as(self, settings: dict[str, Any]) -> None:
+        """From now on the camera sends what a node with these settings takes. Raises Skipped."""
+        chosen = senders(settings)
+        if chosen != self.senders:
+            self.unplug()
+            self.senders = chosen
+        try:
+            for sender in chosen.values():
+                sender.load()
+        except ModuleNotFoundError as error:
+            raise Skipped(f"{error.name} is not installed") from error
 
     def stop(self) -> None:
         if self.node is not None:
@@ -159,7 +177,8 @@ class World:
         """Starts publishers, in place of those that there are."""
         for name in names or MODALITIES:
             self.unplug(name)
-            self.cameras[name] = self.client.create_publisher(Image, image_topic(name), qos)
+            sender = self.senders[name]
+            self.cameras[name] = self.client.create_publisher(sender.load(), sender.topic, qos)
 
     def unplug(self, *names: str) -> None:
         for name in names or MODALITIES:
@@ -183,7 +202,7 @@ class World:
         """A good image of each modality."""
         stamp = self.tick() if stamp is None else stamp
         for name in names:
-            self.publish(name, made(name, stamp))
+            self.publish(name, self.senders[name].make(stamp))
         return stamp
 
     def stream(self, seconds: float, names: Iterable[str] = MODALITIES, rate: float = 1 / FRAME) -> None:
@@ -273,6 +292,7 @@ __all__ = [
     "START",
     "Failed",
     "Process",
+    "Skipped",
     "World",
     "image",
     "made",

@@ -1,12 +1,8 @@
-"""Messages that no camera should send, for each transport: what must be refused, or do no harm.
-
-A transport of its own joins by a function and a line in MALFORMED.
-"""
+"""Malformed sensor_msgs/Image."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -17,16 +13,9 @@ from sensor_msgs.msg import Image
 from asymfusion_ros.data.modality import KNOWN
 from asymfusion_ros.ros.inputs.conversion import CONVERTED_ENCODINGS
 
+from .message import HARMLESS, REFUSED, Malformed
+
 BYTES = {"rgb8": 3, "bgr8": 3, "rgba8": 4, "bgra8": 4, "mono8": 1, "mono16": 2, "16UC1": 2, "32FC1": 4}
-
-
-@dataclass(frozen=True)
-class Malformed:
-    """name: what is wrong. modality: whose topic it is sent to. make: the message, from its stamp (ns)."""
-
-    name: str
-    modality: str
-    make: Callable[[int], Any]
 
 
 def raw() -> Iterator[Malformed]:
@@ -42,11 +31,12 @@ def raw() -> Iterator[Malformed]:
         name = next(iter(encodings))
         size = encodings[name]
         for what, change in CHANGES.items():
-            yield Malformed(f"{modality}: {what}", modality, partial(_changed, name, size, change))
+            says = HARMLESS if what in UNUSUAL else REFUSED
+            yield Malformed(f"{modality}: {what}", modality, partial(_changed, name, size, change), says)
     yield Malformed("depth on the rgb topic", "rgb", partial(_changed, "16UC1", 2, {}))
     yield Malformed("rgb on the depth topic", "depth", partial(_changed, "rgb8", 3, {}))
     for what, value in {"zero": 0.0, "NaN": np.nan, "infinite": np.inf, "negative": -1.0}.items():
-        yield Malformed(f"depth that is {what} everywhere", "depth", partial(_constant, value))
+        yield Malformed(f"depth that is {what} everywhere", "depth", partial(_constant, value), HARMLESS)
 
 
 CHANGES: dict[str, dict[str, Any]] = {
@@ -65,6 +55,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "the latest stamp there is": {"stamp": (2**31 - 1, 999_999_999)},
     "a frame of a megabyte": {"frame_id": "f" * (1 << 20)},
 }
+UNUSUAL = ("the latest stamp there is", "a frame of a megabyte")  # but allowed
 
 
 def _cut(encoding: str, size: int, stamp: int) -> Image:
@@ -76,19 +67,20 @@ def _cut(encoding: str, size: int, stamp: int) -> Image:
 def _changed(encoding: str, size: int, change: dict[str, Any], stamp: int) -> Image:
     message = image(np.full((HEIGHT, WIDTH * size), 7, np.uint8), encoding, stamp)
     message.width = WIDTH
+    change_fields(message, message.header, change)
+    return message
+
+
+def change_fields(message: Image, header: Any, change: dict[str, Any]) -> None:
+    """Makes one of CHANGES."""
     for name, value in change.items():
         if name == "stamp":
-            message.header.stamp.sec, message.header.stamp.nanosec = value
+            header.stamp.sec, header.stamp.nanosec = value
         elif name == "frame_id":
-            message.header.frame_id = value
+            header.frame_id = value
         else:
             setattr(message, name, value)
-    return message
 
 
 def _constant(value: float, stamp: int) -> Image:
     return image(np.full((HEIGHT, WIDTH), value, np.float32), "32FC1", stamp)
-
-
-# transport -> its malformed messages
-MALFORMED: dict[str, Callable[[], Iterator[Malformed]]] = {"raw": raw}
