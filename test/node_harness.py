@@ -275,3 +275,12 @@ def expected_labels(checkpoint: Path, *images: np.ndarray | None, **others: np.n
 @functools.cache
 def engine(checkpoint: Path) -> Segmenter:
     return Segmenter(load_checkpoint(checkpoint), device="cpu")
+
+
+def call(rig: Rig, service: Any, name: str, request: Any) -> Any:
+    """The answer of the node's service ``name``."""
+    client = rig.client.create_client(service, f"segmentation/{name}")
+    rig.until(client.service_is_ready)
+    future = client.call_async(request)
+    rig.until(future.done)
+    return future.result()

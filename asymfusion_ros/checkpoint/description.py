@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Any
 
 from asymfusion_ros.checkpoint.usual_disagreement import UsualDisagreement
@@ -21,6 +22,12 @@ FORMAT = "asymfusion/1"
 def available_key(modalities: Iterable[str]) -> str:
     """The name of a set of available modalities, in the network's order: ``rgb+depth``."""
     return "+".join(modalities)
+
+
+def available_sets(modalities: Sequence[str]) -> list[tuple[str, ...]]:
+    """Every set of modalities that may be available, the largest first, each in the network's order."""
+    counts = range(len(modalities), 0, -1)
+    return [names for count in counts for names in combinations(modalities, count)]
 
 
 @dataclass(frozen=True)

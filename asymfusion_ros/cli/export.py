@@ -6,7 +6,6 @@ import argparse
 import dataclasses
 import functools
 import hashlib
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,11 @@ from tqdm import tqdm
 
 from asymfusion_ros.atomic_write import check_place, whole
 from asymfusion_ros.checkpoint import default_checkpoint, load_checkpoint
+from asymfusion_ros.checkpoint.description import available_sets
 from asymfusion_ros.cli.bench import size_of
 from asymfusion_ros.data.folder import Folder
 from asymfusion_ros.engine.bench import images
+from asymfusion_ros.engine.exported import load_exported
 from asymfusion_ros.engine.segmenter import Segmenter
 from asymfusion_ros.errors import UserError
 
@@ -69,16 +70,14 @@ def run(args: argparse.Namespace) -> int:
     path = default_checkpoint() if args.checkpoint == "default" else Path(args.checkpoint)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     size = checkpoint.input_spec.network_size(height, width)
-    sets = onnx_file.sets_of(checkpoint.config.modalities)
+    sets = available_sets(checkpoint.config.modalities)
     progress = functools.partial(tqdm, desc="export", unit="graph", disable=None)
     model = onnx_file.to_onnx(checkpoint, size, progress)
     reference = Segmenter(checkpoint, device="cpu", precision="fp32", backend="torch")
     with whole(args.output) as partial:
         onnx_file.describe(model, checkpoint, size, digest, {})
-        with tempfile.TemporaryDirectory() as folder:
-            trial = Path(folder) / "trial.onnx"
-            trial.write_bytes(model.SerializeToString())
-            exported = Segmenter.from_checkpoint(trial, device="cpu", precision="fp32")
+        partial.write_bytes(model.SerializeToString())
+        exported = Segmenter(load_exported(partial), device="cpu", precision="fp32")
         frames = tqdm(
             _frames(args, names, reference, height, width), desc="compare", unit="frame", disable=None
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from asymfusion_ros.checkpoint.description import ModelDescription
+from asymfusion_ros.checkpoint.description import ModelDescription, available_sets
 from asymfusion_ros.data.labels import LabelSet
 from asymfusion_ros.engine.backends import Backend, open_backend
 from asymfusion_ros.engine.disagreement import disagreement as disagreement_of
@@ -267,18 +266,17 @@ class Segmenter:
                 blank[name] = np.repeat(np.array([0, 1], np.uint16), (height // 2, height - height // 2))[
                     :, None
                 ].repeat(width, 1)
-        for count in range(len(blank), 0, -1):
-            for names in combinations(blank, count):
-                images = self.images({name: blank[name] for name in names})
-                inputs = self.preprocess(images, self.upload(images))
-                self._infer_batch([inputs], [False])  # a backend may have another graph for it
-                ((logits, _),) = self._infer_batch([inputs], [True])
-                if not torch.isfinite(logits).all():
-                    raise CheckpointError(
-                        f"the checkpoint's network gives NaN or infinite values for a blank frame of "
-                        f"{' and '.join(names)}: its weights are damaged, or need precision fp32"
-                    )
-                self.postprocess(logits, (height, width), True, self.checkpoint.temperature(images)).numpy()
+        for names in available_sets(list(blank)):
+            images = self.images({name: blank[name] for name in names})
+            inputs = self.preprocess(images, self.upload(images))
+            self._infer_batch([inputs], [False])  # a backend may have another graph for it
+            ((logits, _),) = self._infer_batch([inputs], [True])
+            if not torch.isfinite(logits).all():
+                raise CheckpointError(
+                    f"the checkpoint's network gives NaN or infinite values for a blank frame of "
+                    f"{' and '.join(names)}: its weights are damaged, or need precision fp32"
+                )
+            self.postprocess(logits, (height, width), True, self.checkpoint.temperature(images)).numpy()
         for count in range(2, batch + 1):
             self.segment_batch([(blank, Wanted(disagreement=True))] * count)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import itertools
 import json
 import logging
 import warnings
@@ -18,21 +17,16 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.compose import add_prefix
 
 from asymfusion_ros.checkpoint import Checkpoint
-from asymfusion_ros.checkpoint.description import available_key
+from asymfusion_ros.checkpoint.description import available_key, available_sets
 from asymfusion_ros.engine.exported import EXPORT, output_names
 from asymfusion_ros.engine.fold import fold_norms
 from asymfusion_ros.export.unstack import Graph, unstacked
+from asymfusion_ros.network.ensemble import Ensemble
 
 SMALLEST_HALVED = 4096  # elements; below, half the bytes are not worth a node
 
 
 Names = tuple[str, ...]
-
-
-def sets_of(modalities: Sequence[str]) -> list[Names]:
-    """Every set of modalities that may be available, the largest first."""
-    counts = range(len(modalities), 0, -1)
-    return [names for count in counts for names in itertools.combinations(modalities, count)]
 
 
 def to_onnx(
@@ -49,7 +43,7 @@ def to_onnx(
     network.requires_grad_(False)  # a graph has no room for the norms' writing in place otherwise
     names = checkpoint.config.modalities
     graphs = []
-    for available in progress(sets_of(names)):
+    for available in progress(available_sets(names)):
         images = tuple(torch.zeros(1, 3, *size) for _ in available)
         model = Graph(network, [names.index(name) for name in available], branches=True)
         graphs.append(_graph(unstacked(model, images), images, available))
@@ -65,10 +59,11 @@ def describe(
 ) -> None:
     """Writes the metadata that ``load_exported`` reads into ``model``."""
     names = checkpoint.config.modalities
-    ensemble = checkpoint.build().ensemble
+    ensemble = Ensemble(len(names))
+    ensemble.load_state_dict({"alpha": checkpoint.state_dict["ensemble.alpha"]})
     weights = {
         available_key(available): ensemble.weights([name in available for name in names]).tolist()
-        for available in sets_of(names)
+        for available in available_sets(names)
     }
     export = {
         "size": list(size),

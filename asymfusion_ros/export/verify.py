@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from asymfusion_ros.checkpoint.description import available_sets
 from asymfusion_ros.engine.segmenter import Image, Segmenter
-from asymfusion_ros.export.onnx_file import sets_of
 
 VOID = 255
 
@@ -44,7 +44,7 @@ def compare(exported: Segmenter, reference: Segmenter, frames: Iterable[Frame]) 
     matrices = np.zeros((2, classes, classes), np.int64)
     for given, label in frames:
         count += 1
-        for place, names in enumerate(sets_of(list(given))):
+        for place, names in enumerate(available_sets(list(given))):
             images = reference.images({name: given[name] for name in names})
             inputs = reference.preprocess(images, reference.upload(images))
             size = reference.reference(images).height, reference.reference(images).width

@@ -13,8 +13,7 @@ from lifecycle_msgs.srv import ChangeState
 from node_harness import (
     HEIGHT,
     SECOND,
-    WIDTH,
-    Rig,
+    call,
     distances,
     engine,
     expected_labels,
@@ -29,28 +28,6 @@ from asymfusion_ros.ros import network
 from asymfusion_ros.ros import node as node_module
 
 std_srvs = pytest.importorskip("std_srvs.srv", reason="needs std_srvs")
-
-
-@pytest.fixture
-def make_rig(checkpoint, monkeypatch):
-    monkeypatch.setattr(network, "WARM_UP_SIZE", (HEIGHT, WIDTH))
-    rigs = []
-
-    def make(path=checkpoint, **options):
-        rigs.append(Rig(path, **options))
-        return rigs[-1]
-
-    yield make
-    for rig in rigs:
-        rig.close()
-
-
-def call(rig, service, name, request):
-    client = rig.client.create_client(service, f"segmentation/{name}")
-    rig.until(client.service_is_ready)
-    future = client.call_async(request)
-    rig.until(future.done)
-    return future.result()
 
 
 def enable(rig, data):

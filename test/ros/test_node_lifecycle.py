@@ -12,7 +12,7 @@ pytest.importorskip("lifecycle_msgs.srv", reason="needs lifecycle_msgs")
 import yaml
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
-from node_harness import HEIGHT, SECOND, WIDTH, Rig, make_checkpoint
+from node_harness import SECOND, call, make_checkpoint
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
 
@@ -22,28 +22,6 @@ from asymfusion_ros.ros import network
 from asymfusion_ros.ros.node import SegmentationNode
 from asymfusion_ros.ros.parameters import SETTINGS, read
 from asymfusion_ros.ros.settings import configuration_file
-
-
-@pytest.fixture
-def make_rig(checkpoint, monkeypatch):
-    monkeypatch.setattr(network, "WARM_UP_SIZE", (HEIGHT, WIDTH))
-    rigs = []
-
-    def make(path=checkpoint, **options):
-        rigs.append(Rig(path, **options))
-        return rigs[-1]
-
-    yield make
-    for rig in rigs:
-        rig.close()
-
-
-def call(rig, service, name, request):
-    client = rig.client.create_client(service, f"segmentation/{name}")
-    rig.until(client.service_is_ready)
-    future = client.call_async(request)
-    rig.until(future.done)
-    return future.result()
 
 
 def change(rig, transition):

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
 
 from tqdm import tqdm
 
 from asymfusion_ros import Segmenter
 from asymfusion_ros.checkpoint import Checkpoint
-from asymfusion_ros.checkpoint.description import available_key
+from asymfusion_ros.checkpoint.description import available_key, available_sets
 from asymfusion_ros.checkpoint.usual_disagreement import UsualDisagreement, histogram
 from asymfusion_ros.data.folder import Folder
 from asymfusion_ros.engine.disagreement import disagreement
@@ -56,7 +55,7 @@ def calibrate(
     The frames called ``names`` are looked at twice for each set. Raises UserError for one that cannot be
     read, ValueError where no pixel is labelled.
     """
-    sets = [given for count in range(len(modalities), 0, -1) for given in combinations(modalities, count)]
+    sets = available_sets(modalities)
     with tqdm(
         total=2 * len(sets) * len(names), desc="calibrate", unit="frame", disable=not progress, leave=False
     ) as bar:
