@@ -28,7 +28,14 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     "messages": ({"data", "engine"}, {"torch", "numpy", "cv2", "cv_bridge", "rosbags"}),
     "stream": (set(), set()),
     "recordings": ({"data", "engine"}, {"numpy", "cv2", "PIL", "apsw", "rosbags", "skimage"}),
-    "ros": (CORE | {"messages", "stream", "recordings"}, {"torch", "numpy", "cv2", "tqdm", "rosbags", "ROS"}),
+    "replay": (
+        CORE | {"messages", "stream", "recordings"},
+        {"torch", "numpy", "cv2", "tqdm", "rosbags", "matplotlib"},
+    ),
+    "ros": (
+        CORE | {"messages", "stream", "recordings"},
+        {"torch", "numpy", "cv2", "tqdm", "rosbags", "ROS"},
+    ),
     "demo": (CORE | {"messages", "stream", "recordings", "ros"}, {"numpy", "cv2", "PIL", "tqdm", "ROS"}),
     "cli": (
         CORE | {"export", "inspection", "stream", "recordings", "replay", "ros", "demo"},
