@@ -25,6 +25,7 @@ from asymfusion_ros.messages.measured import read_measured
 from asymfusion_ros.messages.stamped_image import StampedImage
 from asymfusion_ros.recordings.recording import NANOSECONDS
 from asymfusion_ros.replay.bag_source import BagSource
+from asymfusion_ros.replay.folder_source import FolderSource, is_folder
 from asymfusion_ros.replay.notes import Notes
 from asymfusion_ros.replay.options import ReadOptions
 from asymfusion_ros.replay.read_ahead import ReadAhead
@@ -69,7 +70,9 @@ class RecordedFrame:
 
 
 def open_source(path: Path, modalities: Sequence[Modality], options: ReadOptions, notes: Notes) -> Source:
-    """The images of a bag. Raises UserError."""
+    """The images of a bag, or of a folder of PNGs. Raises UserError."""
+    if is_folder(path):
+        return FolderSource(path, modalities, options, notes)
     return BagSource(path, modalities, options, notes)
 
 
