@@ -6,7 +6,6 @@ that time, and pairs as in a bag. Others pair by their names, and follow each ot
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -24,12 +23,12 @@ from asymfusion_ros.messages.camera_info import LatestCameraInfo
 from asymfusion_ros.messages.stamped_image import StampedImage
 from asymfusion_ros.messages.transforms import FixedFrames
 from asymfusion_ros.recordings.recording import NANOSECONDS
+from asymfusion_ros.replay.files import natural, stamp_in
 from asymfusion_ros.replay.notes import Notes
 from asymfusion_ros.replay.options import ReadOptions
 from asymfusion_ros.replay.source import Arrival
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
-SECONDS, DIGITS = re.compile(r"\d{9,10}\.\d{1,9}"), re.compile(r"\d{18,19}")
 FRAME_ID = "camera"
 
 
@@ -100,7 +99,7 @@ class FolderSource:
             return {}
         paths = [path for path in place.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()]
         named = {str(path.relative_to(place).with_suffix("")): path for path in paths}
-        return dict(sorted(named.items(), key=lambda item: _natural(item[0])))
+        return dict(sorted(named.items(), key=lambda item: natural(item[0])))
 
     def _read(self, one: _File) -> RawImage:
         modality = self._modalities[one.modality]
@@ -139,8 +138,8 @@ def _ordered(found: Mapping[str, Mapping[str, Path]], rate: float, sort: bool) -
     """All files in the order of their times, those of a frame in the network's order."""
     names = list(dict.fromkeys(name for files in found.values() for name in files))
     if sort:
-        names.sort(key=_natural)
-    stamps = {name: _stamp(name) for name in names}
+        names.sort(key=natural)
+    stamps = {name: stamp_in(name) for name in names}
     if any(stamp is None for stamp in stamps.values()):
         period = NANOSECONDS / rate
         stamps = {name: NANOSECONDS + round(index * period) for index, name in enumerate(names)}
@@ -150,17 +149,3 @@ def _ordered(found: Mapping[str, Mapping[str, Path]], rate: float, sort: bool) -
         for name, path in some.items()
     ]
     return sorted(files, key=lambda one: one.stamp)  # stable: of a frame in the network's order
-
-
-def _stamp(name: str) -> int | None:
-    """Nanoseconds, of a file that is called by its time."""
-    last = name.rsplit("/", 1)[-1]
-    if SECONDS.fullmatch(last):
-        seconds, fraction = last.split(".")
-        return int(seconds) * NANOSECONDS + int(fraction.ljust(9, "0"))
-    return int(last) if DIGITS.fullmatch(last) else None
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    """So that 10 follows 9."""
-    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", name)]
