@@ -65,9 +65,11 @@ class BagSource:
             self.infos: Mapping[str, LatestCameraInfo] = known
             self.transforms = FixedFrames(notes)
             # Known from the beginning: the recorder may have been started after the latched messages' time.
+            self.fixed: Sequence[Any] = []
             if TOPIC in bag.topics and bag.topics[TOPIC].msgtype == TF:
-                for message in bag.messages([TOPIC]):
-                    self.transforms.take(message.content)
+                self.fixed = [message.content for message in bag.messages([TOPIC])]
+                for transforms in self.fixed:
+                    self.transforms.take(transforms)
             for of_info, some in self._of_info.items():
                 message = bag.first(of_info)
                 for info in some:

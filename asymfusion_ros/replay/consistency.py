@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +26,7 @@ class Consistency:
     compared, nor are frames without colour and depth.
     """
 
-    def __init__(self, colours: tuple[str, ...], ranges: tuple[str, ...]) -> None:
+    def __init__(self, colours: Sequence[str], ranges: Sequence[str]) -> None:
         """``colours``, ``ranges``: the names of the modalities of these kinds."""
         self._colours, self._ranges = colours, ranges
         self._before: tuple[int, dict[str, Tensor], npt.NDArray[np.uint8]] | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,7 +26,7 @@ class Export(Protocol):
     """
 
     def add(self, number: int, name: str, picture: Picture, labels: Picture) -> dict[str, Any]:
-        """Frame number ``number`` of the recording: its reference image, H x W x 3 RGB, and its labels, H x W.
+        """Frame ``number`` of the recording: its reference image, H x W x 3 RGB, and its labels, H x W.
         Returns what ``finish`` needs to know of it, as JSON can hold it."""
 
     def finish(self, frames: Iterable[dict[str, Any]]) -> None:
@@ -103,7 +103,7 @@ class Coco:
 
 
 class Kitti:
-    """The layout of KITTI's semantic benchmark: FOLDER/training/image_2, semantic (8-bit ids) and semantic_rgb,
+    """The layout of KITTI's semantic benchmark: FOLDER/training/image_2, semantic (8-bit ids), semantic_rgb,
     each with NNNNNN_10.png, and FOLDER/labels.txt, an id and its name a line.
 
     The ids are the classes' indices, 255 for none; of the label set cityscapes19 the benchmark's own.
@@ -132,7 +132,7 @@ class Kitti:
         write_whole(self._folder / "labels.txt", ("\n".join(lines) + "\n").encode())
 
 
-EXPORTS = {"png": Pngs, "coco": Coco, "kitti": Kitti}
+EXPORTS: dict[str, Callable[[Path, LabelSet], Export]] = {"png": Pngs, "coco": Coco, "kitti": Kitti}
 
 
 def _segment(ids: npt.NDArray[np.uint16], one: int) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import cv2
 
@@ -49,6 +50,7 @@ class FolderSource:
         self.name = root.resolve().name
         self.lost = ""
         self.transforms = FixedFrames(notes)
+        self.fixed: Sequence[Any] = ()
         self.infos: Mapping[str, LatestCameraInfo] = {}
         self._data_set = Folder(root) if (root / "dataset.yaml").is_file() else None
         if split is not None and self._data_set is None:

@@ -18,7 +18,7 @@ from asymfusion_ros.data.modality import Modality
 from asymfusion_ros.engine.geometry import Geometry
 from asymfusion_ros.engine.raw_image import RawImage
 from asymfusion_ros.engine.segmenter import reference_name
-from asymfusion_ros.errors import ImageError
+from asymfusion_ros.errors import ConfigError, ImageError
 from asymfusion_ros.messages.fields import Header
 from asymfusion_ros.messages.geometry import FrameGeometry
 from asymfusion_ros.messages.measured import read_measured
@@ -69,10 +69,19 @@ class RecordedFrame:
         return self.header.frame_id
 
 
-def open_source(path: Path, modalities: Sequence[Modality], options: ReadOptions, notes: Notes) -> Source:
-    """The images of a bag, or of a folder of PNGs. Raises UserError."""
+def open_source(
+    path: Path,
+    modalities: Sequence[Modality],
+    options: ReadOptions,
+    notes: Notes,
+    split: str | None = None,
+    rate: float = 30.0,
+) -> Source:
+    """The images of a bag, or of a folder of PNGs, whose are ``split`` and ``rate``. Raises UserError."""
     if is_folder(path):
-        return FolderSource(path, modalities, options, notes)
+        return FolderSource(path, modalities, options, notes, split, rate)
+    if split is not None:
+        raise ConfigError(f"--split {split} goes with a folder, and {path} is a bag: leave it out")
     return BagSource(path, modalities, options, notes)
 
 

@@ -10,8 +10,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from asymfusion_ros.data.folder import Folder
 from asymfusion_ros.data.image_file import read_image
-from asymfusion_ros.data.labels import VOID
+from asymfusion_ros.data.labels import VOID, LabelSet
 from asymfusion_ros.data.modality import Scalar
 from asymfusion_ros.errors import ImageError, UserError
 from asymfusion_ros.messages.compressed import CompressedDecoder
@@ -19,7 +20,7 @@ from asymfusion_ros.messages.raw import RawDecoder
 from asymfusion_ros.recordings.bag import COMPRESSED
 from asymfusion_ros.recordings.bag_file import BagFile, BagMessage
 from asymfusion_ros.recordings.recording import NANOSECONDS
-from asymfusion_ros.replay.files import natural, stamp_in
+from asymfusion_ros.replay.files import natural, stamp_in, stamp_name
 from asymfusion_ros.replay.frames import RecordedFrame
 from asymfusion_ros.stream.pairing import stamp_nanoseconds
 
@@ -38,8 +39,8 @@ class LabelSource(Protocol):
 
 
 class TopicLabels:
-    """The labels on a topic of a bag: mono8 or 8UC1, or as PNG; class indices, 255 for void. Each is that of the frame
-    with its stamp. Raises RecordingError as BagFile does.
+    """The labels on a topic of a bag: mono8 or 8UC1, or as PNG; class indices, 255 for void. Each is that
+    of the frame with its stamp. Raises RecordingError as BagFile does.
     """
 
     def __init__(self, bag: Path, topic: str, classes: int) -> None:
@@ -79,42 +80,48 @@ class TopicLabels:
 
 
 class FolderLabels:
-    """8-bit PNGs of class indices, ``void`` (255) for none. Called by the frames' stamps, they are of the
-    frames with those; else by the frames' own names, of a folder; else they are of the frames one after
-    another, and there have to be as many.
+    """8-bit PNGs of class indices, 255 for none (or what the dataset.yaml of their data set says).
+
+    Called by stamps, they are of the frames with those; else by the names of the frames' own files, where the
+    recording is a folder; else they are of the frames one after another, and there have to be as many.
     """
 
-    def __init__(self, folder: Path, classes: int, void: int = VOID) -> None:
-        """Raises UserError for a folder without any."""
+    def __init__(self, folder: Path, labels: LabelSet) -> None:
+        """``labels``: what they are to mean. Raises UserError for a folder without any, or in a data set of
+        other classes."""
         self._folder = folder
-        self._classes = classes
-        self._void = void
+        self._classes = len(labels)
+        self._void = VOID
+        if (folder.parent / "dataset.yaml").is_file():
+            data = Folder(folder.parent)
+            self._void = data.void
+            if data.labels.names != labels.names:
+                raise UserError(
+                    f"--labels-dir {folder} has the classes {data.labels.name}, but the checkpoint has "
+                    f"{labels.name}: score it on data with its own classes"
+                )
         paths = {str(path.relative_to(folder).with_suffix("")): path for path in folder.rglob("*.png")}
         if not paths:
             raise UserError(f"--labels-dir {folder} has no PNGs: give a folder of 8-bit class indices")
         self._paths = dict(sorted(paths.items(), key=lambda item: natural(item[0])))
         stamps = {name: stamp_in(name) for name in self._paths}
         self._by_stamp = {stamp: self._paths[name] for name, stamp in stamps.items() if stamp is not None}
-        self.by_order = False
 
-    def match(self, frames: Sequence[tuple[int, int, str]]) -> None:
-        """Decides how they are matched, from all frames' numbers, stamps and names. Raises UserError where
+    def match(self, frames: Sequence[tuple[int, str]]) -> None:
+        """Decides how they are matched, from all frames' stamps and names. Raises UserError where
         they cannot be: there are neither the stamps nor the names, and not as many."""
-        if any(stamp in self._by_stamp for _, stamp, _ in frames):
+        if any(stamp in self._by_stamp for stamp, _ in frames):
             return
-        if any(name in self._paths for _, _, name in frames):
-            self._by_stamp = {stamp: self._paths[name] for _, stamp, name in frames if name in self._paths}
+        if any(name in self._paths for _, name in frames):
+            self._by_stamp = {stamp: self._paths[name] for stamp, name in frames if name in self._paths}
             return
         if len(frames) != len(self._paths):
             raise UserError(
                 f"--labels-dir {self._folder} has {len(self._paths)} labels, but the recording has "
                 f"{len(frames)} frames: give as many, or call each file by its frame's stamp "
-                f"({frames[0][1] if frames else 0}.png)"
+                f"({stamp_name(frames[0][0]) if frames else 0}.png)"
             )
-        self.by_order = True
-        self._by_stamp = {
-            stamp: path for (_, stamp, _), path in zip(frames, self._paths.values(), strict=True)
-        }
+        self._by_stamp = {stamp: path for (stamp, _), path in zip(frames, self._paths.values(), strict=True)}
 
     def of(self, frame: RecordedFrame, name: str) -> Label | None:
         """See LabelSource."""

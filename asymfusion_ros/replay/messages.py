@@ -12,6 +12,7 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
 from asymfusion_ros.data.labels import UNLABELED, VOID
+from asymfusion_ros.engine.raw_image import RawImage
 from asymfusion_ros.messages.fields import Header
 
 # ROS' own, which rosbags does not bring.
@@ -58,16 +59,47 @@ def label_info(source: Header, names: tuple[str, ...]) -> Any:
     return store().types[INFO](header=header(source), class_map=classes, threshold=0.0)
 
 
+def raw_image(source: Header, image: RawImage) -> Any:
+    """sensor_msgs/Image with the image's bytes, unchanged."""
+    return store().types[IMAGE](
+        header=header(source),
+        height=image.height,
+        width=image.width,
+        encoding=image.encoding,
+        is_bigendian=int(image.bigendian),
+        step=image.step,
+        data=image.data,
+    )
+
+
+def camera_info(message: Any, at: Header) -> Any:
+    """sensor_msgs/CameraInfo as ``message`` has it, which may lack a type, with the stamp of ``at``."""
+    kind: Any = store().types["sensor_msgs/msg/CameraInfo"]
+    values = {field.name: _ros2(getattr(message, field.name)) for field in _fields(kind)}
+    stamp = header(at).stamp
+    frame_id = message.header.frame_id or at.frame_id
+    values["header"] = store().types["std_msgs/msg/Header"](stamp=stamp, frame_id=frame_id)
+    return kind(**values)
+
+
 def as_ros2(message: Any) -> Any:
-    """A message of an image or a camera, of a ROS 1 or ROS 2 bag, as ROS 2 has it."""
+    """A message of a ROS 1 or ROS 2 bag as ROS 2 has it."""
+    if message.__msgtype__ == "std_msgs/msg/Header":  # ROS 1's has a number besides
+        return header(message)
     kind: Any = store().types[message.__msgtype__]
     values = {}
-    for name in (field.name for field in fields(kind) if field.name != "__msgtype__"):
-        # ROS 1 spells the matrices of a CameraInfo in capitals.
-        value = getattr(message, name) if hasattr(message, name) else getattr(message, name.upper())
-        if name == "header":
-            value = header(value)
-        elif hasattr(value, "__msgtype__"):
-            value = as_ros2(value)
-        values[name] = value
+    for field in _fields(kind):
+        # ROS 1 spells some names in capitals.
+        name = field.name if hasattr(message, field.name) else field.name.upper()
+        values[field.name] = _ros2(getattr(message, name))
     return kind(**values)
+
+
+def _ros2(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_ros2(one) for one in value]
+    return as_ros2(value) if hasattr(value, "__msgtype__") else value
+
+
+def _fields(kind: Any) -> list[Any]:
+    return [field for field in fields(kind) if field.name != "__msgtype__"]

@@ -25,9 +25,9 @@ LARGEST = 1 << 20  # bytes of the settings
 
 @dataclass(frozen=True)
 class Part:
-    """frames: their records. scores: what was counted of those with labels. exported: what the exports returned
-    for each frame, by export. notes: what was to be said. seconds: that it took. last: the labels of its last
-    frame, H x W uint8.
+    """frames: their records. scores: what was counted of those with labels. exported: what the exports
+    returned for each frame, by export. notes: what was to be said. seconds: that it took. last: the
+    labels of its last frame, H x W uint8.
     """
 
     frames: Records

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -55,12 +56,9 @@ def consistency_picture(records: Records, title: str) -> bytes:
     seconds, (steady, visible) = _binned(_seconds(records), [share, 100 * still / looked])
     figure = Figure(figsize=(10, 3.6), layout="constrained")
     axes = figure.add_subplot()
-    axes.fill_between(
-        seconds, visible, color="0.88", label="still pixels, in % of the most at once", step="mid"
-    )
-    axes.plot(
-        seconds, steady, color="tab:blue", marker="." if len(seconds) < 60 else "", label="kept their class"
-    )
+    axes.fill_between(seconds, visible, color="0.88", label="still pixels, in % of the most at once")
+    dots = "." if len(seconds) < 60 else ""
+    axes.plot(seconds, steady, color="tab:blue", marker=dots, label="kept their class")
     axes.set(xlabel="seconds", ylabel="% of the still pixels", title=title, ylim=(0, 101))
     axes.margins(x=0)
     axes.legend(loc="lower right")
@@ -81,7 +79,7 @@ def _binned(
             return np.array([seconds[0], seconds[0] + 1]), [np.repeat(row, 2) for row in rows]
         return seconds, list(rows)
     places = np.linspace(0, len(seconds), BINS + 1).astype(int)
-    pairs = list(zip(places, places[1:]))
+    pairs = list(itertools.pairwise(places))
 
     def mean(row: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         parts = [row[start:end][np.isfinite(row[start:end])] for start, end in pairs]

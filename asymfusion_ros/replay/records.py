@@ -15,8 +15,8 @@ Arrays = dict[str, npt.NDArray[Any]]
 @dataclass(frozen=True)
 class FrameRecord:
     """number, stamp, time: RecordedFrame's. modalities: the available ones, joined by +. seconds: from taking
-    the frame up until its mask was on the host. counts: pixels of each class, and last of none (255), K + 1. still, kept: see
-    Consistency.add. labelled: whether it was scored. name: of its image files.
+    the frame up until its mask was on the host. counts: pixels of each class, and last of none (255), K + 1.
+    still, kept: see Consistency.add. labelled: whether it was scored. name: of its image files.
     """
 
     number: int

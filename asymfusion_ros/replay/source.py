@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -33,7 +33,7 @@ class Source(Protocol):
     name: what its outputs are called. title: a line for the user. topics: each modality's topic (or folder),
     in the network's order, of those that the recording has. images: how many of each. lost: what a bag that
     was cut off has lost, or empty. infos, transforms: of the cameras, as far as is known by the image that
-    was given last.
+    was given last. fixed: the messages of /tf_static.
     """
 
     name: str
@@ -43,5 +43,6 @@ class Source(Protocol):
     lost: str
     infos: Mapping[str, LatestCameraInfo]
     transforms: FixedFrames
+    fixed: Sequence[Any]
 
     def __iter__(self) -> Iterator[Arrival]: ...

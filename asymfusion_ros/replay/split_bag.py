@@ -61,6 +61,10 @@ class SplitBag:
             elif path.suffix == ".mcap" and path.name not in known:
                 path.unlink()
         self._parts = [self._described(number) for number in range(files)]
+        if files:
+            self._describe()
+        else:
+            (folder / "metadata.yaml").unlink(missing_ok=True)
 
     def write(self, topic: str, time: int, message: Any, latched: bool = False) -> None:
         """Adds a message that arrived at ``time``, nanoseconds. Raises OSError."""
@@ -97,11 +101,6 @@ class SplitBag:
         if writer is not None:
             writer.abort()
             shutil.rmtree(self._open_folder, ignore_errors=True)
-
-    def close(self) -> None:
-        """Removes what only a bag that is written needs."""
-        for number in range(self._files):
-            self._description(number).unlink(missing_ok=True)
 
     @property
     def _open_folder(self) -> Path:

@@ -50,7 +50,7 @@ def text(name: str, tally: Tally | None, found: Mapping[str, Any], scores: str, 
     rate = found["frames_per_second"]
     latency = found["latency_ms"]
     lines.append(
-        f"  {rate if rate is not None else '-'} frames a second; a frame takes {latency['p50']:.1f} ms (p50), "
+        f"  {'-' if rate is None else rate} frames a second; a frame takes {latency['p50']:.1f} ms (p50), "
         f"{latency['p95']:.1f} ms (p95)"
     )
     shares = sorted(found["class_shares"].items(), key=lambda item: -item[1])[:SHOWN]

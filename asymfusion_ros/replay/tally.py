@@ -9,6 +9,7 @@ from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from asymfusion_ros.engine.segmenter import reference_name
 from asymfusion_ros.recordings.recording import NANOSECONDS
 from asymfusion_ros.stream.stamps import MARGIN, RESOLUTION
 from asymfusion_ros.stream.timing import quantile
@@ -16,13 +17,14 @@ from asymfusion_ros.stream.timing import quantile
 
 class Tally:
     """topics: by modality. received: images of each. frames: that were made; incomplete: those without a
-    modality; failed: those with no image of use."""
+    modality; failed: those with no image of use; references: each one's reference modality and its stamp."""
 
     def __init__(self, topics: Mapping[str, str], slop: float) -> None:
         self.topics = topics
         self.slop = slop
         self.received = dict.fromkeys(topics, 0)
         self.frames = self.incomplete = self.failed = 0
+        self.references: list[tuple[str, int]] = []
         self._stamps = {name: array("q") for name in topics}
         self._lags = {name: array("d") for name in topics}
         self._used = dict.fromkeys(topics, 0)
@@ -44,6 +46,8 @@ class Tally:
         """A frame of images with these stamps."""
         self.frames += 1
         self.incomplete += len(stamps) < len(self.topics)
+        base = reference_name(stamps)
+        self.references.append((base, stamps[base]))
         for name in stamps:
             self._used[name] += 1
 
