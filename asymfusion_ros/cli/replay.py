@@ -116,7 +116,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Replays, and prints what came of it. Raises UserError."""
     jobs = [_job(args, path) for path in args.recordings]
-    names = [job.path.resolve().name for job in jobs]
+    names = [path.stem if path.is_file() else path.resolve().name for path in args.recordings]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise ConfigError(f"two recordings are called {twice}: replay them into different folders")

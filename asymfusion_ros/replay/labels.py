@@ -23,6 +23,7 @@ from asymfusion_ros.recordings.recording import NANOSECONDS
 from asymfusion_ros.replay.files import natural, stamp_in, stamp_name
 from asymfusion_ros.replay.frames import RecordedFrame
 from asymfusion_ros.stream.pairing import stamp_nanoseconds
+from asymfusion_ros.stream.stamps import nearest
 
 Label = npt.NDArray[np.uint8]
 LABEL = Scalar("label", "label", unit=1.0)
@@ -30,6 +31,10 @@ LABEL = Scalar("label", "label", unit=1.0)
 
 class LabelSource(Protocol):
     """Gives the frames' labels, in the order of the frames."""
+
+    def match(self, frames: Sequence[tuple[int, str]]) -> None:
+        """To be called first, with the stamps and the names of all frames. Raises UserError where the labels
+        are not theirs."""
 
     def of(self, frame: RecordedFrame, name: str) -> Label | None:
         """H x W, void 255; None where the frame has none. ``name``: of the frame's files, in a folder."""
@@ -47,10 +52,25 @@ class TopicLabels:
         self._topic = topic
         self._classes = classes
         self._bag = BagFile(bag).__enter__()
-        self._messages: Iterator[BagMessage] = self._bag.messages([topic])
-        self._next = next(self._messages, None)
+        self._begin()
         compressed = self._next is not None and self._next.msgtype == COMPRESSED
         self._decoder: Any = (CompressedDecoder if compressed else RawDecoder)(lambda line: None)
+
+    def match(self, frames: Sequence[tuple[int, str]]) -> None:
+        """See LabelSource."""
+        stamps = {stamp for stamp, _ in frames}
+        found = [self._stamp(message) for message in self._bag.messages([self._topic])]
+        if stamps and not stamps.intersection(found):
+            ordered = sorted(stamps)
+            away = min(abs(nearest(ordered, stamp) - stamp) for stamp in found) / NANOSECONDS
+            raise UserError(
+                f"none of the {len(found)} labels of {self._topic} has the stamp of a frame (the nearest is "
+                f"{away:.6f} s away): a label has the stamp of the image that it is of"
+            )
+
+    def _begin(self) -> None:
+        self._messages: Iterator[BagMessage] = self._bag.messages([self._topic])
+        self._next = next(self._messages, None)
 
     def of(self, frame: RecordedFrame, name: str) -> Label | None:
         """See LabelSource."""
@@ -68,7 +88,7 @@ class TopicLabels:
                 raise ImageError(f"its encoding is {image.encoding}: labels are mono8, class indices")
         except ImageError as error:
             raise UserError(f"{where} cannot be used: {error}") from error
-        return checked(np.ascontiguousarray(image.pixels(), np.uint8), frame, self._classes, where)
+        return checked(np.array(image.pixels(), np.uint8), frame, self._classes, where)
 
     def close(self) -> None:
         """See LabelSource."""
@@ -108,8 +128,7 @@ class FolderLabels:
         self._by_stamp = {stamp: self._paths[name] for name, stamp in stamps.items() if stamp is not None}
 
     def match(self, frames: Sequence[tuple[int, str]]) -> None:
-        """Decides how they are matched, from all frames' stamps and names. Raises UserError where
-        they cannot be: there are neither the stamps nor the names, and not as many."""
+        """See LabelSource."""
         if any(stamp in self._by_stamp for stamp, _ in frames):
             return
         if any(name in self._paths for _, name in frames):

@@ -109,7 +109,8 @@ class Replay:
                 )
         except BaseException:
             if began and not parts.count:  # nothing that could be gone on with
-                shutil.rmtree(places.working, ignore_errors=True)
+                for folder in (places.working, *(() if job.resume else places.exports.values())):
+                    shutil.rmtree(folder, ignore_errors=True)
             raise
         tally.failed = tally.frames - sum(len(part.frames) for part in whole)
         with written(parts.count, places.working):
@@ -121,16 +122,20 @@ class Replay:
         return open_source(job.path, modalities, job.read, self._notes, job.split, job.rate)
 
     def _labels(self, source: Source) -> LabelSource | None:
-        job, classes = self._job, len(self._segmenter.label_set)
+        job, classes = self._job, self._segmenter.label_set
+        labels: LabelSource
         if job.read.labels is not None:
-            return TopicLabels(job.path, job.read.labels, classes)
-        if job.labels_dir is None:
+            labels = TopicLabels(job.path, job.read.labels, len(classes))
+        elif job.labels_dir is not None:
+            labels = FolderLabels(job.labels_dir, classes)
+        else:
             return None
-        labels = FolderLabels(job.labels_dir, self._segmenter.label_set)
         pairing = Frames(source, list(self._modalities.values()), job.read, Notes(), skip=ALL)
         for _ in pairing:
             raise AssertionError("all frames are skipped")
-        labels.match([(stamp, file_name(source, base, stamp)) for base, stamp in pairing.tally.references])
+        references = pairing.tally.references
+        if references:  # else there is more to say of the images than of their labels
+            labels.match([(stamp, file_name(source, base, stamp)) for base, stamp in references])
         return labels
 
     def _put_together(

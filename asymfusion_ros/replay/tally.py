@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import bisect
 import math
 import statistics
 from array import array
@@ -11,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from asymfusion_ros.engine.segmenter import reference_name
 from asymfusion_ros.recordings.recording import NANOSECONDS
-from asymfusion_ros.stream.stamps import MARGIN, RESOLUTION
+from asymfusion_ros.stream.stamps import MARGIN, RESOLUTION, nearest
 from asymfusion_ros.stream.timing import quantile
 
 
@@ -87,8 +86,8 @@ class Tally:
         slowest = min(stamps, key=lambda name: len(stamps[name]))
         spreads = []
         for stamp in stamps[slowest]:
-            nearest = [_nearest(some, stamp) for some in stamps.values()]
-            spreads.append((max(nearest) - min(nearest)) / NANOSECONDS)
+            near = [nearest(some, stamp) for some in stamps.values()]
+            spreads.append((max(near) - min(near)) / NANOSECONDS)
         lags = [statistics.median(some) for some in self._lags.values()]
         steps = math.ceil(round(quantile(spreads, 0.95) * MARGIN / RESOLUTION, 6))
         return statistics.median(spreads), max(lags) - min(lags), max(1, steps) * RESOLUTION
@@ -120,8 +119,3 @@ class Tally:
             "why_unpaired": self.reason(),
             "refused": self.refusals(),
         }
-
-
-def _nearest(ordered: Sequence[int], stamp: int) -> int:
-    place = bisect.bisect(ordered, stamp)
-    return min(ordered[max(0, place - 1) : place + 1], key=lambda other: abs(other - stamp))

@@ -30,7 +30,7 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     "recordings": ({"data", "engine"}, {"numpy", "cv2", "PIL", "apsw", "rosbags", "skimage"}),
     "replay": (
         CORE | {"messages", "stream", "recordings"},
-        {"torch", "numpy", "cv2", "tqdm", "rosbags", "matplotlib"},
+        {"torch", "numpy", "cv2", "tqdm", "yaml", "rosbags", "matplotlib"},
     ),
     "ros": (
         CORE | {"messages", "stream", "recordings"},

@@ -11,7 +11,6 @@ import torch
 
 from asymfusion_ros.checkpoint.description import ModelDescription
 from asymfusion_ros.data.metrics import ConfusionMatrix
-from asymfusion_ros.errors import UserError
 from asymfusion_training.evaluation.calibration import LEVELS, confidence_counts
 from asymfusion_training.evaluation.counts import SplitCounts, SplitScores, count_frame
 from asymfusion_training.evaluation.report import (
@@ -63,13 +62,10 @@ class RecordingCounter:
         return found
 
     def report(self, parts: Sequence[Mapping[str, Counts]]) -> tuple[str, dict[str, Any]]:
-        """See Counter. Raises UserError where no frame has a label."""
+        """See Counter."""
         scores = self._scores(parts)
         if not scores["ensemble"].confusion.counts.any():
-            raise UserError(
-                "no frame has a label: are the labels' stamps those of the images that they are of, or all "
-                "pixels void?"
-            )
+            return "no score: all pixels of the labels are void", {"branches": {}, "calibration": None}
         confidence = calibration_report(scores, self._temperature)
         lines = [score_table(scores), absent_classes(scores, self._names)]
         if confidence is not None:
