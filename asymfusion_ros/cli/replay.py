@@ -23,6 +23,7 @@ from asymfusion_ros.ros.settings import NodeSettings
 from asymfusion_ros.settings import Setting, declared
 
 EXAMPLES = """\
+  asymfusion replay motorcycle --output replayed
   asymfusion replay kitchen.mcap --output replayed
   asymfusion replay rosbag2_2025_01_01/ old.bag --checkpoint mine.safetensors --output replayed
   asymfusion replay run.bag --rgb /camera/color/image_raw --depth /camera/depth/image_raw --slop 0.03 \\
@@ -44,7 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=Path,
         metavar="BAG",
-        help="a bag (ROS 1, or ROS 2 with sqlite3 or mcap storage), or a folder with rgb/ and depth/ of PNGs",
+        help="a bag (ROS 1, or ROS 2 with sqlite3 or mcap storage), a folder with rgb/ and depth/ of PNGs, or "
+        "motorcycle: the built-in recording",
     )
     add("--output", type=Path, required=True, metavar="DIR", help="where a folder of each recording goes")
     add("--resume", action="store_true", help="go on where a run that was killed stopped; keep what is done")

@@ -126,6 +126,17 @@ def test_the_originals_go_along_with_what_they_are_seen_by(tmp_path, checkpoint)
     assert found[1][1].header.frame_id == "camera"
 
 
+def test_the_built_in_recording_is_replayed_by_its_name(tmp_path, checkpoint):
+    pytest.importorskip("skimage", reason="needs scikit-image")
+    options = ["--seconds", "0.2", "--originals"]
+    replay(checkpoint, "motorcycle", "--output", tmp_path / "out", *options)
+    masks = tmp_path / "out/motorcycle/masks"
+    found = messages(masks, "/rgb/camera_info")
+    assert len(found) == len(messages(masks, "/segmentation/mask")) == 3
+    assert found[0][1].k[0] == 994.978 and found[0][1].width == 640
+    assert len(messages(masks, "/depth_registered/image_rect")) == 3
+
+
 def test_an_output_that_exists_is_left_alone(tmp_path, checkpoint, capsys):
     bag = write_bag(tmp_path / "walk", frames(1))
     replay(checkpoint, bag, "--output", tmp_path / "out", "--png", tmp_path / "png")
