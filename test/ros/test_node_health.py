@@ -152,7 +152,7 @@ def test_without_a_subscriber_no_masks_are_missed(make_rig, monkeypatch):
 
 
 def test_topics_that_bring_no_frame_at_all_are_an_error(make_rig, monkeypatch):
-    monkeypatch.setattr("asymfusion_ros.ros.camera.SILENT_AFTER", 0.5)
+    monkeypatch.setattr("asymfusion_ros.stream.frame_maker.SILENT_AFTER", 0.5)
     monkeypatch.setattr("asymfusion_ros.ros.camera_status.NO_FRAME_AFTER", 1.0)
     rig = make_rig().start()
     status = rig.status(lambda status: status.level != OK)
