@@ -103,9 +103,16 @@ def test_a_modality_that_is_lost_is_gone_on_without_and_used_again_when_it_is_ba
     rig.good_frame_is_segmented(10 * SECOND)
     np.testing.assert_array_equal(pixels_of(rig.mask(10 * SECOND)), labels_of(checkpoint, NAMES))
 
-    frames(rig, rest, 100, lambda stamp: rig.counters.incomplete >= 3)
-    newest = rig.received["mask"][-1]
-    np.testing.assert_array_equal(pixels_of(newest), labels_of(checkpoint, rest))
+    # On a busy machine an image of the others may come too late as well, once.
+    without = labels_of(checkpoint, rest)
+    frames(
+        rig,
+        rest,
+        100,
+        lambda stamp: (
+            rig.counters.incomplete >= 3 and np.array_equal(pixels_of(rig.received["mask"][-1]), without)
+        ),
+    )
     rig.until(
         lambda: rig.logged(TOPICS[lost], "nothing usable for 0.4 s (missing_after)", " and ".join(rest))
     )
