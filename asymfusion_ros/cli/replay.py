@@ -45,8 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=Path,
         metavar="BAG",
-        help="a bag (ROS 1, or ROS 2 with sqlite3 or mcap storage), a folder with rgb/ and depth/ of PNGs, or "
-        "motorcycle: the built-in recording",
+        help="a bag (ROS 1, or ROS 2 with sqlite3 or mcap storage), a folder with rgb/ and depth/ of PNGs, "
+        "or motorcycle, the built-in recording",
     )
     add("--output", type=Path, required=True, metavar="DIR", help="where a folder of each recording goes")
     add("--resume", action="store_true", help="go on where a run that was killed stopped; keep what is done")

@@ -78,8 +78,8 @@ def open_source(
     split: str | None = None,
     rate: float = 30.0,
 ) -> Source:
-    """The images of a bag; of a folder of PNGs, whose are ``split`` and ``rate``; or of the built-in recording,
-    by its name. Raises UserError."""
+    """The images of a bag; of a folder of PNGs, whose are ``split`` and ``rate``; or of the built-in
+    recording, by its name. Raises UserError."""
     if str(path) == NAME and not path.exists():
         return BuiltInSource(modalities, options, notes)
     if is_folder(path):
