@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import asymfusion_ros.ros  # noqa: F401  (how long threads spin, which torch reads when it is loaded)
 from asymfusion_ros.atomic_write import make_folder, write_whole
 from asymfusion_ros.data.transform import Transform
 from asymfusion_ros.engine.segmenter import Segmenter
