@@ -16,7 +16,7 @@ from asymfusion_ros.data.transform import Transform
 from asymfusion_ros.engine.segmenter import Segmenter
 from asymfusion_ros.errors import ConfigError
 from asymfusion_ros.recordings.sources import positive
-from asymfusion_ros.replay.job import Job
+from asymfusion_ros.replay.job import Job, Places
 from asymfusion_ros.replay.options import ReadOptions
 from asymfusion_ros.replay.replay import SUMMARY, Replay, Replayed
 from asymfusion_ros.replay.scores import Counter
@@ -123,6 +123,8 @@ def run(args: argparse.Namespace) -> int:
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise ConfigError(f"two recordings are called {twice}: replay them into different folders")
+    for job, name in zip(jobs, names):
+        Places.of(job, name)  # refused before the network is loaded
     make_folder(args.output)
     counter = _counter_of(args) if jobs[0].scored else None
     segmenter = Segmenter.from_checkpoint(args.checkpoint, args.device, args.precision, args.backend)
@@ -135,7 +137,11 @@ def run(args: argparse.Namespace) -> int:
     found = []
     for job in jobs:
         replay = Replay(segmenter, job, segmenter_counter, _say, progress=True)
-        found.append(replay.run())
+        try:
+            found.append(replay.run())
+        except KeyboardInterrupt:
+            _say(f"{job.path}: stopped; what is whole is kept, and --resume goes on with it")
+            raise
         print(found[-1].text, flush=True)
     if len(found) > 1:
         print(_together(args.output, found, segmenter_counter))
@@ -222,7 +228,7 @@ def _together(
     }
     lines = [f"all {len(found)} recordings: {frames} frames, {content['frames_per_second']} a second"]
     modalities = {tuple(one.summary["topics"]) for one in found}
-    if counter is not None and len(modalities) == 1:
+    if counter is not None and len(modalities) == 1 and all(one.scores for one in found):
         parts = [part for one in found for part in one.scores]
         table, content["scores"] = counter(next(iter(modalities))).report(parts)
         lines += [f"  {line}" for line in table.splitlines()]

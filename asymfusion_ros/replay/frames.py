@@ -37,6 +37,7 @@ from asymfusion_ros.stream.frame_maker import FrameMaker
 from asymfusion_ros.stream.lateness import Late
 from asymfusion_ros.stream.pairing import stamp_nanoseconds
 
+SKIPPED = "a frame was skipped"
 AHEAD = 4  # frames that are read and decoded while one is segmented
 ALWAYS = float("inf")  # of a fault's patience: in a recording nothing comes later
 
@@ -169,7 +170,7 @@ class Frames:
             images, faults = read_measured(frame, self._modalities, self.source.topics)
         except ImageError as error:
             self.tally.failed += 1
-            self._notes.once("failed", f"a frame was skipped: {error}")
+            self._notes.once("failed", f"{SKIPPED}: {error}")
             return
         for name, line in faults.items():
             self._notes.once((name, "invalid"), line)

@@ -145,7 +145,14 @@ def test_an_output_that_exists_is_left_alone(tmp_path, checkpoint, capsys):
     assert "out/walk exists: name another folder" in refusal(words, capsys)
     other = [*words[:3], str(tmp_path / "other"), *words[4:], "--png", str(tmp_path / "png")]
     assert "png/walk exists: name another folder" in refusal(other, capsys)
-    replay(checkpoint, bag, "--output", tmp_path / "out", "--resume")  # and keeps what is done
+    # What is done is kept, as long as it is the same that is to be done.
+    assert "was begun with slop = 0.015, now it is 0.01" in refusal(
+        [*words, "--resume", "--slop", "0.01"], capsys
+    )
+    with module.alone(tmp_path / "out/.walk.lock"):
+        assert "another replay is writing there" in refusal([*words, "--resume"], capsys)
+    resumed = ["--png", tmp_path / "png", "--resume"]
+    replay(checkpoint, bag, "--output", tmp_path / "out", *resumed)
     assert (tmp_path / "out/walk/summary.json").read_bytes() == before
 
 
@@ -224,6 +231,7 @@ def untimed(folder: Path):
     summary = json.loads((folder / "out/walk/summary.json").read_text())
     for name in ("seconds", "frames_per_second", "latency_ms", "text"):
         del summary[name]
+    del summary["settings"]["exports"]  # other folders
     rows = list(csv.DictReader((folder / "out/walk/frames.csv").open()))
     for row in rows:
         del row["milliseconds"]
