@@ -22,7 +22,7 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     "inspection": ({"network"}, {"torch", "matplotlib"}),
     "engine": (
         {"network", "data", "checkpoint"},
-        {"torch", "numpy", "tqdm", "google", "onnx", "onnxruntime", "openvino"},
+        {"torch", "numpy", "tqdm", "google", "onnx", "onnxruntime", "openvino", "tensorrt", "triton"},
     ),
     "export": (CORE, {"torch", "numpy", "onnx"}),
     "stream": (set(), set()),
