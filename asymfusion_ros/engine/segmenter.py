@@ -107,11 +107,12 @@ class Segmenter:
         device: str = "auto",
         precision: str = "auto",
         backend: str = "auto",
+        cpu_fallback: bool = False,
     ) -> None:
         self.checkpoint = checkpoint
         spec = checkpoint.input_spec
         self._modalities = {name: spec.modality(name) for name in checkpoint.config.modalities}
-        self.backend: Backend = open_backend(backend, checkpoint, device, precision)
+        self.backend: Backend = open_backend(backend, checkpoint, device, precision, cpu_fallback)
         self.rules = LabelRules()
         self._uploaders = {name: Uploader(self.device) for name in self.modalities}
         self._projector = Projector(self.device)
@@ -123,15 +124,17 @@ class Segmenter:
         device: str = "auto",
         precision: str = "auto",
         backend: str = "auto",
+        cpu_fallback: bool = False,
     ) -> Segmenter:
         """``path``: a .safetensors file, ``default`` for the one in the package, or an .onnx file of
         `asymfusion export`.
 
         device: auto, cpu, cuda or cuda:N. precision: auto, fp32, fp16 or bf16. backend: auto (torch for a
-        checkpoint, openvino or onnxruntime for an exported file), or one of these. Raises CheckpointError or
-        ConfigError (a modality of an unknown kind, a backend, device or precision that is not there).
+        checkpoint, openvino or onnxruntime for an exported file), or one of these. cpu_fallback: whether the
+        CPU may go on where a GPU's memory is full. Raises CheckpointError, DeviceMemoryError or ConfigError
+        (a modality of an unknown kind, a backend, device or precision that is not there).
         """
-        return cls(load_model(path), device, precision, backend)
+        return cls(load_model(path), device, precision, backend, cpu_fallback)
 
     @property
     def device(self) -> torch.device:

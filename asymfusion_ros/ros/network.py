@@ -79,6 +79,7 @@ def load_network(settings: NodeSettings) -> Network:
         device=settings.device,
         precision=settings.precision,
         backend=settings.backend,
+        cpu_fallback=settings.cpu_fallback,
     )
     classes = segmenter.checkpoint.labels
     groups = read_label_groups(settings.label_groups, classes) if settings.label_groups else None

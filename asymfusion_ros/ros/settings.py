@@ -72,6 +72,11 @@ class NodeSettings:
         "ONNX Runtime where that is not installed), torch, openvino or onnxruntime",
         choices=("auto", "torch", "openvino", "onnxruntime"),
     )
+    cpu_fallback: bool = setting(
+        False,
+        "whether the network may run on the CPU, much slower, where the GPU's memory is full; false: frames "
+        "are skipped then, or the node isn't configured",
+    )
     label_groups: str = setting(
         "",
         "path of a YAML file that makes the checkpoint's classes into a few labels of the robot's own; "

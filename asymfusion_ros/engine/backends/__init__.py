@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
 
 from asymfusion_ros.checkpoint.description import ModelDescription
 from asymfusion_ros.engine.backends.base import Backend
+from asymfusion_ros.engine.backends.memory_fallback import MemoryFallback
+from asymfusion_ros.engine.device import choose_device
 from asymfusion_ros.engine.exported import ExportedModel
 from asymfusion_ros.errors import ConfigError
 
@@ -20,8 +24,11 @@ BACKENDS = {
 }
 
 
-def open_backend(name: str, model: ModelDescription, device: str, precision: str) -> Backend:
+def open_backend(
+    name: str, model: ModelDescription, device: str, precision: str, cpu_fallback: bool = False
+) -> Backend:
     """The network of a checkpoint, or of what was exported from one, on a backend; ``auto`` chooses.
+    ``cpu_fallback``: whether it may run on the CPU where a GPU's memory is full.
 
     Raises ConfigError for a backend that is unknown or not installed, a model of which it can make nothing,
     or a device or precision that it does not have.
@@ -31,8 +38,10 @@ def open_backend(name: str, model: ModelDescription, device: str, precision: str
     if name not in BACKENDS:
         raise ConfigError(f"backend: unknown backend {name!r}; use auto, {', '.join(BACKENDS)}")
     module, cls = BACKENDS[name]
-    backend: Backend = getattr(importlib.import_module(module), cls)(model, device, precision)
-    return backend
+    make: Callable[..., Backend] = partial(getattr(importlib.import_module(module), cls), model)
+    if name == "torch" and choose_device(device).type == "cuda":
+        return MemoryFallback(make, device, precision, cpu_fallback)
+    return make(device, precision)
 
 
 def choose_backend(model: ModelDescription) -> str:
