@@ -126,13 +126,14 @@ class Segmenter:
         backend: str = "auto",
         cpu_fallback: bool = False,
     ) -> Segmenter:
-        """``path``: a .safetensors file, ``default`` for the one in the package, or an .onnx file of
-        `asymfusion export`.
+        """``path``: a .safetensors file, ``default`` for the one in the package, or an .onnx or
+        .engine file of `asymfusion export`.
 
         device: auto, cpu, cuda or cuda:N. precision: auto, fp32, fp16 or bf16. backend: auto (torch for a
-        checkpoint, openvino or onnxruntime for an exported file), or one of these. cpu_fallback: whether the
-        CPU may go on where a GPU's memory is full. Raises CheckpointError, DeviceMemoryError or ConfigError
-        (a modality of an unknown kind, a backend, device or precision that is not there).
+        checkpoint, openvino or onnxruntime for an .onnx file, tensorrt for an .engine), or one of these.
+        cpu_fallback: whether the CPU may go on where a GPU's memory is full. Raises CheckpointError,
+        DeviceMemoryError or ConfigError (a modality of an unknown kind, a backend, device or precision that
+        is not there).
         """
         return cls(load_model(path), device, precision, backend, cpu_fallback)
 

@@ -11,6 +11,7 @@ from asymfusion_ros.checkpoint.description import ModelDescription
 from asymfusion_ros.engine.backends.base import Backend
 from asymfusion_ros.engine.backends.memory_fallback import MemoryFallback
 from asymfusion_ros.engine.device import choose_device
+from asymfusion_ros.engine.engine_file import EngineModel
 from asymfusion_ros.engine.exported import ExportedModel
 from asymfusion_ros.errors import ConfigError
 
@@ -20,6 +21,7 @@ __all__ = ["BACKENDS", "Backend", "open_backend"]
 BACKENDS = {
     "torch": ("asymfusion_ros.engine.backends.torch", "TorchBackend"),
     "openvino": ("asymfusion_ros.engine.backends.openvino", "OpenVinoBackend"),
+    "tensorrt": ("asymfusion_ros.engine.backends.tensorrt", "TensorRtBackend"),
     "onnxruntime": ("asymfusion_ros.engine.backends.onnxruntime", "OnnxRuntimeBackend"),
 }
 
@@ -45,8 +47,10 @@ def open_backend(
 
 
 def choose_backend(model: ModelDescription) -> str:
-    """torch for a checkpoint; for an exported file the first of openvino and onnxruntime that is installed.
-    Raises ConfigError where neither is."""
+    """torch for a checkpoint, tensorrt for an engine file; for an ONNX file the first of openvino and
+    onnxruntime that is installed. Raises ConfigError where neither is."""
+    if isinstance(model, EngineModel):
+        return "tensorrt"
     if not isinstance(model, ExportedModel):
         return "torch"
     found = next((name for name in ("openvino", "onnxruntime") if find_spec(name)), None)
