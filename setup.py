@@ -82,6 +82,7 @@ setup(
             "rosbags-image",
             "scikit-image",
         ],
+        "replay": ["apsw", "matplotlib", "opencv-python-headless", "rosbags", "rosbags-image"],
         "export": ["onnx>=1.16", "onnxscript", "openvino>=2024.4", "protobuf"],
         "openvino": ["onnx>=1.16", "openvino>=2024.4", "protobuf"],
         "onnxruntime": ["onnx>=1.16", "onnxruntime>=1.17", "protobuf"],

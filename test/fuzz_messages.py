@@ -39,7 +39,7 @@ from asymfusion_ros.data.codecs.headers import PNG_SIGNATURE
 from asymfusion_ros.data.input_spec import InputSpec
 from asymfusion_ros.data.modality import KNOWN
 from asymfusion_ros.errors import ImageError
-from asymfusion_ros.ros.frame_segmenter import anything_valid
+from asymfusion_ros.messages.measured import anything_valid
 from asymfusion_ros.ros.inputs.transports import TRANSPORTS
 
 HEIGHT, WIDTH = 24, 32

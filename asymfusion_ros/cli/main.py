@@ -40,6 +40,11 @@ SUBCOMMANDS = {
         "train",
     ),
     "soup": ("asymfusion_training.cli.soup", "average the weights of several checkpoints", "train"),
+    "replay": (
+        "asymfusion_ros.cli.replay",
+        "segment bags without a ROS graph: masks as a bag, plots, scores",
+        "replay",
+    ),
     "top": ("asymfusion_ros.cli.top", "show how every asymfusion node on the graph is, live", ""),
     "bench": ("asymfusion_ros.cli.bench", "time each stage from camera bytes to labels", ""),
     "export": (

@@ -21,6 +21,8 @@ EXACT = 1e-12  # a residual in ray coordinates after which no further step is ne
 WRONG = 1e-6  # one that says that the lens shows nothing there
 SAMPLES = 4096
 STEEPEST = 20.0  # tan of the largest angle off the axis that is looked at, 87 degrees
+# What librealsense's recorder writes, mostly with coefficients that are all 0.
+REALSENSE = ("Brown Conrady", "Modified Brown Conrady", "Inverse Brown Conrady")
 
 
 class Distortion(Protocol):
@@ -45,7 +47,7 @@ def lens(model: str, coefficients: tuple[float, ...]) -> Distortion:
     """The lens of a camera_info. Raises ImageError for a model or coefficients that are not one."""
     if not all(math.isfinite(value) for value in coefficients):
         raise ImageError(f"camera_info: D is {list(coefficients)}: calibrate the camera")
-    if model in ("none", "") and not any(coefficients):
+    if model in ("none", "", *REALSENSE) and not any(coefficients):
         return NoDistortion()
     if model in ("plumb_bob", "rational_polynomial"):
         if len(coefficients) not in (0, 4, 5, 8, 12, 14):

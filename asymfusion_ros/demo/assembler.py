@@ -15,8 +15,8 @@ from asymfusion_ros.data.pictures import measurements, picture
 from asymfusion_ros.demo.views import View
 from asymfusion_ros.engine.raw_image import RawImage
 from asymfusion_ros.errors import ImageError
+from asymfusion_ros.messages.fields import ImageMessage
 from asymfusion_ros.ros.inputs.raw import RawTransport
-from asymfusion_ros.ros.messages import ImageMessage
 
 PANEL_WIDTH = 640  # pixels; views are kept for the whole run, so larger cameras are reduced at once
 KEPT = 48  # images a topic that may wait for the others: 3 s of a 15 Hz stream

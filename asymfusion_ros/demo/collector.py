@@ -17,9 +17,9 @@ from asymfusion_ros.demo.player import QOS
 from asymfusion_ros.demo.summary import Statistics
 from asymfusion_ros.demo.views import View
 from asymfusion_ros.errors import ImageError
+from asymfusion_ros.messages.fields import ImageMessage
 from asymfusion_ros.recordings.recording import NANOSECONDS
 from asymfusion_ros.ros.diagnostics import TASK, TOPIC
-from asymfusion_ros.ros.messages import ImageMessage
 
 LARGEST_SET = 60  # pictures and animation frames: a long recording is sampled more thinly
 ANIMATION_STEP = 0.25  # seconds

@@ -26,9 +26,9 @@ from sensor_msgs.msg import CameraInfo, Image
 
 from asymfusion_ros.data.topics import TOPICS
 from asymfusion_ros.errors import UserError
+from asymfusion_ros.messages.fields import data_of
 from asymfusion_ros.recordings.recording import NANOSECONDS, Calibration, RecordedImage, Recording
 from asymfusion_ros.recordings.sources import add_arguments, open_recording
-from asymfusion_ros.ros.messages import message_data
 
 CAMERA_INFO_TOPIC = "rgb/camera_info"
 
@@ -47,7 +47,7 @@ def recorded_message(image: RecordedImage, stamp: Time) -> Image:
     message = Image(height=image.height, width=image.width, encoding=image.encoding, step=image.step)
     message.header.stamp, message.header.frame_id = stamp, image.frame_id
     message.is_bigendian = int(image.bigendian)
-    message.data = message_data(image.data)
+    message.data = data_of(image.data)
     return message
 
 

@@ -210,7 +210,7 @@ class Segmenter:
         buffers = [self.upload(one) for one in images]
         watch.lap("upload")
         decoded = [
-            self._registered(self.decode(one, buffer), wanted.geometry)
+            self.registered(self.decode(one, buffer), wanted.geometry)
             for one, buffer, (_, wanted) in zip(images, buffers, frames, strict=True)
         ]
         references = [self.reference(one) for one in images]
@@ -251,7 +251,8 @@ class Segmenter:
                 found[number] = logits[i : i + 1], apart
         return [found[number] for number in range(len(inputs))]
 
-    def _registered(self, decoded: dict[str, Tensor], geometry: Geometry | None) -> dict[str, Tensor]:
+    def registered(self, decoded: dict[str, Tensor], geometry: Geometry | None) -> dict[str, Tensor]:
+        """Decoded images with the depth as the reference camera sees it."""
         return decoded if geometry is None else self._projector.registered(geometry, decoded)
 
     def _located(self, result: Result, decoded: Mapping[str, Tensor], geometry: Geometry | None) -> Result:

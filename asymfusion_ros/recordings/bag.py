@@ -51,15 +51,16 @@ class ImageTopic:
         return f"{self.name} ({self.encoding}{form}, {self.messages} messages)"
 
 
-def choose_topic(topics: list[ImageTopic], modality: str, wanted: str | None) -> ImageTopic:
-    """The topic to play as ``modality``: the wanted one, or the only one that fits best.
+def choose_topic(topics: list[ImageTopic], modality: str, wanted: str | None, option: str = "") -> ImageTopic:
+    """The topic to play as ``modality``: the wanted one, or the only one that fits best. ``option``: of the
+    command line, that names it.
 
     Depth aligned with the colour image goes before unaligned, colour before grey (which is most often an
     infrared camera), raw before compressed. Raises RecordingError, listing the topics, where none fits or
     two fit equally well.
     """
     listing = "; ".join(map(str, topics)) or "none"
-    option = f"--{modality}-topic"
+    option = option or f"--{modality}-topic"
     if wanted is not None:
         found = [topic for topic in topics if topic.name == wanted]
         if not found:
@@ -127,7 +128,9 @@ class BagRecording:
         self.path = path
         with BagFile(path) as bag:
             topics = [
-                _describe(bag, topic) for topic in bag.topics.values() if topic.msgtype in (RAW, COMPRESSED)
+                describe_topic(bag, topic)
+                for topic in bag.topics.values()
+                if topic.msgtype in (RAW, COMPRESSED)
             ]
             self.rgb_topic = choose_topic(topics, "rgb", rgb_topic)
             self.depth_topic = choose_topic(topics, "depth", depth_topic)
@@ -230,7 +233,8 @@ class BagRecording:
         )
 
 
-def _describe(bag: BagFile, topic: BagTopic) -> ImageTopic:
+def describe_topic(bag: BagFile, topic: BagTopic) -> ImageTopic:
+    """An image topic, by its first message."""
     message = bag.first(topic.name).content
     compressed = topic.msgtype == COMPRESSED
     # CompressedImage.format is "16UC1; compressedDepth", "bgr8; jpeg compressed bgr8" or just "jpeg".

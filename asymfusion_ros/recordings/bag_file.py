@@ -18,7 +18,7 @@ from rosbags.typesys import Stores, TypesysError, get_typestore
 from asymfusion_ros.data.text_file import one_line
 from asymfusion_ros.errors import DAMAGED
 from asymfusion_ros.recordings.recording import RecordingError
-from asymfusion_ros.recordings.salvage import End, lacks_pages, scan
+from asymfusion_ros.recordings.salvage import End, is_ros1_bag, lacks_pages, scan
 
 # What rosbags and SQLite raise for a bag that is damaged; rosbags' parsers raise Python's own errors too.
 UNREADABLE = (
@@ -114,9 +114,10 @@ class BagFile:
 
     def _scanned(self, topics: Collection[str], stop: int | None) -> Iterator[BagMessage]:
         ros1, ros2 = get_typestore(Stores.ROS1_NOETIC), get_typestore(Stores.ROS2_HUMBLE)
+        is_ros1 = is_ros1_bag(self.path)
         for record in scan(self.path, End()):
             if record.topic in topics and (stop is None or record.time < stop):
-                if self.path.is_file():
+                if is_ros1:
                     content = ros1.deserialize_ros1(record.data, record.msgtype)
                 else:
                     content = ros2.deserialize_cdr(record.data, record.msgtype)

@@ -82,6 +82,14 @@ def scan(path: Path, end: End) -> Iterator[Record]:
             end.why = f"{file.name} is of no known format"
 
 
+def is_ros1_bag(path: Path) -> bool:
+    """Whether a path is a bag of ROS 1 and not of ROS 2, which may be a single file too."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(ROS1_MAGIC)) == ROS1_MAGIC
+
+
 def lacks_pages(path: Path) -> bool:
     """Whether a file of SQLite's ends before its last page: its index is whole then, and leads nowhere."""
     for file in bag_files(path):

@@ -31,7 +31,8 @@ from asymfusion_ros.engine.geometry import Geometry
 from asymfusion_ros.engine.raw_image import RawImage
 from asymfusion_ros.engine.segmenter import HostResult, Wanted
 from asymfusion_ros.errors import UserError
-from asymfusion_ros.ros.messages import ImageMessage, Stamp, image_message, raw_image_message
+from asymfusion_ros.messages.fields import ImageMessage, Stamp
+from asymfusion_ros.ros.messages import image_message, raw_image_message
 from asymfusion_ros.ros.network import Network, load_network
 from asymfusion_ros.ros.node import SegmentationNode
 from asymfusion_ros.ros.qos import OUTPUT_PROFILE

@@ -13,7 +13,7 @@ from typing import Any
 from rclpy.node import Node
 from std_msgs.msg import Float64
 
-from asymfusion_ros.ros.messages import Stamp
+from asymfusion_ros.messages.fields import Stamp
 from asymfusion_ros.ros.qos import OUTPUT_PROFILE
 
 # Imported by name: package.xml can't ask for it, because not every distribution has it.

@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable, Iterable
 
 from asymfusion_ros.engine.stopwatch import Stopwatch
+from asymfusion_ros.messages.fields import Header
+from asymfusion_ros.messages.stamped_image import Frame
 from asymfusion_ros.ros.debug_topics import CYCLIC, PIPELINE, PROCESSING, DebugTopics
-from asymfusion_ros.ros.messages import Header
-from asymfusion_ros.ros.scene import Frame
 from asymfusion_ros.stream.counters import Counters
 from asymfusion_ros.stream.latency_limit import LatencyLimit
 from asymfusion_ros.stream.pairing import stamp_nanoseconds

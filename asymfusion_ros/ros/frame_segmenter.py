@@ -11,24 +11,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import numpy as np
-import torch
-
 from asymfusion_ros.data.modality import Modality
 from asymfusion_ros.engine.raw_image import RawImage
 from asymfusion_ros.engine.segmenter import HostResult, Wanted, reference_name
 from asymfusion_ros.engine.stopwatch import Stopwatch
-from asymfusion_ros.errors import ImageError, UserError
+from asymfusion_ros.errors import UserError
+from asymfusion_ros.messages.measured import read_measured
+from asymfusion_ros.messages.stamped_image import Frame
 from asymfusion_ros.ros.disagreement import DisagreementMonitor
 from asymfusion_ros.ros.frame_meter import FrameMeter
 from asymfusion_ros.ros.inputs.geometry import CameraGeometry
 from asymfusion_ros.ros.log import ThrottledLog, shortened
 from asymfusion_ros.ros.network import Network
 from asymfusion_ros.ros.outputs.base import Publishers
-from asymfusion_ros.ros.scene import Frame, Scene
+from asymfusion_ros.ros.scene import Scene
 from asymfusion_ros.stream.counters import Counters
-
-SAMPLED = 16
 
 
 @dataclass(frozen=True)
@@ -138,26 +135,9 @@ class FrameSegmenter:
 
     def _usable(self, frame: Frame) -> dict[str, RawImage]:
         """The images in which anything was measured. Raises ImageError where there is none."""
-        images: dict[str, RawImage] = {}
-        reasons = {}
-        for name, image in frame.items():
-            try:
-                raw = image.read()
-            except ImageError as error:
-                raise ImageError(f"{self._topics[name]}: {error}") from error
-            if anything_valid(raw, self._modalities[name]):
-                images[name] = raw
-            else:
-                size = f"{raw.width}x{raw.height}"
-                reasons[name] = f"{self._topics[name]}: no pixel of the {size} {name} image is valid"
-        for name, reason in reasons.items():
-            if not images:
-                raise ImageError(f"{reason}, and there is no other image: uncover the {name} camera")
-            rest = f"only {next(iter(images))}" if len(images) == 1 else " and ".join(images)
-            self._log.warning(
-                (name, "invalid"),
-                f"{reason}: segmenting {rest}; is the {name} camera covered or too close?",
-            )
+        images, faults = read_measured(frame, self._modalities, self._topics)
+        for name, line in faults.items():
+            self._log.warning((name, "invalid"), line)
         return images
 
     def _compare(self, frame: Frame, images: Mapping[str, RawImage]) -> None:
@@ -177,14 +157,3 @@ class FrameSegmenter:
                     f"{shortened(wanted_frame, 100)!r}: use {name} that is "
                     f"registered to {base}",
                 )
-
-
-def anything_valid(image: RawImage, modality: Modality) -> bool:
-    """Whether anything was measured at any pixel. Looks at a few first, which mostly settles it."""
-    if modality.kind == "colour":  # every pixel of which counts as measured
-        return True
-    pixels = image.pixels()
-    return any(
-        bool(modality.valid(torch.from_numpy(some.astype(np.float32))).any())
-        for some in (pixels[::SAMPLED, ::SAMPLED], pixels)
-    )

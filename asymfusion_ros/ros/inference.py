@@ -9,10 +9,10 @@ import traceback
 from collections.abc import Callable, Mapping
 
 from asymfusion_ros.engine.segmenter import HostResult
+from asymfusion_ros.messages.stamped_image import Frame
 from asymfusion_ros.ros.frame_segmenter import FrameSegmenter, PreparedFrame
 from asymfusion_ros.ros.log import ThrottledLog
 from asymfusion_ros.ros.network import Network
-from asymfusion_ros.ros.scene import Frame
 
 Work = tuple[FrameSegmenter, PreparedFrame]
 

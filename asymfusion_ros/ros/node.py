@@ -22,6 +22,7 @@ from rclpy.parameter import Parameter
 from std_msgs.msg import Header
 
 from asymfusion_ros.errors import UserError
+from asymfusion_ros.messages.stamped_image import Frame
 from asymfusion_ros.ros import parameters
 from asymfusion_ros.ros.camera import Camera
 from asymfusion_ros.ros.debug_topics import DebugTopics
@@ -36,7 +37,6 @@ from asymfusion_ros.ros.outputs import OUTPUTS, outputs
 from asymfusion_ros.ros.outputs.base import Publishers
 from asymfusion_ros.ros.outputs.labels import LabelInfoPublisher
 from asymfusion_ros.ros.pipeline import Pipeline
-from asymfusion_ros.ros.scene import Frame
 from asymfusion_ros.ros.settings import NodeSettings
 from asymfusion_ros.ros.worker import InferenceWorker
 from asymfusion_ros.stream.counters import Counters

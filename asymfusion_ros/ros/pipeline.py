@@ -14,6 +14,7 @@ from typing import Any
 from rclpy.lifecycle import LifecycleNode
 
 from asymfusion_ros.data.modality import Modality
+from asymfusion_ros.messages.stamped_image import Frame
 from asymfusion_ros.ros.camera import Camera
 from asymfusion_ros.ros.camera_status import CameraStatus
 from asymfusion_ros.ros.debug_topics import DebugTopics
@@ -24,7 +25,6 @@ from asymfusion_ros.ros.log import ThrottledLog
 from asymfusion_ros.ros.network import Network
 from asymfusion_ros.ros.node_status import NodeStatus
 from asymfusion_ros.ros.outputs.base import Output, Publishers
-from asymfusion_ros.ros.scene import Frame
 from asymfusion_ros.ros.settings import NodeSettings
 from asymfusion_ros.stream.counters import Counters
 from asymfusion_ros.stream.latency_limit import LatencyLimit

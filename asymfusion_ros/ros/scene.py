@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -14,23 +13,7 @@ from asymfusion_ros.data.modality import Modality
 from asymfusion_ros.data.pictures import picture
 from asymfusion_ros.engine.raw_image import RawImage
 from asymfusion_ros.engine.segmenter import HostResult, reference_name
-from asymfusion_ros.ros.messages import Header, Message
-
-
-@dataclass(frozen=True)
-class StampedImage:
-    """A checked image with the header of its message.
-
-    ``read`` gives its pixels. It is called in the inference thread, for what is segmented: a costly
-    conversion or decompression holds up no other image there. ``arrived``: when, by ``time.monotonic()``.
-    """
-
-    header: Header
-    read: Callable[[], RawImage]
-    arrived: float = field(default_factory=time.monotonic)
-
-
-Frame = Mapping[str, StampedImage]  # the images of one instant, by modality, in the checkpoint's order
+from asymfusion_ros.messages.fields import Header, Message
 
 
 @dataclass(frozen=True)

@@ -68,8 +68,8 @@ class StampMeter:
         slowest = min(common, key=lambda name: len(common[name]))
         spreads = []
         for stamp in common[slowest]:
-            nearest = [_nearest(some, stamp) for some in stamps.values()]
-            spreads.append((max(nearest) - min(nearest)) / 1e9)
+            near = [nearest(some, stamp) for some in stamps.values()]
+            spreads.append((max(near) - min(near)) / 1e9)
         if len(spreads) < ENOUGH:
             return None
         # To the millisecond above; rounded first, or 0.010 * 1.2 would come out as 0.013.
@@ -77,6 +77,7 @@ class StampMeter:
         return max(1, steps) * RESOLUTION
 
 
-def _nearest(ordered: Sequence[int], stamp: int) -> int:
+def nearest(ordered: Sequence[int], stamp: int) -> int:
+    """The stamp of ``ordered`` that lies nearest."""
     place = bisect.bisect(ordered, stamp)
     return min(ordered[max(0, place - 1) : place + 1], key=lambda other: abs(other - stamp))

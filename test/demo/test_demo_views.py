@@ -11,8 +11,8 @@ from asymfusion_ros.data.modality import KNOWN
 from asymfusion_ros.data.pictures import measurements, picture
 from asymfusion_ros.demo.assembler import ViewAssembler
 from asymfusion_ros.errors import ImageError
+from asymfusion_ros.messages.fields import data_of
 from asymfusion_ros.ros.inputs.raw import RawTransport
-from asymfusion_ros.ros.messages import message_data
 
 
 def message(pixels: np.ndarray, encoding: str, pad: int = 0) -> Image:
@@ -22,7 +22,7 @@ def message(pixels: np.ndarray, encoding: str, pad: int = 0) -> Image:
     rows = np.pad(rows, ((0, 0), (0, pad)), constant_values=255)
     image = Image(height=height, width=width, encoding=encoding, step=rows.shape[1])
     image.is_bigendian = int(pixels.dtype.byteorder == ">")
-    image.data = message_data(rows)
+    image.data = data_of(rows)
     return image
 
 

@@ -25,12 +25,20 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
         {"torch", "numpy", "tqdm", "google", "onnx", "onnxruntime", "openvino", "tensorrt", "triton"},
     ),
     "export": (CORE, {"torch", "numpy", "onnx"}),
+    "messages": ({"data", "engine"}, {"torch", "numpy", "cv2", "cv_bridge", "rosbags"}),
     "stream": (set(), set()),
     "recordings": ({"data", "engine"}, {"numpy", "cv2", "PIL", "apsw", "rosbags", "skimage"}),
-    "ros": (CORE | {"stream", "recordings"}, {"torch", "numpy", "cv2", "tqdm", "rosbags", "ROS"}),
-    "demo": (CORE | {"stream", "recordings", "ros"}, {"numpy", "cv2", "PIL", "tqdm", "ROS"}),
+    "replay": (
+        CORE | {"messages", "stream", "recordings"},
+        {"torch", "numpy", "cv2", "tqdm", "yaml", "rosbags", "matplotlib"},
+    ),
+    "ros": (
+        CORE | {"messages", "stream", "recordings"},
+        {"torch", "numpy", "cv2", "tqdm", "rosbags", "ROS"},
+    ),
+    "demo": (CORE | {"messages", "stream", "recordings", "ros"}, {"numpy", "cv2", "PIL", "tqdm", "ROS"}),
     "cli": (
-        CORE | {"export", "inspection", "stream", "recordings", "ros", "demo"},
+        CORE | {"export", "inspection", "stream", "recordings", "replay", "ros", "demo"},
         {"torch", "numpy", "tqdm"},
     ),
 }

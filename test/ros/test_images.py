@@ -13,9 +13,9 @@ from asymfusion_ros.data.modality import KNOWN
 from asymfusion_ros.data.pictures import picture
 from asymfusion_ros.engine.raw_image import RawImage
 from asymfusion_ros.errors import ImageError
-from asymfusion_ros.ros.frame_segmenter import anything_valid
-from asymfusion_ros.ros.inputs import conversion, raw
-from asymfusion_ros.ros.inputs.conversion import CONVERTED_ENCODINGS, red_image
+from asymfusion_ros.messages import conversion, raw
+from asymfusion_ros.messages.conversion import CONVERTED_ENCODINGS, red_image
+from asymfusion_ros.messages.measured import anything_valid
 from asymfusion_ros.ros.inputs.raw import RawTransport
 from asymfusion_ros.ros.messages import image_message
 from asymfusion_ros.ros.outputs.images import blend

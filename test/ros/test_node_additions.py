@@ -15,9 +15,9 @@ from std_msgs.msg import String
 
 from asymfusion_ros.engine.raw_image import RawImage
 from asymfusion_ros.errors import ImageError
+from asymfusion_ros.messages.stamped_image import StampedImage
 from asymfusion_ros.ros import node as node_module
 from asymfusion_ros.ros.inputs.transports import TRANSPORTS, Entry
-from asymfusion_ros.ros.scene import StampedImage
 
 
 class Counts:

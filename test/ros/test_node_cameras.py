@@ -94,7 +94,7 @@ def test_each_camera_has_topics_of_its_own_and_its_own_masks(make_cameras, check
 
 
 def test_one_cameras_faults_are_its_own(make_cameras, checkpoint, monkeypatch):
-    monkeypatch.setattr("asymfusion_ros.ros.camera.SILENT_AFTER", 0.5)
+    monkeypatch.setattr("asymfusion_ros.stream.frame_maker.SILENT_AFTER", 0.5)
     rig = make_cameras("good", "junk", "silent").start()
     own = rig.network
 

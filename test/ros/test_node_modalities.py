@@ -103,9 +103,16 @@ def test_a_modality_that_is_lost_is_gone_on_without_and_used_again_when_it_is_ba
     rig.good_frame_is_segmented(10 * SECOND)
     np.testing.assert_array_equal(pixels_of(rig.mask(10 * SECOND)), labels_of(checkpoint, NAMES))
 
-    frames(rig, rest, 100, lambda stamp: rig.counters.incomplete >= 3)
-    newest = rig.received["mask"][-1]
-    np.testing.assert_array_equal(pixels_of(newest), labels_of(checkpoint, rest))
+    # On a busy machine an image of the others may come too late as well, once.
+    without = labels_of(checkpoint, rest)
+    frames(
+        rig,
+        rest,
+        100,
+        lambda stamp: (
+            rig.counters.incomplete >= 3 and np.array_equal(pixels_of(rig.received["mask"][-1]), without)
+        ),
+    )
     rig.until(
         lambda: rig.logged(TOPICS[lost], "nothing usable for 0.4 s (missing_after)", " and ".join(rest))
     )
@@ -127,7 +134,7 @@ def test_with_two_of_three_lost_the_last_is_segmented(make_rig, checkpoint, left
 
 
 def test_a_third_topic_that_is_silent_from_the_start_costs_one_clear_line(make_rig, checkpoint, monkeypatch):
-    monkeypatch.setattr("asymfusion_ros.ros.camera.SILENT_AFTER", 0.5)
+    monkeypatch.setattr("asymfusion_ros.stream.frame_maker.SILENT_AFTER", 0.5)
     rig = make_rig(missing_after=MISSING_AFTER, modalities=("rgb", "depth")).start()
     frames(rig, ("rgb", "depth"), 10, lambda stamp: rig.counters.incomplete >= 15)
     np.testing.assert_array_equal(
@@ -142,7 +149,7 @@ def test_a_third_topic_that_is_silent_from_the_start_costs_one_clear_line(make_r
 
 
 def test_a_lost_modality_is_a_warning_in_the_diagnostics(make_rig, monkeypatch):
-    monkeypatch.setattr("asymfusion_ros.ros.camera.SILENT_AFTER", 1.0)
+    monkeypatch.setattr("asymfusion_ros.stream.frame_maker.SILENT_AFTER", 1.0)
     messages = pytest.importorskip("diagnostic_msgs.msg", reason="needs diagnostic_msgs")
     rig = make_rig(missing_after=MISSING_AFTER, modalities=("rgb", "depth"))
     received = []

@@ -31,8 +31,8 @@ from std_msgs.msg import Header
 
 from asymfusion_ros.data import transform
 from asymfusion_ros.engine.cloud import POINT
+from asymfusion_ros.messages.geometry import is_rectified
 from asymfusion_ros.ros.inputs.camera_info import beside
-from asymfusion_ros.ros.inputs.geometry import is_rectified
 from asymfusion_ros.ros.inputs.transforms import StaticTransforms
 from asymfusion_ros.ros.node import SegmentationNode
 from asymfusion_ros.ros.outputs import cloud

@@ -30,6 +30,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from asymfusion_ros.ros import camera
 from asymfusion_ros.ros.outputs import OUTPUTS
 from asymfusion_ros.ros.qos import matching_reliability
+from asymfusion_ros.stream import frame_maker
 
 MS = 1_000_000
 RGB, DEPTH = picture(5), distances(5)
@@ -88,7 +89,7 @@ def test_within_slop_they_pair_whichever_comes_first(make_rig):
 
 
 def test_a_silent_topic_is_named_with_what_to_do_and_pairs_once_it_comes(make_rig, monkeypatch):
-    monkeypatch.setattr(camera, "SILENT_AFTER", 0.3)
+    monkeypatch.setattr(frame_maker, "SILENT_AFTER", 0.3)
     rig = make_rig()
     rig.unplug("depth")
     rig.start()
@@ -102,7 +103,7 @@ def test_a_silent_topic_is_named_with_what_to_do_and_pairs_once_it_comes(make_ri
 
 
 def test_a_silent_publisher_and_one_of_another_type_get_other_advice(make_rig, monkeypatch):
-    monkeypatch.setattr(camera, "SILENT_AFTER", 0.3)
+    monkeypatch.setattr(frame_maker, "SILENT_AFTER", 0.3)
     rig = make_rig()
     rig.unplug("depth")
     assert rig.node.start()
@@ -124,7 +125,7 @@ def test_a_silent_publisher_and_one_of_another_type_get_other_advice(make_rig, m
 
 
 def test_streams_that_never_pair_are_reported_with_the_offset_of_their_stamps(make_rig, monkeypatch):
-    monkeypatch.setattr(camera, "UNPAIRED_AFTER", 0.3)
+    monkeypatch.setattr(frame_maker, "UNPAIRED_AFTER", 0.3)
     rig = make_rig(slop=0.02).start()
     stamp = 10 * SECOND
 

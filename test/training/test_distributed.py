@@ -63,7 +63,6 @@ def test_two_processes_have_the_gradients_of_one_with_the_doubled_batch(tmp_path
 @pytest.mark.parametrize(
     "more",
     [
-        [],
         # A modality that is left out leaves the layers that are the other's alone without a gradient.
         ["--set", "network.shared_convs=false", "--set", "network.fusion=concat"],
         ["--set", "teachers=[teacher.safetensors]", "--set", "teacher_scales=[1.0]"],

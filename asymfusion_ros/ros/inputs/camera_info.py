@@ -5,42 +5,43 @@ from __future__ import annotations
 import traceback
 from typing import Any
 
-import numpy as np
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo
 
-from asymfusion_ros.data.camera_model import CameraModel
-from asymfusion_ros.errors import ImageError
+from asymfusion_ros.messages.camera_info import LatestCameraInfo
+from asymfusion_ros.messages.fields import CameraInfoMessage
 from asymfusion_ros.ros.log import ThrottledLog
-from asymfusion_ros.ros.messages import CameraInfoMessage
 
 
-class CameraInfoInput:
+def beside(image_topic: str) -> str:
+    """``rgb/image_rect_color`` -> ``rgb/camera_info``, as image_transport names it."""
+    namespace, slash, _ = image_topic.rpartition("/")
+    return f"{namespace}{slash}camera_info"
+
+
+class CameraInfoInput(LatestCameraInfo):
     """Subscribes to the camera_info of an image topic and keeps the newest.
 
     Its topic is ``camera_info`` in the image topic's namespace (``rgb/camera_info``), relative: where that is
     remapped, what it is remapped to; else the one beside what the image topic is remapped to. ``rectified``:
     whether the images are, so that P holds for them. ``log`` gets a line where the calibration changes.
 
-    Attributes: ``topic``, resolved; ``message``, the newest, or None; ``model``, what it says, or None;
-    ``fault``, why it can't be used, or None. Written in the executor's thread, read in any.
+    ``topic`` is resolved. Written in the executor's thread, read in any.
     """
+
+    advice = f"start it, or remap {beside('image')} of this camera"
 
     def __init__(self, node: Node, image_topic: str, rectified: bool, log: ThrottledLog) -> None:
         self._node = node
-        self._rectified = rectified
-        self._log = log
+        self._callback_log = log
         relative = beside(image_topic)
         remapped = node.resolve_topic_name(relative)
         if remapped != node.resolve_topic_name(relative, only_expand=True):
-            self.topic, self._name = remapped, relative
+            topic, self._name = remapped, relative
         else:
-            self.topic = self._name = beside(node.resolve_topic_name(image_topic))
-        self.message: CameraInfoMessage | None = None
-        self.model: CameraModel | None = None
-        self.fault: str | None = None
-        self._calibration: tuple[object, ...] | None = None
+            topic = self._name = beside(node.resolve_topic_name(image_topic))
+        super().__init__(topic, rectified, log)
         self._latched = self._is_latched()
         self._subscription: Any = self._subscribe()
 
@@ -56,12 +57,6 @@ class CameraInfoInput:
     def close(self) -> None:
         """Unsubscribes."""
         self._node.destroy_subscription(self._subscription)
-
-    def lacking(self) -> str:
-        """Why there is no ``model``: the beginning of a line for the log."""
-        if self.fault is not None:
-            return f"{self.topic}: {self.fault.removeprefix('camera_info: ')}"
-        return f"nothing has come on {self.topic}: start it, or remap {beside('image')} of this camera"
 
     def _subscribe(self) -> Any:
         # Best effort and volatile, which any publisher satisfies; a message that was published once, before
@@ -83,43 +78,6 @@ class CameraInfoInput:
 
     def _receive(self, message: CameraInfoMessage) -> None:
         try:
-            self._take(message)
+            self.take(message)
         except Exception:
-            self._log.error(self.topic, f"a camera_info was lost:\n{traceback.format_exc()}")
-
-    def _take(self, message: CameraInfoMessage) -> None:
-        self.message = message
-        calibration = _calibration(message)
-        if calibration == self._calibration:
-            return
-        known, self._calibration = self._calibration is not None, calibration
-        try:
-            self.model, self.fault = CameraModel.from_camera_info(message, self._rectified), None
-        except ImageError as error:
-            self.model, self.fault = None, str(error)
-        if known and self.model is not None:
-            line = f"{self.topic}: the calibration changed: {description(self.model)}"
-            self._log.info((self.topic, "calibration"), line)
-
-
-def beside(image_topic: str) -> str:
-    """``rgb/image_rect_color`` -> ``rgb/camera_info``, as image_transport names it."""
-    namespace, slash, _ = image_topic.rpartition("/")
-    return f"{namespace}{slash}camera_info"
-
-
-def description(model: CameraModel) -> str:
-    """One line for the log."""
-    return (
-        f"{model.width}x{model.height}, f = {model.fx:.1f}, {model.fy:.1f}, c = {model.cx:.1f}, "
-        f"{model.cy:.1f}, distortion {model.distortion}"
-    )
-
-
-def _calibration(message: CameraInfoMessage) -> tuple[object, ...]:
-    """What the model is made from, to see whether it changed."""
-    roi = message.roi
-    numbers = (np.asarray(values, np.float64).tobytes() for values in (message.d, message.k, message.p))
-    size = message.width, message.height, message.binning_x, message.binning_y
-    region = roi.x_offset, roi.y_offset, roi.width, roi.height
-    return (message.distortion_model, *numbers, *size, *region)
+            self._callback_log.error(self.topic, f"a camera_info was lost:\n{traceback.format_exc()}")

@@ -1,46 +1,13 @@
-"""stereo_msgs/DisparityImage: the depth of stereo cameras."""
-
-from __future__ import annotations
-
-from functools import partial
+"""stereo_msgs/DisparityImage from a topic."""
 
 from stereo_msgs.msg import DisparityImage
 
-from asymfusion_ros.data.codecs.disparity import check_geometry, depth_of
-from asymfusion_ros.data.modality import Modality
-from asymfusion_ros.engine.raw_image import RawImage
-from asymfusion_ros.errors import ImageError, shown
-from asymfusion_ros.ros.inputs.transports import Log
-from asymfusion_ros.ros.messages import DisparityMessage, MessageType
-from asymfusion_ros.ros.scene import StampedImage
-
-ENCODING = "32FC1"
+from asymfusion_ros.messages.disparity import DisparityDecoder
+from asymfusion_ros.ros.messages import MessageType
 
 
-class DisparityTransport:
-    """Each message is checked as it arrives; depth is made of it when it is read."""
+class DisparityTransport(DisparityDecoder):
+    """See DisparityDecoder."""
 
     message_type: MessageType = DisparityImage
     suffix = ""
-
-    def __init__(self, log: Log) -> None:
-        pass
-
-    def decode(self, message: DisparityMessage, modality: Modality) -> StampedImage:
-        """The depth of ``message``. Raises ImageError, which names what is wrong."""
-        image = message.image
-        if image.encoding != ENCODING:
-            raise ImageError(
-                f"the disparities' encoding is {shown(image.encoding)}; stereo_msgs/DisparityImage has "
-                f"{ENCODING}: republish them in it"
-            )
-        check_geometry(message.f, message.t)
-        disparity = RawImage.from_buffer(
-            memoryview(image.data), image.height, image.width, ENCODING, image.step, bool(image.is_bigendian)
-        )
-        return StampedImage(message.header, partial(_read, disparity, message))
-
-
-def _read(disparity: RawImage, message: DisparityMessage) -> RawImage:
-    depth = depth_of(disparity.pixels(), message.f, message.t, message.min_disparity)
-    return RawImage.from_array(depth, ENCODING)

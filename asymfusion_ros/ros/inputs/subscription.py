@@ -11,10 +11,10 @@ from rclpy.node import Node
 from rclpy.qos import ReliabilityPolicy
 
 from asymfusion_ros.data.modality import Modality
+from asymfusion_ros.messages.fields import Message
+from asymfusion_ros.messages.stamped_image import StampedImage
 from asymfusion_ros.ros.inputs.transports import Transport, others_of, parameter_of
-from asymfusion_ros.ros.messages import Message
 from asymfusion_ros.ros.qos import INPUT_DEPTH, input_profile, matching_reliability
-from asymfusion_ros.ros.scene import StampedImage
 
 
 class ImageInput:

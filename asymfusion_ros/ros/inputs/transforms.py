@@ -8,11 +8,9 @@ from typing import Any
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
-from asymfusion_ros.data.transform import Transform, TransformTree
-from asymfusion_ros.errors import ConfigError
+from asymfusion_ros.messages.transforms import TOPIC, FixedFrames
 from asymfusion_ros.ros.log import ThrottledLog
 
-TOPIC = "/tf_static"
 # As tf2_ros subscribes: every broadcaster keeps its own frames for whoever comes later.
 PROFILE = QoSProfile(
     history=HistoryPolicy.KEEP_LAST,
@@ -22,18 +20,17 @@ PROFILE = QoSProfile(
 )
 
 
-class StaticTransforms:
+class StaticTransforms(FixedFrames):
     """Subscribes to TOPIC. ``log`` gets a line for each frame that lies nowhere.
 
     Attribute: ``missing``, why nothing is known without a subscription: the package tf2_msgs is not there.
     """
 
     def __init__(self, node: Node, log: ThrottledLog) -> None:
+        super().__init__(log)
         self._node = node
-        self._log = log
-        self._tree = TransformTree()
+        self._callback_log = log
         self._subscription: Any = None
-        self.missing: str | None = None
         try:
             from tf2_msgs.msg import TFMessage
         except ImportError:
@@ -41,26 +38,12 @@ class StaticTransforms:
             return
         self._subscription = node.create_subscription(TFMessage, TOPIC, self.receive, PROFILE)
 
-    def between(self, source: str, target: str) -> Transform | None:
-        """From the coordinates of the frame ``source`` to those of ``target``; None where nobody said."""
-        return self._tree.between(source, target)
-
     def receive(self, message: Any) -> None:
         """Takes a tf2_msgs/TFMessage. Never raises."""
         try:
-            for one in message.transforms:
-                self._take(one)
+            self.take(message)
         except Exception:
-            self._log.error(TOPIC, f"transforms were lost:\n{traceback.format_exc()}")
-
-    def _take(self, one: Any) -> None:
-        at, turned = one.transform.translation, one.transform.rotation
-        try:
-            values = at.x, at.y, at.z, turned.x, turned.y, turned.z, turned.w
-            self._tree.add(one.header.frame_id, one.child_frame_id, Transform.from_quaternion(values))
-        except ConfigError as error:
-            name = one.child_frame_id[:80]
-            self._log.warning_once((TOPIC, name), f"{TOPIC}: frame {name!r} is ignored: {error}")
+            self._callback_log.error(TOPIC, f"transforms were lost:\n{traceback.format_exc()}")
 
     def close(self) -> None:
         """Unsubscribes."""

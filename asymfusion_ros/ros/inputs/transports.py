@@ -15,10 +15,8 @@ from asymfusion_ros.errors import ConfigError
 
 if TYPE_CHECKING:
     from asymfusion_ros.data.modality import Modality
+    from asymfusion_ros.messages.stamped_image import Log, StampedImage
     from asymfusion_ros.ros.messages import MessageType
-    from asymfusion_ros.ros.scene import StampedImage
-
-Log = Callable[[str], None]
 
 
 class Transport(Protocol):

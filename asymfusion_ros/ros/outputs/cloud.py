@@ -13,7 +13,8 @@ from sensor_msgs.msg import PointCloud2, PointField
 from std_msgs.msg import Header
 
 from asymfusion_ros.engine.cloud import POINT
-from asymfusion_ros.ros.messages import MessageType, message_data
+from asymfusion_ros.messages.fields import data_of
+from asymfusion_ros.ros.messages import MessageType
 from asymfusion_ros.ros.scene import Scene
 from asymfusion_ros.ros.settings import NodeSettings
 
@@ -59,7 +60,7 @@ def by_hand(header: Any, points: npt.NDArray[np.void]) -> Any:
     cloud.is_bigendian = sys.byteorder != "little"
     cloud.point_step = points.dtype.itemsize
     cloud.row_step = points.nbytes
-    cloud.data = message_data(points.view(np.uint8))
+    cloud.data = data_of(points.view(np.uint8))
     return cloud
 
 

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 from sensor_msgs.msg import Image
 
-from asymfusion_ros.ros.messages import ImageMessage, MessageType, image_message
+from asymfusion_ros.messages.fields import ImageMessage
+from asymfusion_ros.ros.messages import MessageType, image_message
 from asymfusion_ros.ros.scene import Scene
 from asymfusion_ros.ros.settings import NodeSettings
 

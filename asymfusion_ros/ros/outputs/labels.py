@@ -8,7 +8,7 @@ from typing import Any
 from rclpy.lifecycle import LifecycleNode
 
 from asymfusion_ros.data.labels import UNLABELED, VOID
-from asymfusion_ros.ros.messages import Header
+from asymfusion_ros.messages.fields import Header
 from asymfusion_ros.ros.qos import LATCHED_PROFILE
 
 

@@ -11,7 +11,7 @@ from node_harness import HEIGHT, WIDTH, image
 from sensor_msgs.msg import Image
 
 from asymfusion_ros.data.modality import KNOWN
-from asymfusion_ros.ros.inputs.conversion import CONVERTED_ENCODINGS
+from asymfusion_ros.messages.conversion import CONVERTED_ENCODINGS
 
 from .message import HARMLESS, REFUSED, Malformed
 

@@ -13,10 +13,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sensor_msgs.msg import Image
 
 from asymfusion_ros.errors import ImageError
-from asymfusion_ros.ros.messages import ImageMessage, image_message
+from asymfusion_ros.messages.fields import Header, ImageMessage, PlainImage
 
 # encodings that a conversion to rgb8 makes usable -> bytes a pixel
 CONVERTED_ENCODINGS = {
@@ -29,6 +28,7 @@ Rgb = npt.NDArray[np.uint8]
 Converter = Callable[[ImageMessage], Rgb]
 
 _PROBE_SIZE = 8
+NO_HEADER: Header = SimpleNamespace(stamp=SimpleNamespace(sec=0, nanosec=0), frame_id="")
 
 
 class ColourConversion:
@@ -134,9 +134,7 @@ def red_image(encoding: str, size: int = _PROBE_SIZE) -> ImageMessage:
         wide = True
     # Two bytes a channel, low byte first, are twice as many bytes in a row.
     image = pixels.astype("<u2" if wide else "u1").view(np.uint8)
-    message = image_message(Image().header, image, encoding)
-    message.width = size
-    return message
+    return PlainImage.of(NO_HEADER, image, encoding, size)
 
 
 def _is_red(image: Rgb) -> bool:
