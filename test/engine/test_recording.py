@@ -153,7 +153,7 @@ def test_weights_in_half_precision_give_the_same_classes(dtype, least):
         full.decoder.classifier.weight *= 100  # a random decoder's logits hardly differ
     half = copy.deepcopy(full)
     to_precision(half, dtype)
-    given = [torch.randn(1, 3, 64, 96, generator=torch.Generator().manual_seed(i)) for i in range(2)]
+    given = [torch.randn(1, 3, 96, 128, generator=torch.Generator().manual_seed(i)) for i in range(3)]
     expected, found = full(given), half([x.to(dtype) for x in given])
     assert found.ensemble.dtype == dtype
     same = found.ensemble.argmax(1) == expected.ensemble.argmax(1)
