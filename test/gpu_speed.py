@@ -93,9 +93,9 @@ def measure(checkpoint: str, way: Way, args: argparse.Namespace) -> dict:
             call("export", checkpoint, "--output", engine, "--precision", way.precision)
             checkpoint = str(engine)
         report = args.output / "bench.json"
-        frames = ["--frames", args.frames, "--warm-up", min(20, args.frames)]
-        where = ["--device", args.device, "--precision", way.precision]
-        call("bench", "--checkpoint", checkpoint, *frames, *where, "--json", report, **way.environment)
+        options = ["--checkpoint", checkpoint, "--frames", args.frames, "--json", report]
+        options += ["--warm-up", min(20, args.frames)]
+        call("bench", *options, "--device", args.device, "--precision", way.precision, **way.environment)
         return json.loads(report.read_text())
     except subprocess.CalledProcessError as error:
         return {"error": (error.stderr.strip().splitlines() or [f"exit code {error.returncode}"])[-1]}
