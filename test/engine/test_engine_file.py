@@ -1,29 +1,17 @@
 """Files with TensorRT's plans: what can be known of them without TensorRT or a GPU."""
 
-import json
-
 import pytest
-from helpers import SPEC, tiny_checkpoint, tiny_config
+from helpers import PLANS, SPEC, TARGET, tiny_config, write_engine
 
 from asymfusion_ros import Segmenter
 from asymfusion_ros.engine.backends import choose_backend
-from asymfusion_ros.engine.engine_file import MAGIC, BuiltFor, engine_bytes, load_engine, plan_key
-from asymfusion_ros.engine.export_metadata import EXPORT
+from asymfusion_ros.engine.engine_file import MAGIC, load_engine, plan_key
 from asymfusion_ros.errors import CheckpointError, ConfigError
-
-COMMAND = "asymfusion export tiny.safetensors --format tensorrt --output tiny.engine"
-TARGET = BuiltFor("10.3.0", "Orin", COMMAND)
-PLANS = {"rgb+depth": b"first plan", "rgb+depth:branches": b"second", "rgb": b"", "depth": b"\x00" * 9}
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("engine")
-    export = {"size": [48, 64], "weights": {"rgb": [1, 0]}, "checkpoint_sha256": "ab", "checks": {"x": 1}}
-    metadata = {**tiny_checkpoint(folder).to_metadata(), EXPORT: json.dumps(export)}
-    path = folder / "tiny.engine"
-    path.write_bytes(engine_bytes(metadata, "fp16", "cd", TARGET, PLANS))
-    return path
+    return write_engine(tmp_path_factory.mktemp("engine"))
 
 
 def test_what_was_written_is_read(written):
@@ -35,7 +23,7 @@ def test_what_was_written_is_read(written):
     assert model.built_for == TARGET
     assert {key: model.plan(key) for key in model.plans} == PLANS
     assert plan_key("rgb+depth", True) in model.plans
-    with pytest.raises(CheckpointError, match=f"no plan for thermal: {COMMAND}"):
+    with pytest.raises(CheckpointError, match=f"no plan for thermal: {TARGET.command}"):
         model.plan("thermal")
     assert choose_backend(model) == "tensorrt"
 
@@ -47,7 +35,7 @@ def test_another_machine_is_refused_with_the_command(written):
         TARGET.check(path, "11.4.0", "NVIDIA H100 80GB HBM3")
     assert str(error.value) == (
         f"{path} was built for TensorRT 10.3.0, and this is 11.4.0; for Orin, and this is NVIDIA H100 80GB "
-        f"HBM3. Build it anew: {COMMAND}"
+        f"HBM3. Build it anew: {TARGET.command}"
     )
 
 

@@ -1,11 +1,6 @@
 """What test/gpu_speed.py makes of the numbers, which it measures on a GPU."""
 
-import json
-import sys
-
-import gpu_speed
 from gpu_speed import BASE, add_ratios, show
-from helpers import write_checkpoint
 
 
 def reported(network, total):
@@ -25,12 +20,3 @@ def test_ratios_are_to_the_base_and_a_way_that_failed_is_shown(capsys):
     table = capsys.readouterr().out.splitlines()
     assert table[3].split()[-4:] == ["2.00", "4.00", "5.00", "2.5"]
     assert table[4].endswith("no TensorRT")
-
-
-def test_a_run_on_the_cpu(tmp_path, monkeypatch, capsys):
-    checkpoint = write_checkpoint(tmp_path / "tiny.safetensors")
-    words = ["gpu_speed.py", "--output", tmp_path / "out", "--checkpoints", checkpoint, "--device", "cpu"]
-    monkeypatch.setattr(sys, "argv", [*map(str, words), "--frames", "2", "--ways", BASE.name])
-    assert gpu_speed.main() == 0
-    report = json.loads((tmp_path / "out" / "speed.json").read_text())
-    assert report["networks"][str(checkpoint)][BASE.name]["times_base"]["total"] == 1.0

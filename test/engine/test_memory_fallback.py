@@ -1,5 +1,7 @@
 """A GPU whose memory is full: a real backend that refuses what would not fit."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from helpers import tiny_checkpoint
@@ -100,3 +102,15 @@ def test_a_network_that_cannot_be_loaded(checkpoint, inputs):
     backend, said = fallback(checkpoint, None, cpu=True)
     assert "to load the network: the network runs on the CPU" in said[0]
     torch.testing.assert_close(backend(inputs), TorchBackend(checkpoint, "cpu")(inputs))
+
+
+def test_the_diagnostics_warn_of_it(checkpoint, inputs):
+    pytest.importorskip("rclpy", reason="needs rclpy")
+    from asymfusion_ros.ros.node_status import faults
+    from asymfusion_ros.stream.status import Fault, Level
+
+    backend, said = fallback(checkpoint, 2)
+    network = SimpleNamespace(backend=backend)
+    assert faults(network) == () and faults(None) == ()
+    backend(inputs)
+    assert faults(network) == (Fault(Level.WARN, said[-1]),)
