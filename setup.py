@@ -86,6 +86,9 @@ setup(
         "export": ["onnx>=1.16", "onnxscript", "openvino>=2024.4", "protobuf"],
         "openvino": ["onnx>=1.16", "openvino>=2024.4", "protobuf"],
         "onnxruntime": ["onnx>=1.16", "onnxruntime>=1.17", "protobuf"],
+        # A GPU's: torch's CUDA wheels bring Triton themselves; JetPack has a TensorRT of its own.
+        "tensorrt": ["onnx>=1.16", "onnxscript", "protobuf", "tensorrt>=10"],
+        "triton": ["triton>=3"],
         "timm": ["timm>=1.0"],
         "test": CHECK,
     },

@@ -2,11 +2,21 @@
 
 import os
 
+import pytest
 import torch
 
 # On networks this small, threads wait for each other longer than they compute.
 torch.set_num_threads(1)
 
+# Triton interprets its kernels on a CPU where this is set before anything imports it.
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"
+
 # A ROS domain for each process: no node of one sees the topics of another's.
 process = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 os.environ["ROS_DOMAIN_ID"] = str(int(os.environ.get("ROS_DOMAIN_ID", "0")) + process)
+
+
+def pytest_runtest_setup(item):
+    if item.get_closest_marker("cuda") and not torch.cuda.is_available():
+        pytest.skip("needs a GPU that torch can use")

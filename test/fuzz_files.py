@@ -31,7 +31,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from helpers import CLASSES, write_checkpoint, write_folder
+from helpers import CLASSES, write_checkpoint, write_engine, write_folder
 from rosbags.rosbag1 import Writer as Writer1
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
@@ -41,6 +41,7 @@ from asymfusion_ros.checkpoint import load_checkpoint
 from asymfusion_ros.cli.main import main as asymfusion
 from asymfusion_ros.data.folder import Folder
 from asymfusion_ros.data.modality import KNOWN
+from asymfusion_ros.engine.engine_file import load_engine
 from asymfusion_ros.errors import UserError
 from asymfusion_ros.recordings.bag import BagRecording
 from asymfusion_ros.recordings.bag_file import ros1_types
@@ -219,6 +220,12 @@ def use_checkpoint(path: Path) -> None:
     Segmenter.from_checkpoint(path, "cpu").warm_up(48, 64)
 
 
+def use_engine(path: Path) -> None:
+    model = load_engine(path)
+    for key in model.plans:
+        model.plan(key)
+
+
 def use_folder(root: Path) -> None:
     folder = Folder(root)
     for name in folder.names("train")[:2]:
@@ -306,6 +313,7 @@ def make_kinds(root: Path) -> dict[str, Kind]:
     for path in sorted((jpeg / "rgb").glob("*.png")):
         cv2.imwrite(str(path.with_suffix(".jpg")), cv2.imread(str(path)))
         path.unlink()
+    engine = write_engine(root)
     recipe = root / "recipe.yaml"
     shutil.copy(RECIPES / "nyudv2_efficientnet_lite0.yaml", recipe)
     pickle = root / "released.pth"
@@ -330,6 +338,7 @@ def make_kinds(root: Path) -> dict[str, Kind]:
         "checkpoint": Kind(
             checkpoint, lambda: use_checkpoint(checkpoint), (metadata, metadata, metadata, weights, weights)
         ),
+        "engine": Kind(engine, lambda: use_engine(engine)),
         "dataset.yaml": Kind(data / "dataset.yaml", lambda: use_folder(data), TEXT),
         "split": Kind(data / "train.txt", lambda: use_folder(data), (words,)),
         "rgb png": Kind(data / "rgb" / "frame0.png", lambda: use_folder(data), (png_chunks,)),

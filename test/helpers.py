@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import cv2
@@ -12,6 +13,8 @@ from asymfusion_ros.checkpoint import Checkpoint, load_checkpoint, save_checkpoi
 from asymfusion_ros.cli.main import main
 from asymfusion_ros.data.input_spec import InputSpec
 from asymfusion_ros.data.labels import LabelSet
+from asymfusion_ros.engine.engine_file import BuiltFor, engine_bytes
+from asymfusion_ros.engine.export_metadata import EXPORT
 from asymfusion_ros.network import NetworkConfig, build_network
 
 CLASSES = ("wall", "floor", "box")
@@ -39,6 +42,19 @@ def write_checkpoint(path, config=None, spec=SPEC, names=CLASSES, **changed):
     # a random decoder's logits hardly differ: spread them, for confidence and precision to show
     state["decoder.classifier.weight"] = 3000 * state["decoder.classifier.weight"]
     save_checkpoint(path, {**state, **changed}, config, LabelSet("tiny", names), spec, {"data": "made"})
+    return path
+
+
+PLANS = {"rgb+depth": b"first plan", "rgb+depth:branches": b"second", "rgb": b"", "depth": b"\x00" * 9}
+TARGET = BuiltFor("10.3.0", "Orin", "asymfusion export tiny.safetensors --output tiny.engine")
+
+
+def write_engine(folder: Path) -> Path:
+    """A file as of `asymfusion export --format tensorrt`, but for what its plans are."""
+    export = {"size": [48, 64], "weights": {"rgb": [1, 0]}, "checkpoint_sha256": "ab", "checks": {"x": 1}}
+    metadata = {**tiny_checkpoint(folder).to_metadata(), EXPORT: json.dumps(export)}
+    path = folder / "tiny.engine"
+    path.write_bytes(engine_bytes(metadata, "fp16", "cd", TARGET, PLANS))
     return path
 
 

@@ -34,12 +34,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--checkpoint",
         default="default",
-        help="a .safetensors or exported .onnx file (default: the package's)",
+        help="a .safetensors, or exported .onnx or .engine file (default: the package's)",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
     parser.add_argument("--precision", default="auto", help="auto, fp32, fp16 or bf16 (default: %(default)s)")
     parser.add_argument(
-        "--backend", default="auto", help="auto, torch, openvino or onnxruntime (default: %(default)s)"
+        "--backend",
+        default="auto",
+        help="auto, torch, openvino, tensorrt or onnxruntime (default: %(default)s)",
     )
     parser.add_argument("--size", default="640x480", help="WIDTHxHEIGHT of the images (default: %(default)s)")
     parser.add_argument("--modalities", nargs="+", metavar="NAME", help="(default: all of the checkpoint's)")

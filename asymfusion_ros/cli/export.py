@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import functools
 import hashlib
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from asymfusion_ros.checkpoint.description import available_sets
 from asymfusion_ros.cli.bench import size_of
 from asymfusion_ros.data.folder import Folder
 from asymfusion_ros.engine.bench import images
+from asymfusion_ros.engine.engine_file import load_engine
 from asymfusion_ros.engine.exported import load_exported
 from asymfusion_ros.engine.segmenter import Segmenter
 from asymfusion_ros.errors import UserError
@@ -27,16 +29,31 @@ EXAMPLES = """\
   asymfusion export default --output default.onnx
   asymfusion export model.safetensors --output model.onnx --data data/nyudv2 --split val
   asymfusion export model.safetensors --output wide.onnx --size 1280x720
+  asymfusion export default --format tensorrt --output default.engine
   asymfusion bench --checkpoint model.onnx
 """
 LEAST_AGREEMENT = 0.995  # share of pixels; below, the file is refused
 BLANK_FRAMES = 4
+SUFFIXES = {"onnx": ".onnx", "tensorrt": ".engine"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of the subcommand."""
     parser.add_argument("checkpoint", help="a .safetensors file, or default for the package's")
-    parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="the .onnx file to write")
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="FILE", help="the .onnx or .engine file to write"
+    )
+    parser.add_argument(
+        "--format",
+        choices=tuple(SUFFIXES),
+        help="onnx, for OpenVINO and ONNX Runtime, or tensorrt, built for this machine's GPU (default: by "
+        "the suffix of --output)",
+    )
+    parser.add_argument(
+        "--precision",
+        choices=("fp32", "fp16"),
+        help="of a tensorrt file's computation (default: fp16); what needs it stays in fp32",
+    )
     parser.add_argument(
         "--size",
         default="640x480",
@@ -54,16 +71,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Exports, compares, writes; the exit code. Raises UserError."""
-    from asymfusion_ros.export import onnx_file
+    from asymfusion_ros.export import onnx_file, tensorrt_file
+    from asymfusion_ros.export.half import to_half
     from asymfusion_ros.export.verify import compare
 
-    if args.output.suffix != ".onnx":
-        raise UserError(f"--output {args.output}: name it .onnx, by which it is recognised")
+    tensorrt = _wants_tensorrt(args)
     check_place(args.output)
     if args.frames < 1:
         raise UserError(f"--frames {args.frames} must be 1 or more")
     width, height = size_of(args.size)
     names = None if args.data is None else Folder(args.data).names(args.split)[: args.frames]
+    target = tensorrt_file.built_for(_command(args)) if tensorrt else None  # before minutes of work
     checkpoint = load_checkpoint(args.checkpoint)
     if args.data is not None:
         Folder(args.data).check_modalities(checkpoint.config.modalities)
@@ -73,11 +91,26 @@ def run(args: argparse.Namespace) -> int:
     sets = available_sets(checkpoint.config.modalities)
     progress = functools.partial(tqdm, desc="export", unit="graph", disable=None)
     model = onnx_file.to_onnx(checkpoint, size, progress)
+    precision = args.precision or "fp16"
+    if target is not None:
+        model = to_half(model) if precision == "fp16" else model
+        built = functools.partial(tqdm, desc="tensorrt", unit="plan", disable=None)
+        plans = tensorrt_file.build_plans(model, sets, built)
+
+    def write(path: Path, checks: dict[str, Any]) -> None:
+        onnx_file.describe(model, checkpoint, size, digest, checks)
+        if target is None:
+            path.write_bytes(model.SerializeToString())
+        else:
+            path.write_bytes(tensorrt_file.file_bytes(model, precision, target, plans))
+
     reference = Segmenter(checkpoint, device="cpu", precision="fp32", backend="torch")
     with whole(args.output) as partial:
-        onnx_file.describe(model, checkpoint, size, digest, {})
-        partial.write_bytes(model.SerializeToString())
-        exported = Segmenter(load_exported(partial), device="cpu", precision="fp32")
+        write(partial, {})
+        if target is None:
+            exported = Segmenter(load_exported(partial), device="cpu", precision="fp32")
+        else:
+            exported = Segmenter(load_engine(partial), device="cuda")
         frames = tqdm(
             _frames(args, names, reference, height, width), desc="compare", unit="frame", disable=None
         )
@@ -89,10 +122,27 @@ def run(args: argparse.Namespace) -> int:
                 f"pixels, below {LEAST_AGREEMENT:.1%}: it is not written; please report it"
             )
         checks = {exported.backend.name: found | {"frames_from": str(args.data or "made images")}}
-        onnx_file.describe(model, checkpoint, size, digest, checks)
-        partial.write_bytes(model.SerializeToString())
+        write(partial, checks)
     _print(args, size, sets, found, exported.backend.name)
     return 0
+
+
+def _wants_tensorrt(args: argparse.Namespace) -> bool:
+    """Raises UserError for options that do not go together."""
+    kind = args.format or next((name for name, end in SUFFIXES.items() if end == args.output.suffix), None)
+    if kind is None or args.output.suffix != SUFFIXES[kind]:
+        wanted = SUFFIXES[kind] if kind else "or".join(f" {end} " for end in SUFFIXES.values()).strip()
+        raise UserError(f"--output {args.output}: name it {wanted}, by which it is recognised")
+    if args.precision is not None and kind != "tensorrt":
+        raise UserError(f"--precision {args.precision} goes with --format tensorrt")
+    return bool(kind == "tensorrt")
+
+
+def _command(args: argparse.Namespace) -> str:
+    """What builds the file anew."""
+    words = ["asymfusion", "export", args.checkpoint, "--format", "tensorrt", "--output", str(args.output)]
+    words += ["--size", args.size, *(["--precision", args.precision] if args.precision else [])]
+    return shlex.join(words)
 
 
 def _frames(

@@ -8,21 +8,20 @@ a set has as outputs the ensemble's logits, ``logits:rgb+depth``, and each modal
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asymfusion_ros.checkpoint import Checkpoint, load_checkpoint
 from asymfusion_ros.checkpoint.description import ModelDescription, available_key
-from asymfusion_ros.data.input_spec import MOST_PIXELS
-from asymfusion_ros.data.text_file import parse_json
+from asymfusion_ros.engine.engine_file import ENGINE_SUFFIX, EngineModel, load_engine
+from asymfusion_ros.engine.export_metadata import parts_of
 from asymfusion_ros.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
 SUFFIX = ".onnx"
-EXPORT = "export"  # the metadata entry beside ModelDescription's
 
 
 @dataclass(frozen=True)
@@ -63,10 +62,13 @@ def output_names(available: Iterable[str], branches: bool) -> list[str]:
     return [key, *(f"{key}:{name}" for name in names if branches)]
 
 
-def load_model(path: str | Path) -> Checkpoint | ExportedModel:
+def load_model(path: str | Path) -> Checkpoint | ExportedModel | EngineModel:
     """A checkpoint, or what was exported from one, by the file's suffix. Raises CheckpointError, and
     ConfigError where what reads it is not installed."""
-    return load_exported(Path(path)) if Path(path).suffix == SUFFIX else load_checkpoint(path)
+    path = Path(path)
+    if path.suffix == ENGINE_SUFFIX:
+        return load_engine(path)
+    return load_exported(path) if path.suffix == SUFFIX else load_checkpoint(path)
 
 
 def load_exported(path: Path) -> ExportedModel:
@@ -84,30 +86,4 @@ def load_exported(path: Path) -> ExportedModel:
     except DecodeError as error:
         raise CheckpointError(f"{path} is damaged or not an ONNX file: export it anew") from error
     metadata = {entry.key: entry.value for entry in model.metadata_props}
-    if EXPORT not in metadata:
-        raise CheckpointError(
-            f"{path} was not made by `asymfusion export`, so its inputs and classes are unknown: export a "
-            "checkpoint"
-        )
-    described = ModelDescription.from_metadata(metadata, str(path))
-    try:
-        export = parse_json(metadata[EXPORT])
-        height, width = (int(side) for side in export["size"])
-        weights = {str(key): tuple(map(float, row)) for key, row in export["weights"].items()}
-        source, checks = str(export["checkpoint_sha256"]), dict(export["checks"])
-    except (ArithmeticError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{path} is damaged: its description of the export is ({error!r})") from error
-    if not (min(height, width) > 0 and height * width <= MOST_PIXELS):
-        raise CheckpointError(
-            f"{path} takes {width}x{height}; a network's input has at most {MOST_PIXELS} pixels"
-        )
-    parts = {one.name: getattr(described, one.name) for one in fields(described)}
-    return ExportedModel(
-        **parts,
-        path=path,
-        size=(height, width),
-        weights=weights,
-        checkpoint_sha256=source,
-        checks=checks,
-        model=model,
-    )
+    return ExportedModel(**parts_of(metadata, path), model=model)

@@ -33,7 +33,9 @@ class FoldedNorm(nn.Module):
         rows = list(available) if self.private else [0]
         everyone = len(rows) == self.scale.shape[0]  # then available is 0..S-1, and there is nothing to pick
         alone = self.private and len(rows) == 1
-        tables = (self.alone_scale, self.alone_shift) if alone else (self.scale, self.shift)
+        tables: tuple[Tensor, ...] = (
+            (self.alone_scale, self.alone_shift) if alone else (self.scale, self.shift)
+        )
         if torch.compiler.is_compiling():
             # One modality at a time: what compiles a graph folds constants into the convolution before, and
             # decides itself where memory is reused.
@@ -42,7 +44,9 @@ class FoldedNorm(nn.Module):
                 [_affine(part, *(table[row] for table in tables)) for row, part in zip(rows, parts)]
             )
         shape = (len(rows), 1, x.shape[1], 1, 1)
-        scale, shift = ((table if everyone else table[rows]).view(shape).to(x.dtype) for table in tables)
+        if not everyone:  # by slices: a list of indices would be copied to a GPU at each frame
+            tables = tuple(torch.cat([table[row : row + 1] for row in rows]) for table in tables)
+        scale, shift = (table.view(shape).to(x.dtype) for table in tables)
         parts = x.unflatten(0, (len(rows), -1))
         torch.addcmul(shift, parts, scale, out=parts)
         return x

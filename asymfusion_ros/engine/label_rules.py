@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from asymfusion_ros.data.label_groups import LabelGroups
 from asymfusion_ros.data.labels import VOID
+from asymfusion_ros.engine.fused import LabelRule, fused_labels, is_for
 from asymfusion_ros.engine.postprocess import confidence_at, labels_at, to_bytes
 
 
@@ -41,6 +42,8 @@ class LabelRules:
     ) -> tuple[Tensor, Tensor | None]:
         """K x h x w logits -> labels, and where wanted their confidence, both ``size``, uint8."""
         threshold = self._threshold()
+        if is_for(logits):
+            return self._fused(logits, size, confidence, temperature, threshold)
         probability = None
         if confidence or threshold > 0:
             grouped = self._lookup is not None
@@ -53,6 +56,15 @@ class LabelRules:
             assert probability is not None
             labels = labels.masked_fill(probability < 255 * threshold, VOID)
         return labels, probability if confidence else None
+
+    def _fused(
+        self, logits: Tensor, size: tuple[int, int], confidence: bool, temperature: float, threshold: float
+    ) -> tuple[Tensor, Tensor | None]:
+        """All of it in one kernel."""
+        rows = None if self._lookup is None else self._rows
+        rule = LabelRule(threshold, rows, self._lookup)
+        labels, levels = fused_labels(logits[None], size, rule, confidence, temperature)
+        return labels[0], None if levels is None else levels[0]
 
     def _group_confidence_at(self, logits: Tensor, size: tuple[int, int], temperature: float) -> Tensor:
         """As ``confidence_at``, of the winning class's group."""

@@ -19,6 +19,7 @@ from asymfusion_ros.engine.exported import load_model
 from asymfusion_ros.engine.geometry import Geometry, Projector
 from asymfusion_ros.engine.label_rules import LabelRules
 from asymfusion_ros.engine.raw_image import RawImage
+from asymfusion_ros.engine.staging import Download
 from asymfusion_ros.engine.stopwatch import Stopwatch
 from asymfusion_ros.engine.upload import Uploader
 from asymfusion_ros.errors import CheckpointError, ImageError
@@ -53,22 +54,17 @@ class Result:
 
     def numpy(self) -> HostResult:
         """The same on the host; waits for the device."""
-        return HostResult(
-            self.labels.cpu().numpy(),
-            _on_host(self.confidence),
-            _on_host(self.disagreement),
-            _on_host(self.points),
-            self.out_of_view,
-            self.seconds,
-        )
+        return self.to_host().wait()
+
+    def to_host(self) -> Downloading:
+        """Begins to copy the result to the host. To be called before the next frame is segmented: from a GPU,
+        the copy then runs beside that frame's work."""
+        tensors = (self.labels, self.confidence, self.disagreement, self.points)
+        return Downloading(Download(tensors), self.out_of_view, self.seconds)
 
 
 def _stacked(tensors: Sequence[Tensor]) -> Tensor:
     return tensors[0] if len(tensors) == 1 else torch.cat(list(tensors))
-
-
-def _on_host(tensor: Tensor | None) -> npt.NDArray[np.uint8] | None:
-    return None if tensor is None else tensor.cpu().numpy()
 
 
 @dataclass(frozen=True)
@@ -92,6 +88,21 @@ class HostResult:
     seconds: Mapping[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Downloading:
+    """A Result on its way to the host."""
+
+    download: Download
+    out_of_view: bool
+    seconds: Mapping[str, float]
+
+    def wait(self) -> HostResult:
+        """The result, when it is there."""
+        labels, confidence, disagreement, points = self.download.arrays()
+        assert labels is not None  # every result has them
+        return HostResult(labels, confidence, disagreement, points, self.out_of_view, self.seconds)
+
+
 class Segmenter:
     """A checkpoint ready to run. Not for several threads at once.
 
@@ -107,11 +118,12 @@ class Segmenter:
         device: str = "auto",
         precision: str = "auto",
         backend: str = "auto",
+        cpu_fallback: bool = False,
     ) -> None:
         self.checkpoint = checkpoint
         spec = checkpoint.input_spec
         self._modalities = {name: spec.modality(name) for name in checkpoint.config.modalities}
-        self.backend: Backend = open_backend(backend, checkpoint, device, precision)
+        self.backend: Backend = open_backend(backend, checkpoint, device, precision, cpu_fallback)
         self.rules = LabelRules()
         self._uploaders = {name: Uploader(self.device) for name in self.modalities}
         self._projector = Projector(self.device)
@@ -123,15 +135,18 @@ class Segmenter:
         device: str = "auto",
         precision: str = "auto",
         backend: str = "auto",
+        cpu_fallback: bool = False,
     ) -> Segmenter:
-        """``path``: a .safetensors file, ``default`` for the one in the package, or an .onnx file of
-        `asymfusion export`.
+        """``path``: a .safetensors file, ``default`` for the one in the package, or an .onnx or
+        .engine file of `asymfusion export`.
 
         device: auto, cpu, cuda or cuda:N. precision: auto, fp32, fp16 or bf16. backend: auto (torch for a
-        checkpoint, openvino or onnxruntime for an exported file), or one of these. Raises CheckpointError or
-        ConfigError (a modality of an unknown kind, a backend, device or precision that is not there).
+        checkpoint, openvino or onnxruntime for an .onnx file, tensorrt for an .engine), or one of these.
+        cpu_fallback: whether the CPU may go on where a GPU's memory is full. Raises CheckpointError,
+        DeviceMemoryError or ConfigError (a modality of an unknown kind, a backend, device or precision that
+        is not there).
         """
-        return cls(load_model(path), device, precision, backend)
+        return cls(load_model(path), device, precision, backend, cpu_fallback)
 
     @property
     def device(self) -> torch.device:

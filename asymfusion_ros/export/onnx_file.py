@@ -18,7 +18,8 @@ from onnx.compose import add_prefix
 
 from asymfusion_ros.checkpoint import Checkpoint
 from asymfusion_ros.checkpoint.description import available_key, available_sets
-from asymfusion_ros.engine.exported import EXPORT, output_names
+from asymfusion_ros.engine.export_metadata import EXPORT
+from asymfusion_ros.engine.exported import output_names
 from asymfusion_ros.engine.fold import fold_norms
 from asymfusion_ros.export.unstack import Graph, unstacked
 from asymfusion_ros.network.ensemble import Ensemble

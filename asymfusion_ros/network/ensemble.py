@@ -17,8 +17,13 @@ class Ensemble(nn.Module):
 
     def weights(self, available: Sequence[bool]) -> Tensor:
         """Shape (S,): softmax of alpha over the modalities available, zero for a missing one."""
-        missing = torch.tensor([not here for here in available], device=self.alpha.device)
-        return self.alpha.masked_fill(missing, float("-inf")).softmax(0)
+        # Nothing is made from Python's numbers: a copy to a GPU would have to be waited for, at each frame.
+        if all(available):
+            return self.alpha.softmax(0)
+        there = [i for i, here in enumerate(available) if here]
+        present = torch.stack([self.alpha[i] for i in there]).softmax(0)
+        zero = torch.zeros_like(self.alpha[0])
+        return torch.stack([present[there.index(i)] if here else zero for i, here in enumerate(available)])
 
     def forward(self, logits: Sequence[Tensor | None]) -> tuple[Tensor, Tensor]:
         """S logits of N x K x h x w, None where missing -> (weighted sum, weights).

@@ -10,6 +10,7 @@ from asymfusion_ros.checkpoint.description import ModelDescription
 from asymfusion_ros.data.label_groups import read_label_groups
 from asymfusion_ros.data.labels import LabelSet
 from asymfusion_ros.engine.backends import Backend
+from asymfusion_ros.engine.engine_file import EngineModel
 from asymfusion_ros.engine.exported import ExportedModel
 from asymfusion_ros.engine.geometry import Geometry
 from asymfusion_ros.engine.label_rules import LabelRules
@@ -79,11 +80,12 @@ def load_network(settings: NodeSettings) -> Network:
         device=settings.device,
         precision=settings.precision,
         backend=settings.backend,
+        cpu_fallback=settings.cpu_fallback,
     )
     classes = segmenter.checkpoint.labels
     groups = read_label_groups(settings.label_groups, classes) if settings.label_groups else None
     segmenter.rules = LabelRules(groups, lambda: settings.confidence_threshold, segmenter.device)
     model = segmenter.checkpoint
-    size = model.size if isinstance(model, ExportedModel) else WARM_UP_SIZE
+    size = model.size if isinstance(model, (ExportedModel, EngineModel)) else WARM_UP_SIZE
     segmenter.warm_up(*size, batch_size(segmenter.backend, len(settings.cameras)))
     return segmenter

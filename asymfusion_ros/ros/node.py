@@ -32,7 +32,7 @@ from asymfusion_ros.ros.inference import Inference
 from asymfusion_ros.ros.inputs.transports import load_transports
 from asymfusion_ros.ros.log import ThrottledLog
 from asymfusion_ros.ros.network import Network, batch_size, load_network
-from asymfusion_ros.ros.node_status import NodeStatus, facts
+from asymfusion_ros.ros.node_status import NodeStatus, facts, faults
 from asymfusion_ros.ros.outputs import OUTPUTS, outputs
 from asymfusion_ros.ros.outputs.base import Publishers
 from asymfusion_ros.ros.outputs.labels import LabelInfoPublisher
@@ -282,7 +282,10 @@ class SegmentationNode(LifecycleNode):
     def _state_part(self, now: float) -> Report:
         # Cameras with names have a status each.
         counted = self.counters.to_dict() if "" in self.pipelines or not self.pipelines else {}
-        return Report(values={"state": self._state(), **facts(self._network), **counted})
+        wrong = faults(self._network)
+        for fault in wrong:
+            self.throttled_log.warning_changed("backend", fault.text)
+        return Report(wrong, {"state": self._state(), **facts(self._network), **counted})
 
     def _stop_streams(self) -> None:
         self._status.stop_watching()

@@ -10,13 +10,14 @@ from rclpy.clock import Clock, ClockType  # type: ignore[attr-defined]
 from rclpy.node import Node
 
 import asymfusion_ros
+from asymfusion_ros.engine.backends.memory_fallback import MemoryFallback
 from asymfusion_ros.engine.memory import device_bytes, resident_bytes
 from asymfusion_ros.ros.camera_status import CameraStatus
 from asymfusion_ros.ros.diagnostics import PERIOD, Diagnostics
 from asymfusion_ros.ros.log import ThrottledLog
 from asymfusion_ros.ros.network import Network
 from asymfusion_ros.ros.qos_check import QosCheck
-from asymfusion_ros.stream.status import Level, StatusParts
+from asymfusion_ros.stream.status import Fault, Level, StatusParts
 
 SOFTWARE = f"asymfusion_ros {asymfusion_ros.__version__}"
 MEBIBYTE = 1 << 20
@@ -74,3 +75,11 @@ def facts(network: Network | None) -> dict[str, object]:
     if (resident := resident_bytes()) is not None:
         found["memory_mb"] = resident // MEBIBYTE
     return found
+
+
+def faults(network: Network | None) -> tuple[Fault, ...]:
+    """What the network's backend had to give up. ``network``: of a configured node."""
+    backend = None if network is None else network.backend
+    if not isinstance(backend, MemoryFallback) or not backend.condition:
+        return ()
+    return (Fault(Level.WARN, backend.condition),)

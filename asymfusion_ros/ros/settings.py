@@ -50,8 +50,8 @@ class NodeSettings:
     )
     checkpoint: str = setting(
         "default",
-        "path of a .safetensors checkpoint, or of an .onnx file of `asymfusion export`; default is the one "
-        "installed",
+        "path of a .safetensors checkpoint, or of an .onnx or .engine file of `asymfusion export`; default "
+        "is the one installed",
         fault=missing_checkpoint,
     )
     cameras: tuple[str, ...] = setting(
@@ -69,8 +69,14 @@ class NodeSettings:
     backend: str = setting(
         "auto",
         "what runs the network: auto (torch for a checkpoint; for a file of `asymfusion export` OpenVINO, or "
-        "ONNX Runtime where that is not installed), torch, openvino or onnxruntime",
-        choices=("auto", "torch", "openvino", "onnxruntime"),
+        "ONNX Runtime where that is not installed, and for an .engine TensorRT), torch, openvino, tensorrt "
+        "or onnxruntime",
+        choices=("auto", "torch", "openvino", "tensorrt", "onnxruntime"),
+    )
+    cpu_fallback: bool = setting(
+        False,
+        "whether the network may run on the CPU, much slower, where the GPU's memory is full; false: frames "
+        "are skipped then, or the node isn't configured",
     )
     label_groups: str = setting(
         "",

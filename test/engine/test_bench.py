@@ -98,7 +98,7 @@ def test_node_stopped_halfway(tmp_path):
             if "subscribed reliable" in line:  # by the first client: frames are on their way
                 break
         process.send_signal(signal.SIGINT)
-        rest, _ = process.communicate(timeout=60)
+        rest, _ = process.communicate(timeout=150)
     finally:
         process.kill()
     output = "".join(lines) + rest

@@ -1,17 +1,22 @@
 """An exported file: written, compared, opened by both runtimes, and refused where it can't be used."""
 
 import json
+from importlib.util import find_spec
 
 import numpy as np
 import onnx
 import pytest
 import torch
 from helpers import SPEC, refused, write_checkpoint, write_folder
+from onnx import TensorProto
 
 from asymfusion_ros import Segmenter
+from asymfusion_ros.checkpoint.description import available_sets
 from asymfusion_ros.cli.main import main
 from asymfusion_ros.engine.exported import load_exported
 from asymfusion_ros.errors import CheckpointError, ConfigError, ImageError
+from asymfusion_ros.export import tensorrt_file
+from asymfusion_ros.export.half import EXACT_CONVOLUTIONS, to_half
 from asymfusion_ros.network import NetworkConfig
 
 RUNTIMES = ("openvino", "onnxruntime")
@@ -136,7 +141,89 @@ def test_the_command_refuses(capsys, tmp_path, files):
         capsys, "export", checkpoint, "--output", tmp_path / "m.onnx", "--frames", "0"
     )
     refused(capsys, "export", checkpoint, "--output", tmp_path / "m.onnx", "--data", tmp_path / "none")
+    assert "--precision fp16 goes with --format tensorrt" in refused(
+        capsys, "export", checkpoint, "--output", tmp_path / "m.onnx", "--precision", "fp16"
+    )
+    assert "name it .engine" in refused(
+        capsys, "export", checkpoint, "--output", tmp_path / "m.onnx", "--format", "tensorrt"
+    )
+    if not (find_spec("tensorrt") and torch.cuda.is_available()):
+        line = refused(capsys, "export", checkpoint, "--output", tmp_path / "m.engine")
+        assert "needs TensorRT" in line or "'cuda' is not there" in line
     assert not list(tmp_path.glob("*.onnx*"))
+
+
+@pytest.fixture(scope="module")
+def half_file(files, tmp_path_factory):
+    """The same graphs in fp16."""
+    path = tmp_path_factory.mktemp("half") / "half.onnx"
+    path.write_bytes(to_half(load_exported(files[1]).model).SerializeToString())
+    return path
+
+
+def types_of(model):
+    graph = onnx.shape_inference.infer_shapes(model, strict_mode=True).graph
+    values = [*graph.input, *graph.output, *graph.value_info]
+    return {one.name: one.type.tensor_type.elem_type for one in values}
+
+
+def test_all_but_the_first_convolutions_is_fp16_and_inputs_and_outputs_are_float32(files, half_file):
+    full, half = load_exported(files[1]).model, onnx.load(half_file)
+    types = types_of(half)
+    assert {types[one.name] for one in [*half.graph.input, *half.graph.output]} == {TensorProto.FLOAT}
+    depth, exact = {}, 0
+    for node in half.graph.node:
+        own = max((depth.get(name, 0) for name in node.input), default=0) + (node.op_type == "Conv")
+        depth |= dict.fromkeys(node.output, own)
+        if node.op_type == "Conv":
+            wanted = TensorProto.FLOAT if own <= EXACT_CONVOLUTIONS else TensorProto.FLOAT16
+            assert types[node.output[0]] == wanted, node.name
+            exact += own <= EXACT_CONVOLUTIONS
+    assert 0 < exact < 0.3 * sum(node.op_type == "Conv" for node in half.graph.node)
+    assert [one.name for one in half.graph.output] == [one.name for one in full.graph.output]
+    large = [one for one in half.graph.initializer if np.prod(one.dims) > 40000]
+    assert {one.data_type for one in large} == {TensorProto.FLOAT16}
+
+
+@pytest.mark.parametrize("names", [("rgb", "depth"), ("rgb",), ("depth",)])
+def test_in_fp16_it_gives_the_checkpoints_classes(files, half_file, names):
+    exported = Segmenter(load_exported(half_file), "cpu", "fp32", "onnxruntime")
+    reference = Segmenter.from_checkpoint(files[0], "cpu", "fp32")
+    rng = np.random.default_rng(1)
+    same = 0.0
+    for _ in range(3):
+        given = {
+            "rgb": rng.integers(0, 256, (48, 64, 3), np.uint8),
+            "depth": rng.integers(500, 4000, (48, 64), np.uint16),
+        }
+        images = reference.images({name: given[name] for name in names})
+        inputs = reference.preprocess(images, reference.upload(images))
+        found, expected = (one.backend.outputs(inputs) for one in (exported, reference))
+        same += (found.ensemble.argmax(1) == expected.ensemble.argmax(1)).float().mean().item() / 3
+        scale = float(expected.ensemble.abs().max())
+        for ours, theirs in zip(found.logits, expected.logits, strict=True):
+            assert (ours is None) == (theirs is None)
+            if ours is not None:
+                torch.testing.assert_close(ours, theirs, rtol=0, atol=0.02 * scale)
+    assert same > 0.995
+
+
+def test_each_plan_has_a_graph_of_its_own_in_these_types(half_file):
+    half = onnx.load(half_file)
+    sets = available_sets(CONFIG.modalities)
+    wanted = tensorrt_file.wanted_plans(sets)
+    assert wanted == [
+        (("rgb", "depth"), False),
+        (("rgb", "depth"), True),
+        (("rgb",), False),
+        (("depth",), False),
+    ]
+    for names, branches in wanted:
+        model = onnx.ModelProto.FromString(tensorrt_file.graph_of(half, names, branches))
+        onnx.checker.check_model(model, full_check=True)
+        assert [one.name for one in model.graph.input] == list(names)
+        assert len(model.graph.output) == (1 + len(names) if branches else 1)
+        assert all(one.dim_value for value in model.graph.output for one in value.type.tensor_type.shape.dim)
 
 
 @pytest.mark.parametrize("backend", RUNTIMES)

@@ -22,7 +22,7 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     "inspection": ({"network"}, {"torch", "matplotlib"}),
     "engine": (
         {"network", "data", "checkpoint"},
-        {"torch", "numpy", "tqdm", "google", "onnx", "onnxruntime", "openvino"},
+        {"torch", "numpy", "tqdm", "google", "onnx", "onnxruntime", "openvino", "tensorrt", "triton"},
     ),
     "export": (CORE, {"torch", "numpy", "onnx"}),
     "messages": ({"data", "engine"}, {"torch", "numpy", "cv2", "cv_bridge", "rosbags"}),
@@ -117,6 +117,7 @@ def test_training_imports_neither_ros_nor_stream() -> None:
 
 WITHOUT_ROS = f"""
 import importlib, pathlib, pkgutil, sys
+from importlib.util import find_spec
 
 class NoRos:
     def find_spec(self, name, path=None, target=None):
@@ -128,6 +129,8 @@ import asymfusion_ros
 for module in pkgutil.walk_packages(asymfusion_ros.__path__, "asymfusion_ros."):
     if module.name.startswith(("asymfusion_ros.ros", *{OVER_TOPICS!r})):
         continue
+    if module.name == "asymfusion_ros.engine.fused.kernel" and find_spec("triton") is None:
+        continue  # is imported where Triton is
     importlib.import_module(module.name)
     print(module.name)
 asymfusion_ros.Segmenter

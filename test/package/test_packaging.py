@@ -156,7 +156,7 @@ def test_package_xml_names_no_interfaces_that_are_not_imported() -> None:
     ("folder", "extras"),
     [
         ("asymfusion_ros/network", ["timm"]),
-        ("asymfusion_ros/engine", ["openvino", "onnxruntime"]),
+        ("asymfusion_ros/engine", ["openvino", "onnxruntime", "tensorrt", "triton"]),
         ("asymfusion_ros/export", ["export"]),
         ("asymfusion_ros/inspection", ["train"]),
         ("training", ["train"]),

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
 
 from asymfusion_ros.checkpoint.description import ModelDescription
 from asymfusion_ros.engine.backends.base import Backend
+from asymfusion_ros.engine.backends.memory_fallback import MemoryFallback
+from asymfusion_ros.engine.device import choose_device
+from asymfusion_ros.engine.engine_file import EngineModel
 from asymfusion_ros.engine.exported import ExportedModel
 from asymfusion_ros.errors import ConfigError
 
@@ -16,12 +21,16 @@ __all__ = ["BACKENDS", "Backend", "open_backend"]
 BACKENDS = {
     "torch": ("asymfusion_ros.engine.backends.torch", "TorchBackend"),
     "openvino": ("asymfusion_ros.engine.backends.openvino", "OpenVinoBackend"),
+    "tensorrt": ("asymfusion_ros.engine.backends.tensorrt", "TensorRtBackend"),
     "onnxruntime": ("asymfusion_ros.engine.backends.onnxruntime", "OnnxRuntimeBackend"),
 }
 
 
-def open_backend(name: str, model: ModelDescription, device: str, precision: str) -> Backend:
+def open_backend(
+    name: str, model: ModelDescription, device: str, precision: str, cpu_fallback: bool = False
+) -> Backend:
     """The network of a checkpoint, or of what was exported from one, on a backend; ``auto`` chooses.
+    ``cpu_fallback``: whether it may run on the CPU where a GPU's memory is full.
 
     Raises ConfigError for a backend that is unknown or not installed, a model of which it can make nothing,
     or a device or precision that it does not have.
@@ -31,13 +40,17 @@ def open_backend(name: str, model: ModelDescription, device: str, precision: str
     if name not in BACKENDS:
         raise ConfigError(f"backend: unknown backend {name!r}; use auto, {', '.join(BACKENDS)}")
     module, cls = BACKENDS[name]
-    backend: Backend = getattr(importlib.import_module(module), cls)(model, device, precision)
-    return backend
+    make: Callable[..., Backend] = partial(getattr(importlib.import_module(module), cls), model)
+    if name == "torch" and choose_device(device).type == "cuda":
+        return MemoryFallback(make, device, precision, cpu_fallback)
+    return make(device, precision)
 
 
 def choose_backend(model: ModelDescription) -> str:
-    """torch for a checkpoint; for an exported file the first of openvino and onnxruntime that is installed.
-    Raises ConfigError where neither is."""
+    """torch for a checkpoint, tensorrt for an engine file; for an ONNX file the first of openvino and
+    onnxruntime that is installed. Raises ConfigError where neither is."""
+    if isinstance(model, EngineModel):
+        return "tensorrt"
     if not isinstance(model, ExportedModel):
         return "torch"
     found = next((name for name in ("openvino", "onnxruntime") if find_spec(name)), None)

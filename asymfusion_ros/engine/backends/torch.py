@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import nullcontext
 
 import torch
@@ -10,14 +11,18 @@ from torch import Tensor
 from asymfusion_ros.checkpoint import Checkpoint
 from asymfusion_ros.checkpoint.description import ModelDescription
 from asymfusion_ros.engine.backends.base import Inputs
+from asymfusion_ros.engine.backends.recording import Recorded, Tensors, graphs
 from asymfusion_ros.engine.device import PRECISIONS, choose_device, choose_precision
 from asymfusion_ros.engine.fold import fold_norms
 from asymfusion_ros.errors import ConfigError
-from asymfusion_ros.network import NetworkOutput
+from asymfusion_ros.network import NetworkOutput, SegmentationNetwork
+
+GRAPHS = "ASYMFUSION_CUDA_GRAPHS"  # 0: without, to compare, or where a driver has trouble with them
 
 
 class TorchBackend:
-    """Norms folded, channels last, autocast for what is not fp32. Raises ConfigError."""
+    """Norms folded, channels last. What is not fp32 is autocast on a CPU; on a GPU the weights themselves are
+    in that precision, and calls are played back from CUDA graphs. Raises ConfigError."""
 
     name = "torch"
 
@@ -32,17 +37,49 @@ class TorchBackend:
         self._modalities = checkpoint.config.modalities
         self._network = checkpoint.build()
         fold_norms(self._network)
+        self._recorded: Recorded | None = None
+        self._autocast = self._dtype != torch.float32
+        if self.device.type == "cuda":
+            to_precision(self._network, self._dtype)
+            self._autocast = False
+            if os.environ.get(GRAPHS) != "0":
+                self._recorded = Recorded(self._infer, graphs(self.device))
         self._network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def __call__(self, inputs: Inputs) -> Tensor:
         """See Backend."""
-        return self.outputs(inputs).ensemble
+        ensemble = self._run(inputs).ensemble
+        return ensemble if self._recorded is None else ensemble.clone()
 
     def outputs(self, inputs: Inputs) -> NetworkOutput:
         """See Backend."""
+        output = self._run(inputs)
+        if self._recorded is None:
+            return output
+        logits = tuple(None if one is None else one.clone() for one in output.logits)
+        return NetworkOutput(logits, output.ensemble.clone(), output.weights.clone())
+
+    def release(self) -> None:
+        """Gives up the memory that is held for later calls."""
+        if self._recorded is not None:
+            self._recorded.clear()
+
+    def _run(self, inputs: Inputs) -> NetworkOutput:
+        given = {name: x for name in self._modalities if (x := inputs.get(name)) is not None}
+        with torch.inference_mode():
+            return self._infer(given) if self._recorded is None else self._recorded(given)
+
+    def _infer(self, inputs: Tensors) -> NetworkOutput:
         given = [inputs.get(name) for name in self._modalities]
-        ordered = [None if x is None else x.contiguous(memory_format=torch.channels_last) for x in given]
-        lower = self._dtype != torch.float32
-        autocast = torch.autocast(self.device.type, self._dtype) if lower else nullcontext()
-        with torch.inference_mode(), autocast:
+        # On a GPU in the weights' type; on a CPU autocast does it.
+        dtype = self._dtype if self.device.type == "cuda" else torch.float32
+        ordered = [None if x is None else x.to(dtype, memory_format=torch.channels_last) for x in given]
+        with torch.autocast(self.device.type, self._dtype) if self._autocast else nullcontext():
             return self._network(ordered)
+
+
+def to_precision(network: SegmentationNetwork, dtype: torch.dtype) -> None:
+    """The weights of ``network``, whose norms are folded, in ``dtype``: autocast would convert them at each
+    frame. The ensemble's few numbers stay as they are."""
+    network.to(dtype)
+    network.ensemble.float()
