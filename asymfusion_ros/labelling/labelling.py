@@ -60,7 +60,7 @@ class LabelJob:
     every: int = 1
     min_distance: float = 0.04
     scene_change: float = 0.12
-    min_confidence: float = 0.5
+    min_confidence: float = 0.3
     val_share: float = 0.2
     formats: Sequence[str] = FORMATS
     image_url: str | None = None
