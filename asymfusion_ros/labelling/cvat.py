@@ -107,7 +107,7 @@ def read_cvat(path: Path, frames: FrameFiles, left_out: list[str]) -> Iterator[t
     except (zipfile.BadZipFile, NotImplementedError, *DAMAGED) as error:
         raise UserError(f"{path} is no zip that can be read ({one_line(error)}): export it again") from error
     with archive:
-        entries = {entry.filename: entry for entry in archive.infolist() if not entry.is_dir()}
+        entries = {entry.filename: entry for entry in archive.infolist() if entry.filename[-1:] != "/"}
         if len(entries) > MOST_ENTRIES:
             raise UserError(f"{path} has {len(entries)} entries: is it the right file?")
         for name in entries:
