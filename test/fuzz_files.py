@@ -40,11 +40,16 @@ from asymfusion_ros import Segmenter
 from asymfusion_ros.checkpoint import load_checkpoint
 from asymfusion_ros.cli.main import main as asymfusion
 from asymfusion_ros.data.folder import Folder
+from asymfusion_ros.data.modality import KNOWN
 from asymfusion_ros.engine.engine_file import load_engine
 from asymfusion_ros.errors import UserError
 from asymfusion_ros.labelling.cvat import CvatWriter
 from asymfusion_ros.labelling.label_studio import LabelStudioWriter
 from asymfusion_ros.recordings.bag import BagRecording
+from asymfusion_ros.recordings.bag_file import ros1_types
+from asymfusion_ros.replay.frames import Frames, open_source
+from asymfusion_ros.replay.notes import Notes
+from asymfusion_ros.replay.options import ReadOptions
 from asymfusion_training.data.soft_labels import SoftLabels
 from asymfusion_training.loop.state import load_state, save_state
 from asymfusion_training.recipe import FOLDER as RECIPES
@@ -248,13 +253,44 @@ def bag_messages(store: Any, ros1: bool) -> list[tuple[str, int, Any]]:
                 header=header, height=4, width=6, encoding=encoding, is_bigendian=0, step=step, data=pixels
             )
             found.append((topic, number * 10**8, message))
+    header = types["std_msgs/msg/Header"](**({"seq": 0} if ros1 else {}), stamp=stamp, frame_id="ir")
+    found[1][2].header = header  # which has to be registered
+    letters = "KDRP" if ros1 else "kdrp"
+    matrices = [np.eye(3).ravel() * 6, np.zeros(5), np.eye(3).ravel(), np.eye(3, 4).ravel() * 6]
+    info = types["sensor_msgs/msg/CameraInfo"](
+        header=header, height=4, width=6, distortion_model="plumb_bob", binning_x=0, binning_y=0,
+        roi=types["sensor_msgs/msg/RegionOfInterest"](0, 0, 0, 0, False), **dict(zip(letters, matrices)),
+    )  # fmt: skip
+    moved = types["geometry_msgs/msg/Transform"](
+        types["geometry_msgs/msg/Vector3"](0.1, 0.0, 0.0),
+        types["geometry_msgs/msg/Quaternion"](0.0, 0.0, 0.0, 1.0),
+    )
+    transform = types["geometry_msgs/msg/TransformStamped"](header, "camera", moved)
+    found.append(("/camera/camera_info", 1, info))
+    found.append(("/tf_static", 1, types["tf2_msgs/msg/TFMessage"]([transform])))
     return found
+
+
+def use_bag(bag: Path) -> None:
+    """As the demo plays it, and as it is replayed."""
+    refusals = []
+    modalities, options, notes = [KNOWN["rgb"], KNOWN["depth"]], ReadOptions(), Notes()
+    for read in (
+        lambda: BagRecording(bag),
+        lambda: Frames(open_source(bag, modalities, options, notes), modalities, options, notes),
+    ):
+        try:
+            list(read())
+        except UserError as error:
+            refusals.append(error)
+    if refusals:
+        raise refusals[0]
 
 
 def write_bag(folder: Path, storage: StoragePlugin | None) -> Path:
     """storage None: ROS 1. Returns the bag."""
     ros1 = storage is None
-    store = get_typestore(Stores.ROS1_NOETIC if ros1 else Stores.ROS2_HUMBLE)
+    store = ros1_types() if ros1 else get_typestore(Stores.ROS2_HUMBLE)
     path = folder / "a.bag" if ros1 else folder / "bag"
     with Writer1(path) if storage is None else Writer(path, version=9, storage_plugin=storage) as writer:
         connections: dict[str, Any] = {}
@@ -351,10 +387,10 @@ def make_kinds(root: Path) -> dict[str, Kind]:
         folder.mkdir()
         bag = write_bag(folder, storage)
         file = bag if storage is None else next(p for p in bag.iterdir() if p.suffix != ".yaml")
-        found[name] = Kind(file, lambda bag=bag: list(BagRecording(bag)))  # type: ignore[misc]
+        found[name] = Kind(file, lambda bag=bag: use_bag(bag))  # type: ignore[misc]
         if storage is StoragePlugin.MCAP:
             found["metadata.yaml"] = Kind(
-                bag / "metadata.yaml", lambda bag=bag: list(BagRecording(bag)), TEXT  # type: ignore[misc]
+                bag / "metadata.yaml", lambda bag=bag: use_bag(bag), TEXT  # type: ignore[misc]
             )  # fmt: skip
     return found
 

@@ -12,7 +12,9 @@ from rosbags.rosbag1 import Writer as Writer1
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
-STORE, STORE1 = get_typestore(Stores.ROS2_HUMBLE), get_typestore(Stores.ROS1_NOETIC)
+from asymfusion_ros.recordings.bag_file import ros1_types
+
+STORE, STORE1 = get_typestore(Stores.ROS2_HUMBLE), ros1_types()
 SECOND = 10**9
 RGB, DEPTH, LABELS = "/camera/color/image_raw", "/camera/depth/image_rect", "/labels"
 HEIGHT, WIDTH = 48, 64
@@ -64,13 +66,12 @@ def camera_info(frame_id: str, focal: float, height: int = HEIGHT, width: int = 
     )
 
 
-def static_transform(parent: str, child: str, x: float) -> Any:
-    types = STORE.types
+def static_transform(parent: str, child: str, x: float, types: Any = STORE.types) -> Any:
     moved = types["geometry_msgs/msg/Transform"](
         translation=types["geometry_msgs/msg/Vector3"](x, 0.0, 0.0),
         rotation=types["geometry_msgs/msg/Quaternion"](0.0, 0.0, 0.0, 1.0),
     )
-    one = types["geometry_msgs/msg/TransformStamped"](header(0, parent), child, moved)
+    one = types["geometry_msgs/msg/TransformStamped"](header(0, parent, types), child, moved)
     return types["tf2_msgs/msg/TFMessage"]([one])
 
 

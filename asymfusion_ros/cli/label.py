@@ -16,6 +16,7 @@ from asymfusion_ros.labelling.corrections import summary, take_corrections
 from asymfusion_ros.labelling.labelling import FORMATS, LabelJob, Labelling, check_output, recording_names
 
 EXAMPLES = """\
+  asymfusion label motorcycle --output motorcycle_frames
   asymfusion label kitchen.mcap --output kitchen
   asymfusion label monday.bag tuesday.bag --count 100 --every 5 --checkpoint mine.safetensors --output week
   asymfusion label run.bag --min-confidence 0.7 --format cvat --output run_frames
@@ -32,7 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         type=Path,
         metavar="BAG",
-        help="a bag (ROS 1, or ROS 2 with sqlite3 or mcap storage), or a folder with rgb/ and depth/ of PNGs",
+        help="a bag (ROS 1, or ROS 2 with sqlite3 or mcap storage), a folder with rgb/ and depth/ of PNGs, "
+        "or motorcycle, the built-in recording",
     )
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="the folder to make")
     group = parser.add_argument_group("the way back")

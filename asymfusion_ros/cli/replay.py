@@ -10,12 +10,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import asymfusion_ros.ros  # noqa: F401  (how long threads spin, which torch reads when it is loaded)
 from asymfusion_ros.atomic_write import make_folder, write_whole
 from asymfusion_ros.data.transform import Transform
 from asymfusion_ros.engine.segmenter import Segmenter
 from asymfusion_ros.errors import ConfigError
 from asymfusion_ros.recordings.sources import positive
-from asymfusion_ros.replay.job import Job
+from asymfusion_ros.replay.job import Job, Places
 from asymfusion_ros.replay.options import ReadOptions
 from asymfusion_ros.replay.replay import SUMMARY, Replay, Replayed
 from asymfusion_ros.replay.scores import Counter
@@ -23,6 +24,7 @@ from asymfusion_ros.ros.settings import NodeSettings
 from asymfusion_ros.settings import Setting, declared
 
 EXAMPLES = """\
+  asymfusion replay motorcycle --output replayed
   asymfusion replay kitchen.mcap --output replayed
   asymfusion replay rosbag2_2025_01_01/ old.bag --checkpoint mine.safetensors --output replayed
   asymfusion replay run.bag --rgb /camera/color/image_raw --depth /camera/depth/image_raw --slop 0.03 \\
@@ -44,7 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=Path,
         metavar="BAG",
-        help="a bag (ROS 1, or ROS 2 with sqlite3 or mcap storage), or a folder with rgb/ and depth/ of PNGs",
+        help="a bag (ROS 1, or ROS 2 with sqlite3 or mcap storage), a folder with rgb/ and depth/ of PNGs, "
+        "or motorcycle, the built-in recording",
     )
     add("--output", type=Path, required=True, metavar="DIR", help="where a folder of each recording goes")
     add("--resume", action="store_true", help="go on where a run that was killed stopped; keep what is done")
@@ -120,6 +123,8 @@ def run(args: argparse.Namespace) -> int:
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise ConfigError(f"two recordings are called {twice}: replay them into different folders")
+    for job, name in zip(jobs, names):
+        Places.of(job, name)  # refused before the network is loaded
     make_folder(args.output)
     counter = _counter_of(args) if jobs[0].scored else None
     segmenter = Segmenter.from_checkpoint(args.checkpoint, args.device, args.precision, args.backend)
@@ -132,7 +137,11 @@ def run(args: argparse.Namespace) -> int:
     found = []
     for job in jobs:
         replay = Replay(segmenter, job, segmenter_counter, _say, progress=True)
-        found.append(replay.run())
+        try:
+            found.append(replay.run())
+        except KeyboardInterrupt:
+            _say(f"{job.path}: stopped; what is whole is kept, and --resume goes on with it")
+            raise
         print(found[-1].text, flush=True)
     if len(found) > 1:
         print(_together(args.output, found, segmenter_counter))
@@ -219,7 +228,7 @@ def _together(
     }
     lines = [f"all {len(found)} recordings: {frames} frames, {content['frames_per_second']} a second"]
     modalities = {tuple(one.summary["topics"]) for one in found}
-    if counter is not None and len(modalities) == 1:
+    if counter is not None and len(modalities) == 1 and all(one.scores for one in found):
         parts = [part for one in found for part in one.scores]
         table, content["scores"] = counter(next(iter(modalities))).report(parts)
         lines += [f"  {line}" for line in table.splitlines()]

@@ -31,7 +31,7 @@ from asymfusion_ros.labelling.look import Look, Looker
 from asymfusion_ros.labelling.selection import Chosen, choose
 from asymfusion_ros.labelling.sheet import Sheet
 from asymfusion_ros.labelling.stored import description, pre_label, stored_image
-from asymfusion_ros.replay.frames import AheadFrames, Frames, RecordedFrame, open_source
+from asymfusion_ros.replay.frames import SKIPPED, AheadFrames, Frames, RecordedFrame, open_source
 from asymfusion_ros.replay.inference import segment
 from asymfusion_ros.replay.notes import Notes
 from asymfusion_ros.replay.options import ReadOptions
@@ -116,16 +116,18 @@ class Labelling:
             check_names(self._segmenter.label_set)
         sources = [self._open(path) for path in job.paths]
         modalities = self._same_modalities(sources)
-        looks = self._look_through(sources, modalities)
-        chosen = choose(looks, job.count, job.min_distance)
-        make_folder(working)
+        make_folder(working)  # known to be possible before hours of work
         try:
-            files = self._write(working, sources, names, chosen, modalities)
-            os.replace(working, job.output)
-        except OSError as error:
-            shutil.rmtree(working, ignore_errors=True)
-            place = error.filename or working
-            raise UserError(f"cannot write {place}: {error.strerror or error}; nothing was kept") from error
+            looks = self._look_through(sources, modalities)
+            chosen = choose(looks, job.count, job.min_distance)
+            try:
+                files = self._write(working, sources, names, chosen, modalities)
+                os.replace(working, job.output)
+            except OSError as error:
+                place = error.filename or working
+                raise UserError(
+                    f"cannot write {place}: {error.strerror or error}; nothing is kept"
+                ) from error
         except BaseException:
             shutil.rmtree(working, ignore_errors=True)
             raise
@@ -164,8 +166,11 @@ class Labelling:
                         continue
                     looks.append(looker.look(frame, found))
             if len(looks) == before:
-                why = frames.tally.never_paired() if not frames.tally.frames else "no frame is whole"
-                why = self._notes.lines[-1] if frames.tally.failed and self._notes.lines else why
+                why = "no frame has an image of every topic"
+                if not frames.tally.frames:
+                    why = frames.tally.never_paired()
+                elif frames.tally.failed:
+                    why = next(line for line in self._notes.lines if line.startswith(SKIPPED))
                 raise UserError(f"{self._job.paths[index]}: {why}")
         return looks
 

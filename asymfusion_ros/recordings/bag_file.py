@@ -13,7 +13,8 @@ from rosbags.highlevel import AnyReader, AnyReaderError
 from rosbags.rosbag1 import ReaderError as ReaderError1
 from rosbags.rosbag2 import ReaderError as ReaderError2
 from rosbags.serde import SerdeError
-from rosbags.typesys import Stores, TypesysError, get_typestore
+from rosbags.typesys import Stores, TypesysError, get_types_from_msg, get_typestore
+from rosbags.typesys.store import Typestore
 
 from asymfusion_ros.data.text_file import one_line
 from asymfusion_ros.errors import DAMAGED
@@ -24,6 +25,8 @@ from asymfusion_ros.recordings.salvage import End, is_ros1_bag, lacks_pages, sca
 UNREADABLE = (
     AnyReaderError, ReaderError1, ReaderError2, SerdeError, TypesysError, apsw.Error, *DAMAGED
 )  # fmt: skip
+
+TF = "tf2_msgs/msg/TFMessage"
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,7 @@ class BagFile:
             yield BagMessage(connection.topic, connection.msgtype, time, content)
 
     def _scanned(self, topics: Collection[str], stop: int | None) -> Iterator[BagMessage]:
-        ros1, ros2 = get_typestore(Stores.ROS1_NOETIC), get_typestore(Stores.ROS2_HUMBLE)
+        ros1, ros2 = ros1_types(), get_typestore(Stores.ROS2_HUMBLE)
         is_ros1 = is_ros1_bag(self.path)
         for record in scan(self.path, End()):
             if record.topic in topics and (stop is None or record.time < stop):
@@ -154,3 +157,11 @@ class BagFile:
                 f"{self.path} cannot be read as a bag: {one_line(error) or type(error).__name__} "
                 "(`ros2 bag reindex` or `rosbag reindex` repairs a recording that was cut off)"
             ) from error
+
+
+def ros1_types() -> Typestore:
+    """The message types of ROS 1: rosbags' own lack /tf_static's."""
+    found = get_typestore(Stores.ROS1_NOETIC)
+    if TF not in found.types:
+        found.register(get_types_from_msg("geometry_msgs/TransformStamped[] transforms\n", TF))
+    return found

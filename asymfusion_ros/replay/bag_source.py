@@ -18,15 +18,13 @@ from asymfusion_ros.messages.geometry import is_rectified
 from asymfusion_ros.messages.raw import RawDecoder
 from asymfusion_ros.messages.transforms import TOPIC, FixedFrames
 from asymfusion_ros.recordings.bag import CAMERA_INFO, COMPRESSED, RAW, camera_info_for
-from asymfusion_ros.recordings.bag_file import BagFile, BagMessage
+from asymfusion_ros.recordings.bag_file import TF, BagFile, BagMessage
 from asymfusion_ros.recordings.recording import NANOSECONDS
 from asymfusion_ros.replay.notes import Notes
 from asymfusion_ros.replay.options import ReadOptions
 from asymfusion_ros.replay.source import Arrival
 from asymfusion_ros.replay.topics import DISPARITY, choose_topics, without_suffix
 from asymfusion_ros.stream.pairing import stamp_nanoseconds
-
-TF = "tf2_msgs/msg/TFMessage"
 
 
 class BagSource:

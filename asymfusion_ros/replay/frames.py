@@ -25,6 +25,7 @@ from asymfusion_ros.messages.measured import read_measured
 from asymfusion_ros.messages.stamped_image import StampedImage
 from asymfusion_ros.recordings.recording import NANOSECONDS
 from asymfusion_ros.replay.bag_source import BagSource
+from asymfusion_ros.replay.built_in_source import NAME, BuiltInSource
 from asymfusion_ros.replay.folder_source import FolderSource, is_folder
 from asymfusion_ros.replay.notes import Notes
 from asymfusion_ros.replay.options import ReadOptions
@@ -36,6 +37,7 @@ from asymfusion_ros.stream.frame_maker import FrameMaker
 from asymfusion_ros.stream.lateness import Late
 from asymfusion_ros.stream.pairing import stamp_nanoseconds
 
+SKIPPED = "a frame was skipped"
 AHEAD = 4  # frames that are read and decoded while one is segmented
 ALWAYS = float("inf")  # of a fault's patience: in a recording nothing comes later
 
@@ -77,7 +79,10 @@ def open_source(
     split: str | None = None,
     rate: float = 30.0,
 ) -> Source:
-    """The images of a bag, or of a folder of PNGs, whose are ``split`` and ``rate``. Raises UserError."""
+    """The images of a bag; of a folder of PNGs, whose are ``split`` and ``rate``; or of the built-in
+    recording, by its name. Raises UserError."""
+    if str(path) == NAME and not path.exists():
+        return BuiltInSource(modalities, options, notes)
     if is_folder(path):
         return FolderSource(path, modalities, options, notes, split, rate)
     if split is not None:
@@ -167,7 +172,7 @@ class Frames:
             images, faults = read_measured(frame, self._modalities, self.source.topics)
         except ImageError as error:
             self.tally.failed += 1
-            self._notes.once("failed", f"a frame was skipped: {error}")
+            self._notes.once("failed", f"{SKIPPED}: {error}")
             return
         for name, line in faults.items():
             self._notes.once((name, "invalid"), line)

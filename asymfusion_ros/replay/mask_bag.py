@@ -27,6 +27,7 @@ class MaskBag:
     def __init__(self, folder: Path, labels: LabelSet, files: int) -> None:
         self._bag = SplitBag(folder, files)
         self._labels = labels
+        self._palette = labels.palette
         self._first = files == 0
         self.finish, self.abandon = self._bag.finish, self._bag.abandon
 
@@ -46,7 +47,7 @@ class MaskBag:
             self._first = False
         if originals is not None:
             self._originals(frame, originals)
-        colours = self._labels.palette[labels]
+        colours = np.take(self._palette, labels, axis=0)  # several times faster than indexing
         for name, pixels, encoding in (
             ("mask", labels, "mono8"),
             ("confidence", confidence, "mono8"),

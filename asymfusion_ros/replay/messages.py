@@ -75,10 +75,15 @@ def raw_image(source: Header, image: RawImage) -> Any:
 def camera_info(message: Any, at: Header) -> Any:
     """sensor_msgs/CameraInfo as ``message`` has it, which may lack a type, with the stamp of ``at``."""
     kind: Any = store().types["sensor_msgs/msg/CameraInfo"]
-    values = {field.name: _ros2(getattr(message, field.name)) for field in _fields(kind)}
-    stamp = header(at).stamp
+    region: Any = store().types["sensor_msgs/msg/RegionOfInterest"]
+    roi = message.roi
+    whole = bool(getattr(roi, "do_rectify", False))
+    values = {field.name: getattr(message, field.name) for field in _fields(kind)}
     frame_id = message.header.frame_id or at.frame_id
-    values["header"] = store().types["std_msgs/msg/Header"](stamp=stamp, frame_id=frame_id)
+    values["header"] = store().types["std_msgs/msg/Header"](stamp=header(at).stamp, frame_id=frame_id)
+    values["roi"] = region(int(roi.x_offset), int(roi.y_offset), int(roi.height), int(roi.width), whole)
+    for name in "kdrp":
+        values[name] = np.asarray(values[name], np.float64)
     return kind(**values)
 
 

@@ -6,7 +6,7 @@ import io
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -97,8 +97,9 @@ class Parts:
         self.count += 1
 
     def read(self) -> list[Part]:
-        """All, in order."""
-        return [Part.read(self.path(number)) for number in range(self.count)]
+        """All, in order, without their last labels."""
+        nothing = np.zeros((0, 0), np.uint8)
+        return [replace(Part.read(self.path(number)), last=nothing) for number in range(self.count)]
 
     def remove(self) -> None:
         """Once they have been put together."""

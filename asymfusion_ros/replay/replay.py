@@ -5,6 +5,7 @@ Three threads: one reads and decodes (frames.py), this one runs the network, one
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -27,19 +28,19 @@ from asymfusion_ros.data.modality import Modality
 from asymfusion_ros.data.pictures import picture
 from asymfusion_ros.data.text_file import parse_json, read_text
 from asymfusion_ros.engine.segmenter import Segmenter, reference_name
-from asymfusion_ros.errors import UserError
+from asymfusion_ros.errors import ConfigError, UserError
 from asymfusion_ros.replay.consistency import Consistency
 from asymfusion_ros.replay.exports import EXPORTS, Export
 from asymfusion_ros.replay.files import stamp_name
 from asymfusion_ros.replay.folder_source import FolderSource
-from asymfusion_ros.replay.frames import Frames, RecordedFrame, open_source, read_frames
+from asymfusion_ros.replay.frames import SKIPPED, Frames, RecordedFrame, open_source, read_frames
 from asymfusion_ros.replay.in_turn import InTurn
 from asymfusion_ros.replay.inference import Segmented, decoded_images, segment
 from asymfusion_ros.replay.job import Job, Places
 from asymfusion_ros.replay.labels import FolderLabels, LabelSource, TopicLabels
 from asymfusion_ros.replay.mask_bag import MaskBag
 from asymfusion_ros.replay.notes import Notes
-from asymfusion_ros.replay.parts import LARGEST, Part, Parts
+from asymfusion_ros.replay.parts import LARGEST, Part, Parts, check_settings
 from asymfusion_ros.replay.plots import consistency_picture, shares_picture
 from asymfusion_ros.replay.records import FrameRecord, Records, table
 from asymfusion_ros.replay.scores import Counter
@@ -90,9 +91,16 @@ class Replay:
         """Replays, or goes on. Raises UserError."""
         job = self._job
         source = self._source()
+        with alone(job.output / f".{source.name}.lock"):
+            return self._run(source)
+
+    def _run(self, source: Source) -> Replayed:
+        job = self._job
         places = Places.of(job, source.name)
         if places.finished.exists():
-            return finished(places.finished)
+            found = finished(places.finished)
+            check_settings(found.summary["settings"], job.settings(source.topics), places.finished)
+            return found
         if job.scored and self._make_counter is not None:
             self._counter = self._make_counter(list(source.topics))
         parts = Parts(places.working / "parts")
@@ -104,9 +112,8 @@ class Replay:
             tally = run.frames(self._modalities, self._progress)
             whole = parts.read()
             if not whole:
-                raise UserError(
-                    f"{job.path}: {tally.never_paired() if not tally.frames else self._notes.lines[-1]}"
-                )
+                skipped = [line for line in self._notes.lines if line.startswith(SKIPPED)]
+                raise UserError(f"{job.path}: {skipped[0] if skipped else tally.never_paired()}")
         except BaseException:
             if began and not parts.count:  # nothing that could be gone on with
                 for folder in (places.working, *(() if job.resume else places.exports.values())):
@@ -173,6 +180,7 @@ class Replay:
             **found,
             "notes": notes,
             "scores": report,
+            "settings": self._job.settings(source.topics),
             "asymfusion_ros": __version__,
         }
         shown = text(source.name, tally, found, table_text, files)
@@ -329,6 +337,7 @@ def finished(folder: Path) -> Replayed:
     try:
         summary = parse_json(read_text(path, 64 * LARGEST))
         shown = summary.pop("text")
+        summary["settings"]
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise UserError(f"{path} is damaged: remove {folder}") from error
     scores: dict[str, dict[str, npt.NDArray[np.int64]]] = {}
@@ -338,6 +347,22 @@ def finished(folder: Path) -> Replayed:
                 number, _, name = key.partition("_")
                 scores.setdefault(number, {})[name] = arrays[key]
     return Replayed(folder.name, folder, summary, list(scores.values()), shown)
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Holds the file ``path``, which is removed in the end. Raises ConfigError where another process does."""
+    with path.open("ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ConfigError(f"another replay is writing there: {path} is held; wait for its end") from error
+        except OSError:  # a file system without locks
+            pass
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -107,8 +107,11 @@ def test_node_stopped_halfway(tmp_path):
     assert "Traceback" not in output
 
 
+# A shell that runs the tests in the background lets its children ignore Ctrl-C.
 STOPPABLE = """
+import signal
 import sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from asymfusion_ros.cli import bench
 from asymfusion_ros.cli.main import main
 stages = bench.measure

@@ -309,6 +309,14 @@ def test_a_recording_without_a_frame_is_refused_and_leaves_nothing(checkpoint, t
     assert not list(tmp_path.glob("out*"))
 
 
+def test_an_output_that_cannot_be_made_is_refused_before_the_work(checkpoint, tmp_path, capsys):
+    bag = write_bag(tmp_path / "walk", frames(1))
+    (tmp_path / "file").write_text("")
+    words = ["label", str(bag), "--output", str(tmp_path / "file" / "out"), "--checkpoint", str(checkpoint)]
+    assert main(words) == 1
+    assert "cannot make the folder" in capsys.readouterr().err
+
+
 def test_recordings_of_different_cameras_are_refused(checkpoint, tmp_path, capsys):
     both = write_bag(tmp_path / "both", frames(2))
     colour = write_bag(tmp_path / "colour", frames(2)[::2])

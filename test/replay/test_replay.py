@@ -126,6 +126,17 @@ def test_the_originals_go_along_with_what_they_are_seen_by(tmp_path, checkpoint)
     assert found[1][1].header.frame_id == "camera"
 
 
+def test_the_built_in_recording_is_replayed_by_its_name(tmp_path, checkpoint):
+    pytest.importorskip("skimage", reason="needs scikit-image")
+    options = ["--seconds", "0.2", "--originals"]
+    replay(checkpoint, "motorcycle", "--output", tmp_path / "out", *options)
+    masks = tmp_path / "out/motorcycle/masks"
+    found = messages(masks, "/rgb/camera_info")
+    assert len(found) == len(messages(masks, "/segmentation/mask")) == 3
+    assert found[0][1].k[0] == 994.978 and found[0][1].width == 640
+    assert len(messages(masks, "/depth_registered/image_rect")) == 3
+
+
 def test_an_output_that_exists_is_left_alone(tmp_path, checkpoint, capsys):
     bag = write_bag(tmp_path / "walk", frames(1))
     replay(checkpoint, bag, "--output", tmp_path / "out", "--png", tmp_path / "png")
@@ -134,7 +145,14 @@ def test_an_output_that_exists_is_left_alone(tmp_path, checkpoint, capsys):
     assert "out/walk exists: name another folder" in refusal(words, capsys)
     other = [*words[:3], str(tmp_path / "other"), *words[4:], "--png", str(tmp_path / "png")]
     assert "png/walk exists: name another folder" in refusal(other, capsys)
-    replay(checkpoint, bag, "--output", tmp_path / "out", "--resume")  # and keeps what is done
+    # What is done is kept, as long as it is the same that is to be done.
+    assert "was begun with slop = 0.015, now it is 0.01" in refusal(
+        [*words, "--resume", "--slop", "0.01"], capsys
+    )
+    with module.alone(tmp_path / "out/.walk.lock"):
+        assert "another replay is writing there" in refusal([*words, "--resume"], capsys)
+    resumed = ["--png", tmp_path / "png", "--resume"]
+    replay(checkpoint, bag, "--output", tmp_path / "out", *resumed)
     assert (tmp_path / "out/walk/summary.json").read_bytes() == before
 
 
@@ -213,6 +231,7 @@ def untimed(folder: Path):
     summary = json.loads((folder / "out/walk/summary.json").read_text())
     for name in ("seconds", "frames_per_second", "latency_ms", "text"):
         del summary[name]
+    del summary["settings"]["exports"]  # other folders
     rows = list(csv.DictReader((folder / "out/walk/frames.csv").open()))
     for row in rows:
         del row["milliseconds"]

@@ -204,6 +204,15 @@ def test_what_is_whole_of_a_bag_that_was_cut_off_is_read(tmp_path):
     assert any("cut off: " in line for line in notes.lines)
 
 
+def test_a_ros1_bag_that_was_cut_off_has_its_fixed_frames_too(tmp_path):
+    tf = static_transform("ir", "colour", 0.05, STORE1.types)
+    path = write_ros1_bag(tmp_path / "a.bag", [("/tf_static", T0, tf), *frames(100, types=STORE1.types)])
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    found, made = read(path)
+    assert 20 < len(found) < 100 and "cut off: " in made.source.lost
+    assert made.source.transforms.between("ir", "colour").translation == (-0.05, 0.0, 0.0)
+
+
 def test_a_folder_pairs_by_names_or_by_the_times_that_files_are_called_by(tmp_path):
     for name in ("rgb", "depth"):
         (tmp_path / "names" / name).mkdir(parents=True)
