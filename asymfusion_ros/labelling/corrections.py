@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from asymfusion_ros.atomic_write import make_folder, write_whole
 from asymfusion_ros.data.colouring import png
 from asymfusion_ros.data.folder import Folder
+from asymfusion_ros.data.image_file import read_image
 from asymfusion_ros.data.labels import VOID
 from asymfusion_ros.errors import UserError
 from asymfusion_ros.labelling.cvat import read_cvat
@@ -44,8 +46,7 @@ def take_corrections(file: Path, root: Path) -> Corrected:
     for name, label in read(file, frames, left_out):
         stored = np.where(label == VOID, np.uint8(frames.folder.void), label)
         made[name] = png(stored)
-        path = frames.path(name)
-        if not path.is_file() or not np.array_equal(frames.folder.read_label(name), label):
+        if not _is(frames.path(name), stored):
             changed.append(name)
     if not made:
         what = f"none of its {len(left_out)} images is" if left_out else "it has no annotated image that is"
@@ -56,6 +57,14 @@ def take_corrections(file: Path, root: Path) -> Corrected:
         write_whole(path, data)
     waiting = [name for name in frames.names if name not in made]
     return Corrected(list(made), changed, waiting, left_out)
+
+
+def _is(path: Path, label: npt.NDArray[np.uint8]) -> bool:
+    """Whether the file holds this label; one that is not there or damaged does not, and is mended."""
+    try:
+        return np.array_equal(read_image(path), label)
+    except UserError:
+        return False
 
 
 def summary(file: Path, root: Path, found: Corrected) -> str:

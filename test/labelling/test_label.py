@@ -276,6 +276,20 @@ def write_description_void(folder: Path) -> None:
     path.write_text(path.read_text().replace("void: 255", "void: 200"))
 
 
+def test_the_folder_may_have_got_other_classes(folder, tmp_path, capsys):
+    path = folder / "dataset.yaml"
+    path.write_text(path.read_text().replace("['wall', 'floor', 'box']", "[wall, ball]"))
+    assert Folder(folder).labels.names == ("wall", "ball")
+    cv2.imwrite(str(folder / "label/frame0.png"), np.full((48, 64), 2, np.uint8))  # of the old classes
+    mask = np.zeros((48, 64, 3), np.uint8)
+    mask[:, :30] = (0, 128, 0)
+    zipped = write_cvat(tmp_path / "task.zip", {"frame0": mask}, "wall ball")
+    assert main(["label", "--corrections", str(zipped), "--into", str(folder)]) == 0
+    assert "1 of them changed" in capsys.readouterr().out
+    expected = np.where(np.arange(64) < 30, 1, 255)[None].repeat(48, 0)
+    np.testing.assert_array_equal(stored(folder / "label/frame0.png"), expected)
+
+
 def test_what_was_made_comes_back_as_it_was(made, tmp_path, capsys):
     before = {path.name: path.read_bytes() for path in (made / "label").iterdir()}
     exported = json.loads((made / "label_studio/tasks.json").read_text())
