@@ -83,6 +83,7 @@ setup(
             "scikit-image",
         ],
         "replay": ["apsw", "matplotlib", "opencv-python-headless", "rosbags", "rosbags-image"],
+        "label": ["apsw", "opencv-python-headless", "pillow", "rosbags", "rosbags-image"],
         "export": ["onnx>=1.16", "onnxscript", "openvino>=2024.4", "protobuf"],
         "openvino": ["onnx>=1.16", "openvino>=2024.4", "protobuf"],
         "onnxruntime": ["onnx>=1.16", "onnxruntime>=1.17", "protobuf"],

@@ -5,8 +5,10 @@ import os
 import pytest
 import torch
 
-# On networks this small, threads wait for each other longer than they compute.
+# On networks this small, threads wait for each other longer than they compute: one here, and one in each
+# process that a test starts.
 torch.set_num_threads(1)
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Triton interprets its kernels on a CPU where this is set before anything imports it.
 if not torch.cuda.is_available():

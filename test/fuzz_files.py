@@ -43,6 +43,8 @@ from asymfusion_ros.data.folder import Folder
 from asymfusion_ros.data.modality import KNOWN
 from asymfusion_ros.engine.engine_file import load_engine
 from asymfusion_ros.errors import UserError
+from asymfusion_ros.labelling.cvat import CvatWriter
+from asymfusion_ros.labelling.label_studio import LabelStudioWriter
 from asymfusion_ros.recordings.bag import BagRecording
 from asymfusion_ros.recordings.bag_file import ros1_types
 from asymfusion_ros.replay.frames import Frames, open_source
@@ -305,6 +307,20 @@ def use_state(output: Path, recipe: Recipe) -> None:
     load_state(output, recipe, {"name": "stripes"})
 
 
+def write_corrections(root: Path, data: Path) -> tuple[Path, Path]:
+    """The labels of ``data`` as CVAT and as Label Studio export them."""
+    folder = Folder(data)
+    cvat, studio = CvatWriter(root / "cvat", folder.labels), LabelStudioWriter(root, folder.labels, "", "")
+    for name in folder.names("train"):
+        cvat.add(name, folder.read_label(name))
+        studio.add(name, folder.read_label(name), 0.5)
+    cvat.finish()
+    studio.finish()
+    tasks = root / "tasks.json"
+    tasks.write_text(tasks.read_text().replace('"predictions"', '"annotations"'))
+    return root / "cvat" / "annotations.zip", tasks
+
+
 def make_kinds(root: Path) -> dict[str, Kind]:
     """A whole file of each kind below ``root``."""
     checkpoint = write_checkpoint(root / "tiny.safetensors")
@@ -314,6 +330,8 @@ def make_kinds(root: Path) -> dict[str, Kind]:
         cv2.imwrite(str(path.with_suffix(".jpg")), cv2.imread(str(path)))
         path.unlink()
     engine = write_engine(root)
+    corrected = write_folder(root / "corrected", frames=2)
+    cvat, studio = write_corrections(root / "corrections", corrected)
     recipe = root / "recipe.yaml"
     shutil.copy(RECIPES / "nyudv2_efficientnet_lite0.yaml", recipe)
     pickle = root / "released.pth"
@@ -350,6 +368,12 @@ def make_kinds(root: Path) -> dict[str, Kind]:
         "legacy pickle": Kind(legacy, lambda: quietly("convert", legacy, root / "converted.safetensors")),
         "state": Kind(run / "state.pt", lambda: use_state(run, plain)),
         "soft labels": Kind(labels.path("frame0"), lambda: labels.read("frame0"), (png_chunks,)),
+        "CVAT zip": Kind(cvat, lambda: quietly("label", "--corrections", cvat, "--into", corrected)),
+        "Label Studio JSON": Kind(
+            studio,
+            lambda: quietly("label", "--corrections", studio, "--into", corrected),
+            (words, bombs),
+        ),
         "teachers.json": Kind(
             cache / "teachers.json", lambda: read_description(cache / "teachers.json"), (words, bombs)
         ),

@@ -45,6 +45,11 @@ SUBCOMMANDS = {
         "segment bags without a ROS graph: masks as a bag, plots, scores",
         "replay",
     ),
+    "label": (
+        "asymfusion_ros.cli.label",
+        "pick a recording's frames worth labelling, for CVAT and Label Studio, and take corrections back",
+        "label",
+    ),
     "top": ("asymfusion_ros.cli.top", "show how every asymfusion node on the graph is, live", ""),
     "bench": ("asymfusion_ros.cli.bench", "time each stage from camera bytes to labels", ""),
     "export": (

@@ -30,6 +30,13 @@ def read_image(
         raise refusal(f"{path} is missing") from None
     except OSError as error:
         raise refusal(f"{path} cannot be read: {error.strerror}") from error
+    return decode_image(data, str(path), flags, refusal)
+
+
+def decode_image(
+    data: bytes, path: str, flags: int = cv2.IMREAD_UNCHANGED, refusal: type[UserError] = UserError
+) -> npt.NDArray[Any]:
+    """The same of a file's bytes; ``path``: what it is called."""
     if not data:
         raise refusal(f"{path} is empty (0 bytes)")
     # Some versions of OpenCV fill what is missing with grey, or print lines of their own.

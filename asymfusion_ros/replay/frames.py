@@ -8,7 +8,7 @@ frames.tally  # what became of the images
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -94,7 +94,7 @@ class Frames:
     """The frames of ``source`` for a network of ``modalities``, in order. ``notes`` gets what is to be said.
 
     Iterating reads and decodes; ``tally`` counts, up to the frame that was given last. ``skip``: this many
-    frames are paired but not decoded, and not given.
+    frames are paired but not decoded, and not given; ``wanted``: nor are those of other numbers.
     """
 
     def __init__(
@@ -105,6 +105,7 @@ class Frames:
         notes: Notes,
         points: bool = False,
         skip: int = 0,
+        wanted: Callable[[int], bool] = lambda number: True,
     ) -> None:
         self.source = source
         self.tally = Tally(source.topics, options.slop)
@@ -113,6 +114,7 @@ class Frames:
         self._notes = notes
         self._points = points
         self._skip = skip
+        self._wanted = wanted
         ranges = [name for name, modality in self._modalities.items() if modality.kind == "range"]
         self._geometry = FrameGeometry(ranges, source.infos, options.depth_to_rgb, source.transforms, notes)
 
@@ -163,7 +165,7 @@ class Frames:
 
     def _frame(self, number: int, time: int, made: Mapping[str, _Waiting]) -> Iterator[RecordedFrame]:
         """The frame, or none where it is skipped or of no use."""
-        if number < self._skip:
+        if number < self._skip or not self._wanted(number):
             return
         frame = {name: waiting.image for name, waiting in made.items()}
         try:

@@ -8,7 +8,8 @@ import pytest
 
 KINDS = [
     "checkpoint", "dataset.yaml", "split", "label png", "jpeg", "recipe", "pickle", "state", "soft labels",
-    "teachers.json", "ROS 1 bag", "sqlite3", "mcap", "metadata.yaml",
+    "teachers.json", "ROS 1 bag", "sqlite3", "mcap", "metadata.yaml", "CVAT zip",
+    "Label Studio JSON",
 ]  # fmt: skip
 
 

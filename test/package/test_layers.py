@@ -37,8 +37,12 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
         {"torch", "numpy", "cv2", "tqdm", "rosbags", "ROS"},
     ),
     "demo": (CORE | {"messages", "stream", "recordings", "ros"}, {"numpy", "cv2", "PIL", "tqdm", "ROS"}),
+    "labelling": (
+        CORE | {"recordings", "replay", "demo"},
+        {"torch", "numpy", "cv2", "tqdm", "yaml"},
+    ),
     "cli": (
-        CORE | {"export", "inspection", "stream", "recordings", "replay", "ros", "demo"},
+        CORE | {"export", "inspection", "stream", "recordings", "replay", "labelling", "ros", "demo"},
         {"torch", "numpy", "tqdm"},
     ),
 }

@@ -111,7 +111,7 @@ def test_every_program_can_be_started(wheel: zipfile.ZipFile) -> None:
 def test_every_subcommand_has_its_module(command: str) -> None:
     module, _, extra = SUBCOMMANDS[command]
     assert find_spec(module) is not None
-    assert extra in ("", "demo", "export", "replay", "train")
+    assert extra in ("", "demo", "export", "label", "replay", "train")
 
 
 def test_the_version_is_the_same_everywhere(wheel: zipfile.ZipFile) -> None:
@@ -163,6 +163,7 @@ def test_package_xml_names_no_interfaces_that_are_not_imported() -> None:
         ("asymfusion_ros/demo", ["demo"]),
         ("asymfusion_ros/recordings", ["demo"]),
         ("asymfusion_ros/replay", ["replay"]),
+        ("asymfusion_ros/labelling", ["label"]),
     ],
 )
 def test_what_is_imported_is_required(folder: str, extras: list[str], metadata: dict[str, list[str]]) -> None:

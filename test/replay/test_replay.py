@@ -165,9 +165,10 @@ def test_topics_that_never_pair_tell_the_slop_to_set(tmp_path, checkpoint, capsy
     assert main([*words, "--slop", "0.036"]) == 0
 
 
-# A run that is killed: the frames of the first part are whole, the seventh is under way.
+# A run that is killed: the frames of the first part are whole, the seventh is under way. What is written lags
+# behind what is segmented.
 KILLED = """
-import os, signal, sys
+import os, pathlib, signal, sys, time
 from asymfusion_ros.cli.main import main
 from asymfusion_ros.replay import replay
 replay.FRAMES = 4
@@ -175,6 +176,9 @@ segment, frames = replay.segment, []
 def until_killed(*arguments, **options):
     frames.append(None)
     if len(frames) == 7:
+        output = pathlib.Path(sys.argv[sys.argv.index("--output") + 1])
+        while not (output / "walk.partial/masks/metadata.yaml").exists():
+            time.sleep(0.01)
         os.kill(os.getpid(), signal.SIGKILL)
     return segment(*arguments, **options)
 replay.segment = until_killed

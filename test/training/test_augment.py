@@ -4,6 +4,8 @@ The frames here carry their own coordinates: depth says the pixel's number, ther
 16 x 16 tile.
 """
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -212,3 +214,48 @@ def test_a_scalar_s_hole_stays_a_hole_of_its_size(scale):
     size = (round(96 * scale), round(128 * scale))
     out = augmented(frame, augmentation(settings, size, ("thermal",)), np.random.default_rng(0))
     assert np.isnan(out.images["thermal"]).sum() == pytest.approx((32 * scale) ** 2, rel=0.08)
+
+
+def test_class_crops_have_a_pixel_of_each_class_as_often():
+    """A window of a quarter of the frame has 2 pixels in a corner about as often as the rest."""
+    label = np.zeros((HEIGHT, WIDTH), np.uint8)
+    label[0, :2], label[:, WIDTH - 1] = 5, 255
+    rgb = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    frame = Frame("corner", {"rgb": rgb}, label)
+    shares = []
+    for chance in (0.0, 0.999):
+        settings = replace(PLAIN, scale=(1.0, 1.0), class_crops=chance)
+        drawn = augmentation(settings, (HEIGHT // 2, WIDTH // 2), ("rgb",))
+        out = [augmented(frame, drawn, np.random.default_rng(seed)).label for seed in range(300)]
+        assert all(one.shape == (HEIGHT // 2, WIDTH // 2) for one in out)
+        shares.append(np.mean([(one == 5).any() for one in out]))
+    assert shares[0] < 0.05
+    assert 0.4 < shares[1] < 0.6  # two classes: each window is drawn for one of them
+
+
+@pytest.mark.parametrize("value", [255, 4])
+@pytest.mark.parametrize("size", [(48, 64), (150, 150)])
+def test_class_crops_of_one_class_or_none_are_windows_as_ever(value, size):
+    frame = coordinates()
+    frame = Frame(frame.name, frame.images, np.full_like(frame.label, value))
+    drawn = augmentation(replace(PLAIN, class_crops=0.9), size)
+    for seed in range(20):
+        change = drawn.draw((HEIGHT, WIDTH), np.random.default_rng(seed), frame.label)
+        for start, have, want in zip((change.top, change.left), change.scaled, size):
+            assert min(0, have - want) <= start <= max(0, have - want)
+
+
+def test_class_crops_without_changing_the_rest_of_the_draw():
+    """The zoom, the colours and the noise of a frame are those that it has without."""
+    for seed in range(10):
+        plain, cropped = (
+            augmentation(replace(PLAIN, class_crops=chance), (48, 64)).draw(
+                (HEIGHT, WIDTH), np.random.default_rng(seed), coordinates().label
+            )
+            for chance in (0.0, 0.9)
+        )
+        assert (plain.scaled, plain.mirrored, plain.contrast) == (
+            cropped.scaled,
+            cropped.mirrored,
+            cropped.contrast,
+        )

@@ -140,6 +140,8 @@ FLAT = {
     "colours": 0.5,
     "blur": 0.2,
     "cutout": 0.3,
+    "copy_paste": 0.4,
+    "class_crops": 0.6,
     "norms": "frozen",
     "norm_momentum": 0.5,
     "class_balance": 0.5,
@@ -161,6 +163,7 @@ FLAT = {
     "validate_every": 2,
     "seed": 5,
 }
+LATER = ("blur", "cutout", "copy_paste", "class_crops")
 NAMES = {"encoder_rate": "encoder_lr", "decoder_rate": "decoder_lr", "warm_up": "warmup"}
 
 
@@ -194,7 +197,7 @@ def test_these_are_all_settings():
 def test_what_an_older_version_stored_is_known_again():
     """Names of that time, no settings that came later."""
     stored = {**FLAT, "network": {"encoder": "resnet18"}, "input": {"height": 48}}
-    for name in ("blur", "cutout", *(name for name in FLAT if name.startswith("teacher") or "split" in name)):
+    for name in (*LATER, *(name for name in FLAT if name.startswith("teacher") or "split" in name)):
         del stored[name]
     recipe = Recipe.from_dict(stored)
     assert recipe.upgraded(stored) == recipe.to_dict()
@@ -202,7 +205,7 @@ def test_what_an_older_version_stored_is_known_again():
 
 
 def test_a_run_of_an_older_version_is_resumed(tmp_path):
-    stored = {name: value for name, value in FLAT.items() if name not in ("blur", "cutout")}
+    stored = {name: value for name, value in FLAT.items() if name not in LATER}
     stored["stages"] = [(1, 0.1, 0.2)]
     state = {"recipe": {"network": {}, "input": {}, **stored}, "data": {"name": "d"}, "step": 3}
     save_state(tmp_path, {**state, "network": {}, "optimiser": {"state": {}, "param_groups": []}})

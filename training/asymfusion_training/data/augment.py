@@ -16,6 +16,7 @@ from asymfusion_ros.data.folder import Frame
 from asymfusion_ros.data.labels import VOID
 from asymfusion_ros.data.modality import Modality
 from asymfusion_training.data.change import Augmentation, Change, Size
+from asymfusion_training.data.copy_paste import with_copies
 from asymfusion_training.data.depth_noise import with_holes, with_sensor_noise
 
 Image = npt.NDArray[Any]
@@ -27,8 +28,9 @@ def augmented(frame: Frame, augmentation: Augmentation, rng: np.random.Generator
     frame: with a label, and the augmentation's modalities. The frame itself is left as it is.
     """
     assert frame.label is not None
-    height, width = frame.label.shape
-    change = augmentation.draw((height, width), rng)
+    change = augmentation.draw(frame.label.shape, rng, frame.label)
+    if change.copied:
+        frame = with_copies(frame, augmentation.modalities, rng)
     images = {}
     for name, modality in augmentation.modalities.items():
         image = _window(
@@ -42,6 +44,7 @@ def augmented(frame: Frame, augmentation: Augmentation, rng: np.random.Generator
                     slice(hole.left, hole.left + hole.width),
                 )
                 images[name][rows, columns] = modality.fill
+    assert frame.label is not None
     label = cv2.resize(frame.label, change.scaled[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
     label = np.ascontiguousarray(_window(label, change, augmentation.size, VOID))
     return Frame(frame.name, images, label.astype(np.uint8, copy=False))

@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from asymfusion_ros.data.labels import VOID
 from asymfusion_ros.data.modality import Modality
 from asymfusion_training.data.settings import DataSettings
 
 Size = tuple[int, int]  # height, width
+Label = npt.NDArray[np.uint8]
 BLUR = (0.3, 2.0)  # standard deviation in pixels, smallest and largest
 CUT_AREA, CUT_RATIO = (0.01, 0.15), (0.4, 2.5)  # share of the window; height / width
 
@@ -39,7 +41,8 @@ class Change:
     scaled: its (height, width) after the zoom. shrinks: the zoom made it smaller. top, left: where the window
     begins in it, negative where it is smaller than the window. noisy, holed: its ranges get noise, holes.
     saturation, contrast, brightness, balance: factors of its colours, the last for R, G and B. blur: of its
-    colours, a Gaussian's standard deviation in pixels, 0 for none. cut: rectangles.
+    colours, a Gaussian's standard deviation in pixels, 0 for none. cut: rectangles. copied: before
+    all this, objects of the frame are copied.
     """
 
     scaled: Size
@@ -55,6 +58,7 @@ class Change:
     balance: npt.NDArray[np.float32]
     blur: float = 0.0
     cut: tuple[Rectangle, ...] = ()
+    copied: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,8 +76,8 @@ class Augmentation:
     full_size: Size
     size: Size
 
-    def draw(self, source_size: Size, rng: np.random.Generator) -> Change:
-        """The change to a frame of ``source_size``."""
+    def draw(self, source_size: Size, rng: np.random.Generator, label: Label | None = None) -> Change:
+        """The change to a frame of ``source_size``. label: the frame's, H x W uint8, for ``class_crops``."""
         settings = self.settings
         fit = max(self.full_size[0] / source_size[0], self.full_size[1] / source_size[1])
         if settings.scale_law == "log":
@@ -107,7 +111,27 @@ class Augmentation:
         if settings.cutout and rng.random() < settings.cutout:
             count = int(rng.integers(1, 4))
             change = replace(change, cut=tuple(self._rectangle(rng) for _ in range(count)))
+        if settings.class_crops and rng.random() < settings.class_crops:
+            assert label is not None, "class_crops need the label"
+            change = self._around_a_class(change, label, rng)
+        if settings.copy_paste and rng.random() < settings.copy_paste:
+            change = replace(change, copied=True)
         return change
+
+    def _around_a_class(self, change: Change, label: Label, rng: np.random.Generator) -> Change:
+        """With a window, of those that there might have been, that has a pixel of a class of ``label``."""
+        classes = np.unique(label)
+        classes = classes[classes != VOID]
+        if not len(classes):
+            return change
+        pixels = np.flatnonzero(label == rng.choice(classes))
+        place = np.unravel_index(rng.choice(pixels), label.shape)
+        starts = []
+        for at, have, want, source in zip(place, change.scaled, self.size, label.shape):
+            at = min(int((at + 0.5) * have / source), have - 1)
+            low, high = sorted((0, have - want))
+            starts.append(int(rng.integers(max(low, at - want + 1), min(high, at) + 1)))
+        return replace(change, top=starts[0], left=starts[1])
 
     def _rectangle(self, rng: np.random.Generator) -> Rectangle:
         """Of a single modality, or of all, each as likely."""

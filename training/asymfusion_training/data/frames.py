@@ -14,11 +14,11 @@ from torch.utils.data import DataLoader, Dataset
 
 from asymfusion_ros.data.folder import Folder, Frame
 from asymfusion_ros.data.input_spec import InputSpec
-from asymfusion_ros.errors import UserError
+from asymfusion_ros.errors import ConfigError, UserError
 from asymfusion_training.data.augment import augmented
 from asymfusion_training.data.batch import Batch, collate
 from asymfusion_training.data.batch_sampler import BatchSampler, Key
-from asymfusion_training.data.change import Augmentation, Change, Size
+from asymfusion_training.data.change import Augmentation, Change, Label, Size
 from asymfusion_training.data.settings import DataSettings
 from asymfusion_training.data.soft_labels import SoftLabels, soft_window
 
@@ -39,8 +39,14 @@ class TrainingFrames(Dataset[Any]):
         """modalities: that are read; no other files need to be there. teacher: whose soft labels a batch has
         too, changed as the frame is.
 
-        Raises UserError for a split that is not there, ConfigError for a modality that the folder lacks.
+        Raises UserError for a split that is not there, ConfigError for a modality that the folder lacks, and
+        for ``copy_paste`` with a teacher, which has not seen the copies.
         """
+        if teacher is not None and settings.copy_paste:
+            raise ConfigError(
+                f"recipe: copy_paste is {settings.copy_paste:g}, and the teachers have not seen what is "
+                "copied: set it to 0, or leave teachers out"
+            )
         folder.check_modalities(modalities)
         self.folder, self.seed, self.teacher = folder, seed, teacher
         self.split, self.names = split, folder.names(split)
@@ -74,8 +80,7 @@ class TrainingFrames(Dataset[Any]):
         changed = augmented(frame, self.augmentation, self.random(key))
         if self.teacher is None or frame.label is None:
             return changed, None
-        height, width = frame.label.shape
-        change = self.change(key, (height, width))
+        change = self.change(key, frame.label.shape, frame.label)
         return changed, soft_window(self.teacher.read(frame.name), change, self.augmentation.size)
 
     def read(self, name: str) -> Frame:
@@ -86,9 +91,9 @@ class TrainingFrames(Dataset[Any]):
         """What a frame's change is drawn from."""
         return np.random.default_rng((self.seed, *key))
 
-    def change(self, key: Key, source_size: Size) -> Change:
-        """The change to a frame of ``source_size``."""
-        return self.augmentation.draw(source_size, self.random(key))
+    def change(self, key: Key, source_size: Size, label: Label | None = None) -> Change:
+        """The change to a frame of ``source_size``. label: the frame's, H x W, for ``class_crops``."""
+        return self.augmentation.draw(source_size, self.random(key), label)
 
 
 def make_loader(

@@ -27,15 +27,16 @@ class HeldFrames:
     images: by modality, F x C x H x W as a Batch has them. label: F x H x W uint8. teacher: F x K x h x w
     uint8 soft labels, where the frames have a teacher.
 
-    Raises ConfigError for settings of noise or holes, which are made on the CPU, and for frames of different
-    sizes; UserError for a frame that cannot be read, and where memory runs out.
+    Raises ConfigError for settings of noise, holes or copies, which are made on the CPU, and for frames of
+    different sizes; UserError for a frame that cannot be read, and where memory runs out.
     """
 
     def __init__(self, frames: TrainingFrames, device: torch.device, progress: bool = True) -> None:
         self.frames = frames
         ranges = any(modality.kind == "range" for modality in frames.augmentation.modalities.values())
-        for name in ("depth_noise", "depth_holes"):
-            if ranges and (chance := getattr(frames.augmentation.settings, name)):
+        on_the_cpu = ("depth_noise", "depth_holes", "copy_paste") if ranges else ("copy_paste",)
+        for name in on_the_cpu:
+            if chance := getattr(frames.augmentation.settings, name):
                 raise ConfigError(
                     f"recipe: {name} is {chance:g}, and is made by the reading processes: "
                     "set it to 0, or leave --hold-frames out"
@@ -73,7 +74,11 @@ class HeldFrames:
     def batch(self, keys: list[Key]) -> Batch:
         """The frames of these (epoch, index), each changed by its own numbers."""
         height, width = self.label.shape[-2:]
-        changes = [self.frames.change(key, (height, width)) for key in keys]
+        by_class = self.frames.augmentation.settings.class_crops > 0
+        changes = [
+            self.frames.change(key, (height, width), self.label[key[1]].cpu().numpy() if by_class else None)
+            for key in keys
+        ]
         indices = [index for _, index in keys]
         images = [{name: held[index] for name, held in self.images.items()} for index in indices]
         changed = augmented_on_device(

@@ -36,6 +36,17 @@ class DataSettings:
         "chance of a frame with 1 to 3 rectangles cut out of one modality or all; the label stays",
         **CHANCE,
     )
+    copy_paste: float = setting(
+        0.0,
+        "chance of a frame of which 1 to 3 objects are copied to another place of their rows, rare classes "
+        "more often, behind what is nearer",
+        **CHANCE,
+    )
+    class_crops: float = setting(
+        0.0,
+        "chance of a window that has a pixel of a class drawn from those of the frame, each as likely",
+        **CHANCE,
+    )
     depth_holes: float = setting(0.3, "chance of a frame whose depth gets holes", **CHANCE)
     depth_noise: float = setting(
         0.5, "chance of a frame whose depth gets ragged edges, noise and quantisation", **CHANCE

@@ -1,0 +1,79 @@
+"""The options of commands that read recordings: topics, pairing and registration."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+from asymfusion_ros.data.transform import Transform
+from asymfusion_ros.errors import ConfigError
+from asymfusion_ros.recordings.sources import positive
+from asymfusion_ros.replay.options import ReadOptions
+from asymfusion_ros.ros.settings import NodeSettings
+from asymfusion_ros.settings import Setting, declared
+
+# The node's parameters that are options here, under the same names
+SHARED = ("slop", "queue_size", "missing_after", "rectified", "depth_to_rgb")
+
+
+def add_reading(parser: argparse.ArgumentParser) -> None:
+    """Adds them."""
+    group = parser.add_argument_group("the images (guessed by type and name where not given)")
+    group.add_argument("--rgb", metavar="TOPIC", help="the colour images")
+    group.add_argument("--depth", metavar="TOPIC", help="the depth images")
+    group.add_argument(
+        "--topic",
+        action="append",
+        default=[],
+        metavar="NAME=TOPIC",
+        help="those of another modality of the checkpoint, as thermal=/flir/image",
+    )
+    group.add_argument("--seconds", type=positive, metavar="S", help="no more than this of each recording")
+    group.add_argument("--split", metavar="NAME", help="of a folder with dataset.yaml: only its frames")
+    group.add_argument(
+        "--rate",
+        type=positive,
+        default=30.0,
+        metavar="HZ",
+        help="frames a second of a folder whose files are not called by their time (default: 30)",
+    )
+    group = parser.add_argument_group("how they are paired and registered (the node's parameters)")
+    for one in declared(NodeSettings):
+        if one.name in SHARED:
+            group.add_argument(
+                f"--{one.name.replace('_', '-')}",
+                type=_type(one),
+                default=one.default,
+                metavar="VALUE",
+                help=f"{one.help} (default: {one.default})",
+            )
+
+
+def read_options(args: argparse.Namespace) -> ReadOptions:
+    """What was given. Raises ConfigError."""
+    topics = {name: topic for name, topic in (("rgb", args.rgb), ("depth", args.depth)) if topic}
+    for pair in args.topic:
+        name, equals, topic = pair.partition("=")
+        if not (name and equals and topic):
+            raise ConfigError(f"--topic {pair} is not NAME=TOPIC, as thermal=/flir/image")
+        topics[name] = topic
+    return ReadOptions(
+        args.slop,
+        args.queue_size,
+        args.missing_after,
+        args.rectified,
+        None if args.depth_to_rgb == "tf" else Transform.parse(args.depth_to_rgb),
+        topics,
+        seconds=args.seconds,
+    )
+
+
+def _type(one: Setting) -> Callable[[str], Any]:
+    kind = {"float": float, "int": int}.get(getattr(one.type, "__name__", ""), str)
+
+    def parse(text: str) -> Any:
+        return one.check(kind(text), "--")
+
+    parse.__name__ = one.described  # argparse names it where the text is none
+    return parse
