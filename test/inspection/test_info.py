@@ -51,9 +51,9 @@ def test_the_default_checkpoint(tmp_path, capsys):
     more = parts["encoder", "norms", "depth"] + 1
     assert found["parameters"]["one_modality"] == 3_283_274 - more
     assert found["network"]["encoder"] == "efficientnet_lite0"
-    assert found["size"] == [240, 320]
+    assert found["size"] == [360, 480]
     assert sum(found["ensemble"]["weights"].values()) == pytest.approx(1)
-    for said in ("efficientnet_lite0", "nyu40", "3,283,274", "encoder norms, depth", "ensemble 28.11"):
+    for said in ("efficientnet_lite0", "nyu40", "3,283,274", "encoder norms, depth", "ensemble 31.13"):
         assert said in printed
 
 
