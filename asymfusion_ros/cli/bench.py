@@ -15,7 +15,9 @@ import torch
 
 from asymfusion_ros import __version__
 from asymfusion_ros.atomic_write import write_whole
-from asymfusion_ros.engine.bench import measure, measure_geometry, summary
+from asymfusion_ros.benchmark.load import busy
+from asymfusion_ros.benchmark.plain import PlainEager
+from asymfusion_ros.benchmark.stages import PLAIN, measure, measure_geometry, peak_memory, summary
 from asymfusion_ros.engine.segmenter import Segmenter
 from asymfusion_ros.errors import ConfigError, UserError
 
@@ -23,6 +25,7 @@ EXAMPLES = """\
   asymfusion bench
   asymfusion bench --checkpoint model.safetensors --device cuda --size 1280x720 --json bench.json
   asymfusion bench --modalities rgb --threads 1
+  asymfusion bench --load 2                        # and beside two processes that want the CPU too
   asymfusion bench --node
   asymfusion bench --node --outputs mask confidence color_mask overlay
   asymfusion bench --points
@@ -47,7 +50,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--modalities", nargs="+", metavar="NAME", help="(default: all of the checkpoint's)")
     parser.add_argument("--frames", type=int, default=60, help="frames to time (default: %(default)s)")
     parser.add_argument("--warm-up", type=int, default=10, help="frames before those (default: %(default)s)")
-    parser.add_argument("--threads", type=int, help="CPU threads (default: torch's choice)")
+    parser.add_argument("--threads", type=int, help="CPU threads of the backend (default: its choice)")
+    parser.add_argument(
+        "--load", type=int, metavar="N", help="time it again beside N processes that are always busy"
+    )
+    parser.add_argument(
+        "--no-plain",
+        action="store_true",
+        help="don't time the plain network beside it (which takes most of the time)",
+    )
     parser.add_argument(
         "--node",
         action="store_true",
@@ -75,25 +86,33 @@ def run(args: argparse.Namespace) -> int:
     if args.node and args.modalities is not None:
         given = " ".join(args.modalities)
         raise UserError(f"--node sends every modality, not just {given}: leave out --modalities")
+    if args.load is not None and args.load < 1:
+        raise UserError(f"--load {args.load} must be 1 or more processes")
     if args.outputs is not None and not args.node:
         raise UserError("--outputs goes with --node")
-    if args.threads is not None:
-        if args.threads < 1:
-            raise UserError(f"--threads {args.threads} must be 1 or more")
-        torch.set_num_threads(args.threads)
+    if args.threads is not None and args.threads < 1:
+        raise UserError(f"--threads {args.threads} must be 1 or more")
 
-    def stages() -> tuple[Segmenter, list[str], dict[str, list[float]]]:
-        segmenter = Segmenter.from_checkpoint(args.checkpoint, args.device, args.precision, args.backend)
+    def stages() -> tuple[Segmenter, list[str], list[dict[str, list[float]]]]:
+        segmenter = Segmenter.from_checkpoint(
+            args.checkpoint, args.device, args.precision, args.backend, threads=args.threads or 0
+        )
         names = args.modalities or list(segmenter.modalities)
         unknown = [name for name in names if name not in segmenter.modalities]
         if unknown:
             known = ", ".join(segmenter.modalities)
             raise UserError(f"--modalities {' '.join(unknown)}: the checkpoint has {known}")
-        return segmenter, names, measure(segmenter, height, width, names, args.frames, args.warm_up)
+        plain = None if args.no_plain else PlainEager(segmenter)
+        options = segmenter, plain, height, width, names, args.frames, args.warm_up
+        times = [measure(*options)]
+        if args.load:
+            with busy(args.load):
+                times.append(measure(*options))
+        return segmenter, names, times
 
     # In a thread that ends, as the node runs it: see SegmentationNode.
     with ThreadPoolExecutor(1) as thread:
-        segmenter, names, times = thread.submit(stages).result()
+        segmenter, names, (times, *loaded) = thread.submit(stages).result()
         if args.points:
             options = segmenter.device, height, width, args.frames, args.warm_up
             geometry = thread.submit(measure_geometry, *options).result()
@@ -108,9 +127,11 @@ def run(args: argparse.Namespace) -> int:
         "torch": torch.__version__,
         "version": __version__,
         "frames": args.frames,
-        "milliseconds": {stage: summary(values) for stage, values in times.items()},
-        "masks_per_second": round(1000 / summary(times["total"])["p50"], 2),
+        **_figures(times),
+        "peak_memory": peak_memory(segmenter.device),
     }
+    if loaded:
+        report["loaded"] = {"processes": args.load, **_figures(loaded[0])}
     if args.points:
         report["geometry"] = {part: summary(values) for part, values in geometry.items()}
     if args.node:
@@ -119,6 +140,19 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         write_whole(args.json, (json.dumps(report, indent=2) + "\n").encode())
     return 0
+
+
+def _figures(times: dict[str, list[float]]) -> dict[str, Any]:
+    found = {stage: summary(values) for stage, values in times.items()}
+    plain = found.pop(PLAIN, None)
+    figures = {"milliseconds": found, "masks_per_second": round(1000 / found["total"]["p50"], 2)}
+    if plain is None:
+        return figures
+    return {
+        **figures,
+        "plain_eager": plain,
+        "times_plain_eager": round(plain["p50"] / found["total"]["p50"], 2),
+    }
 
 
 def size_of(text: str) -> tuple[int, int]:
@@ -142,12 +176,32 @@ def _print(report: dict[str, Any]) -> None:
         f"{report['threads']} threads: "
         f"{' + '.join(report['modalities'])} {width}x{height}, {report['frames']} frames"
     )
-    print(f"{'stage':12} {'p50 ms':>9} {'p95 ms':>9}")
+    columns = ("p50", "p95", "p99", "best")
+    print("".join([f"{'stage':12}", *(f" {f'{column} ms':>9}" for column in columns)]))
+
+    def line(name: str, values: dict[str, float], note: str = "") -> None:
+        print("".join([f"{name:12}", *(f" {values[column]:9.2f}" for column in columns), note]))
+
+    def compared(figures: dict[str, Any]) -> str:
+        said = f"{figures['masks_per_second']} masks a second (from the median of the total)"
+        if "plain_eager" in figures:
+            plain = figures["plain_eager"]["p50"]
+            said += f", {figures['times_plain_eager']} times plain eager fp32 ({plain:.0f} ms)"
+        return said
+
     for stage, values in report["milliseconds"].items():
-        print(f"{stage:12} {values['p50']:9.2f} {values['p95']:9.2f}")
+        line(stage, values)
     for part, values in report.get("geometry", {}).items():
-        print(f"{part:12} {values['p50']:9.2f} {values['p95']:9.2f}  (not in the total)")
-    print(f"{report['masks_per_second']} masks a second (from the median of the total)")
+        line(part, values, "  (not in the total)")
+    print(compared(report))
+    if "loaded" in report:
+        loaded = report["loaded"]
+        print(f"beside {loaded['processes']} busy processes:")
+        for stage in ("network", "total"):
+            line(stage, loaded["milliseconds"][stage])
+        print(compared(loaded))
+    memory = report["peak_memory"]
+    print("memory at most: " + ", ".join(f"{memory[name]:.0f} MiB ({name[:-4]})" for name in memory))
     if "node" in report:
         node = report["node"]
         print(

@@ -19,7 +19,7 @@ from asymfusion_ros.checkpoint import default_checkpoint, load_checkpoint
 from asymfusion_ros.checkpoint.description import available_sets
 from asymfusion_ros.cli.bench import size_of
 from asymfusion_ros.data.folder import Folder
-from asymfusion_ros.engine.bench import images
+from asymfusion_ros.data.made_images import made_images
 from asymfusion_ros.engine.engine_file import load_engine
 from asymfusion_ros.engine.exported import load_exported
 from asymfusion_ros.engine.segmenter import Segmenter
@@ -153,7 +153,7 @@ def _frames(
         rng = np.random.default_rng(0)
         described = [spec.modality(name) for name in reference.modalities]
         for _ in range(min(args.frames, BLANK_FRAMES)):
-            yield images(rng, described, height, width), None
+            yield made_images(rng, described, height, width), None
         return
     folder = Folder(args.data)
     for name in names:

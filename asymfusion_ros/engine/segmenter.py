@@ -119,11 +119,14 @@ class Segmenter:
         precision: str = "auto",
         backend: str = "auto",
         cpu_fallback: bool = False,
+        threads: int = 0,
     ) -> None:
         self.checkpoint = checkpoint
+        if threads:
+            torch.set_num_threads(threads)
         spec = checkpoint.input_spec
         self._modalities = {name: spec.modality(name) for name in checkpoint.config.modalities}
-        self.backend: Backend = open_backend(backend, checkpoint, device, precision, cpu_fallback)
+        self.backend: Backend = open_backend(backend, checkpoint, device, precision, cpu_fallback, threads)
         self.rules = LabelRules()
         self._uploaders = {name: Uploader(self.device) for name in self.modalities}
         self._projector = Projector(self.device)
@@ -136,17 +139,19 @@ class Segmenter:
         precision: str = "auto",
         backend: str = "auto",
         cpu_fallback: bool = False,
+        threads: int = 0,
     ) -> Segmenter:
         """``path``: a .safetensors file, ``default`` for the one in the package, or an .onnx or
         .engine file of `asymfusion export`.
 
         device: auto, cpu, cuda or cuda:N. precision: auto, fp32, fp16 or bf16. backend: auto (torch for a
         checkpoint, openvino or onnxruntime for an .onnx file, tensorrt for an .engine), or one of these.
-        cpu_fallback: whether the CPU may go on where a GPU's memory is full. Raises CheckpointError,
-        DeviceMemoryError or ConfigError (a modality of an unknown kind, a backend, device or precision that
-        is not there).
+        cpu_fallback: whether the CPU may go on where a GPU's memory is full. threads: of the CPU, for the
+        backend and all else that torch computes in this process; 0: as many as they choose. Raises
+        CheckpointError, DeviceMemoryError or ConfigError (a modality of an unknown kind, a backend, device or
+        precision that is not there).
         """
-        return cls(load_model(path), device, precision, backend, cpu_fallback)
+        return cls(load_model(path), device, precision, backend, cpu_fallback, threads)
 
     @property
     def device(self) -> torch.device:

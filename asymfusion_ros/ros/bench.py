@@ -26,7 +26,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from tqdm import tqdm
 
-from asymfusion_ros.engine.bench import images
+from asymfusion_ros.data.made_images import made_images
 from asymfusion_ros.engine.geometry import Geometry
 from asymfusion_ros.engine.raw_image import RawImage
 from asymfusion_ros.engine.segmenter import HostResult, Wanted
@@ -248,7 +248,7 @@ def measure_node(
         rng = np.random.default_rng(0)
         times: dict[str, list[float]] = {name: [] for name in clients}
         for _ in tqdm(range(warm_up + frames), desc="node", unit="frame", leave=False, disable=None):
-            made = images(rng, modalities, height, width)
+            made = made_images(rng, modalities, height, width)
             given = {topics[name]: RawImage.from_array(image) for name, image in made.items()}
             for name, client in clients.items():
                 times[name].append(client.round_trip(given))

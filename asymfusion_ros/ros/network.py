@@ -81,6 +81,7 @@ def load_network(settings: NodeSettings) -> Network:
         precision=settings.precision,
         backend=settings.backend,
         cpu_fallback=settings.cpu_fallback,
+        threads=settings.threads,
     )
     classes = segmenter.checkpoint.labels
     groups = read_label_groups(settings.label_groups, classes) if settings.label_groups else None

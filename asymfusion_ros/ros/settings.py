@@ -78,6 +78,13 @@ class NodeSettings:
         "whether the network may run on the CPU, much slower, where the GPU's memory is full; false: frames "
         "are skipped then, or the node isn't configured",
     )
+    threads: int = setting(
+        0,
+        "CPU threads that compute; fewer leave cores to other programs; 0: as many as the backend chooses, "
+        "one a core",
+        minimum=0,
+        maximum=1024,
+    )
     label_groups: str = setting(
         "",
         "path of a YAML file that makes the checkpoint's classes into a few labels of the robot's own; "

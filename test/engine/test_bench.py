@@ -5,10 +5,18 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
+import numpy as np
 import pytest
 from helpers import write_checkpoint
 
+from asymfusion_ros import Segmenter
+from asymfusion_ros.benchmark.load import busy
+from asymfusion_ros.benchmark.plain import PlainEager
+from asymfusion_ros.benchmark.stages import summary
+from asymfusion_ros.checkpoint import load_checkpoint
 from asymfusion_ros.cli.main import main
 
 STAGES = {"upload", "preprocess", "network", "postprocess", "download"}
@@ -26,6 +34,8 @@ def test_every_stage_is_timed(tmp_path, capsys):
         "--device",
         "cpu",
         "--points",
+        "--load",
+        "2",
         "--json",
         str(report),
     ]
@@ -34,12 +44,93 @@ def test_every_stage_is_timed(tmp_path, capsys):
     assert numbers["size"] == [96, 64]
     assert set(numbers["milliseconds"]) == STAGES | {"total"}
     total = numbers["milliseconds"]["total"]
-    assert all(0 <= times["p50"] <= times["p95"] for times in numbers["milliseconds"].values())
+    for times in numbers["milliseconds"].values():
+        assert 0 <= times["best"] <= times["p50"] <= times["p95"] <= times["p99"]
     assert total["p50"] >= max(numbers["milliseconds"][stage]["p50"] for stage in STAGES)
     assert numbers["masks_per_second"] == pytest.approx(1000 / total["p50"], abs=0.01)
+    assert numbers["plain_eager"]["best"] > 0
+    assert numbers["times_plain_eager"] == pytest.approx(
+        numbers["plain_eager"]["p50"] / total["p50"], abs=0.01
+    )
+    loaded = numbers["loaded"]
+    assert loaded["processes"] == 2
+    assert loaded["masks_per_second"] == pytest.approx(
+        1000 / loaded["milliseconds"]["total"]["p50"], abs=0.01
+    )
+    assert numbers["peak_memory"]["host_mib"] > 50
     assert set(numbers["geometry"]) == {"registration", "points"}
     printed = capsys.readouterr().out
-    assert all(stage in printed for stage in (*STAGES, "registration", "points"))
+    assert all(stage in printed for stage in (*STAGES, "registration", "points", "beside 2 busy processes"))
+
+
+def test_without_the_plain_network_there_is_no_ratio(tmp_path, capsys):
+    checkpoint, report = write_checkpoint(tmp_path / "tiny.safetensors"), tmp_path / "bench.json"
+    options = ["--size", "96x64", "--frames", "1", "--device", "cpu", "--no-plain", "--json", str(report)]
+    assert main(["bench", "--checkpoint", str(checkpoint), *options]) == 0
+    assert not {"plain_eager", "times_plain_eager", "loaded"} & set(json.loads(report.read_text()))
+    assert "plain eager" not in capsys.readouterr().out
+
+
+def test_a_summary_by_hand():
+    assert summary([4.0, 1.0, 2.0, 3.0, 5.0]) == {"p50": 3.0, "p95": 4.8, "p99": 4.96, "best": 1.0}
+
+
+def test_the_plain_network_gives_the_engines_labels(tmp_path):
+    """With the engine's weights in the place of random ones."""
+    checkpoint = write_checkpoint(tmp_path / "tiny.safetensors")
+    segmenter = Segmenter.from_checkpoint(checkpoint, device="cpu", precision="fp32")
+    plain = PlainEager(segmenter)
+    plain._network.load_state_dict(load_checkpoint(checkpoint).state_dict)
+    rng = np.random.default_rng(0)
+    given = {
+        "rgb": rng.integers(0, 256, (48, 64, 3), np.uint8),
+        "depth": rng.integers(500, 4000, (48, 64), np.uint16),
+    }
+    for names in (("rgb", "depth"), ("depth",)):
+        images = segmenter.images({name: given[name] for name in names})
+        labels = plain(images).numpy()
+        expected = segmenter.segment({name: given[name] for name in names}).numpy().labels
+        assert (labels == expected).mean() > 0.99
+
+
+def test_busy_processes_are_there_meanwhile_and_gone_afterwards():
+    def children():
+        return [
+            int(pid) for pid in Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
+        ]
+
+    before = children()
+    with pytest.raises(RuntimeError, match="an error amid it"), busy(2):
+        there = set(children()) - set(before)
+        assert len(there) == 2
+        raise RuntimeError("an error amid it")
+    assert not any(Path(f"/proc/{pid}").exists() for pid in there)
+
+
+def test_busy_processes_end_with_the_one_that_began_them():
+    text = (
+        "import os\nfrom asymfusion_ros.benchmark.load import busy\nwith busy(1):\n os.kill(os.getpid(), 9)"
+    )
+    script = f"exec({text!r})"
+    pids = {int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()}
+    subprocess.run([sys.executable, "-c", script], check=False)
+    for _ in range(600):
+        left = [
+            path
+            for path in Path("/proc").iterdir()
+            if path.name.isdigit() and int(path.name) not in pids and b"100_000" in command_line(path)
+        ]
+        if not left:
+            return
+        time.sleep(0.1)
+    raise AssertionError(left)
+
+
+def command_line(path):
+    try:
+        return (path / "cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 @pytest.mark.parametrize(
@@ -48,6 +139,7 @@ def test_every_stage_is_timed(tmp_path, capsys):
         (["--size", "640"], "--size '640' is not WIDTHxHEIGHT"),
         (["--frames", "0"], "--frames 0"),
         (["--threads", "0"], "--threads 0"),
+        (["--load", "0"], "--load 0"),
         (["--node", "--modalities", "rgb"], "not just rgb: leave out --modalities"),
         (["--outputs", "mask"], "--outputs goes with --node"),
         (["--modalities", "rgb", "sonar"], "--modalities sonar: the checkpoint has rgb, depth"),

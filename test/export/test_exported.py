@@ -94,6 +94,22 @@ def test_the_file_says_what_it_is(files):
     assert output.stat().st_size < 1.5 * checkpoint.stat().st_size
 
 
+@pytest.mark.parametrize("backend", RUNTIMES)
+def test_the_runtime_has_the_threads_asked_for(files, backend):
+    before = torch.get_num_threads()
+    try:
+        exported = Segmenter.from_checkpoint(files[1], backend=backend, threads=2)
+        assert torch.get_num_threads() == 2  # what torch computes around the network has as many
+        exported.segment(frame())
+        (session,) = exported.backend._sessions.values()
+        if backend == "openvino":
+            assert session.get_compiled_model().get_property("INFERENCE_NUM_THREADS") == 2
+        else:
+            assert session.get_session_options().intra_op_num_threads == 2
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_auto_takes_openvino(files):
     assert Segmenter.from_checkpoint(files[1]).backend.name == "openvino"
     assert Segmenter.from_checkpoint(files[0]).backend.name == "torch"

@@ -24,6 +24,7 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
         {"network", "data", "checkpoint"},
         {"torch", "numpy", "tqdm", "google", "onnx", "onnxruntime", "openvino", "tensorrt", "triton"},
     ),
+    "benchmark": (CORE, {"torch", "numpy", "tqdm"}),
     "export": (CORE, {"torch", "numpy", "onnx"}),
     "messages": ({"data", "engine"}, {"torch", "numpy", "cv2", "cv_bridge", "rosbags"}),
     "stream": (set(), set()),
@@ -42,7 +43,8 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
         {"torch", "numpy", "cv2", "tqdm", "yaml"},
     ),
     "cli": (
-        CORE | {"export", "inspection", "stream", "recordings", "replay", "labelling", "ros", "demo"},
+        CORE
+        | {"benchmark", "export", "inspection", "stream", "recordings", "replay", "labelling", "ros", "demo"},
         {"torch", "numpy", "tqdm"},
     ),
 }

@@ -25,12 +25,20 @@ BACKENDS = {
     "onnxruntime": ("asymfusion_ros.engine.backends.onnxruntime", "OnnxRuntimeBackend"),
 }
 
+OWN_THREADS = ("openvino", "onnxruntime")
+
 
 def open_backend(
-    name: str, model: ModelDescription, device: str, precision: str, cpu_fallback: bool = False
+    name: str,
+    model: ModelDescription,
+    device: str,
+    precision: str,
+    cpu_fallback: bool = False,
+    threads: int = 0,
 ) -> Backend:
     """The network of a checkpoint, or of what was exported from one, on a backend; ``auto`` chooses.
-    ``cpu_fallback``: whether it may run on the CPU where a GPU's memory is full.
+    ``cpu_fallback``: whether it may run on the CPU where a GPU's memory is full. ``threads``: of a runtime
+    that has threads of its own; 0: its choice.
 
     Raises ConfigError for a backend that is unknown or not installed, a model of which it can make nothing,
     or a device or precision that it does not have.
@@ -43,6 +51,8 @@ def open_backend(
     make: Callable[..., Backend] = partial(getattr(importlib.import_module(module), cls), model)
     if name == "torch" and choose_device(device).type == "cuda":
         return MemoryFallback(make, device, precision, cpu_fallback)
+    if name in OWN_THREADS:
+        return make(device, precision, threads)
     return make(device, precision)
 
 

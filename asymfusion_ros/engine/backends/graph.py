@@ -24,13 +24,17 @@ class GraphBackend(ABC):
     """Runs the graphs of an exported file on the CPU. Raises ConfigError for what is not one, a device that
     is not the CPU, or a precision that is not there.
 
+    threads: that compute a frame; 0: the runtime's choice.
+
     A set's session is made when that set is first seen: ``Segmenter.warm_up`` goes through all.
     """
 
     name: str
     precisions: tuple[str, ...] = ("fp32",)
 
-    def __init__(self, model: ModelDescription, device: str = "auto", precision: str = "auto") -> None:
+    def __init__(
+        self, model: ModelDescription, device: str = "auto", precision: str = "auto", threads: int = 0
+    ) -> None:
         if not isinstance(model, ExportedModel):
             raise ConfigError(
                 f"backend {self.name} runs exported files, not checkpoints: `asymfusion export` makes one"
@@ -42,6 +46,7 @@ class GraphBackend(ABC):
         if self.precision not in self.precisions:
             known = ", ".join(self.precisions)
             raise ConfigError(f"backend {self.name} has no precision {precision!r} here: use auto, {known}")
+        self.threads = threads
         self._model = model
         self._sessions: dict[tuple[tuple[str, ...], bool], Any] = {}
 

@@ -15,7 +15,9 @@ class OnnxRuntimeBackend(GraphBackend):
 
     name = "onnxruntime"
 
-    def __init__(self, model: ModelDescription, device: str = "auto", precision: str = "auto") -> None:
+    def __init__(
+        self, model: ModelDescription, device: str = "auto", precision: str = "auto", threads: int = 0
+    ) -> None:
         try:
             import onnxruntime
         except ImportError as error:
@@ -23,11 +25,12 @@ class OnnxRuntimeBackend(GraphBackend):
                 "backend onnxruntime needs ONNX Runtime: pip install 'asymfusion_ros[onnxruntime]'"
             ) from error
         self._runtime = onnxruntime
-        super().__init__(model, device, precision)
+        super().__init__(model, device, precision, threads)
 
     def compile(self, graph: bytes) -> Any:
         """See GraphBackend."""
         options = self._runtime.SessionOptions()
+        options.intra_op_num_threads = self.threads
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         return self._runtime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 

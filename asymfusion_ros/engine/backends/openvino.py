@@ -18,7 +18,9 @@ class OpenVinoBackend(GraphBackend):
 
     name = "openvino"
 
-    def __init__(self, model: ModelDescription, device: str = "auto", precision: str = "auto") -> None:
+    def __init__(
+        self, model: ModelDescription, device: str = "auto", precision: str = "auto", threads: int = 0
+    ) -> None:
         try:
             import openvino
         except ImportError as error:
@@ -28,11 +30,16 @@ class OpenVinoBackend(GraphBackend):
         self._core = openvino.Core()
         able = self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         self.precisions = ("fp32", *(name for name, word in CAPABILITIES.items() if word in able))
-        super().__init__(model, device, precision)
+        super().__init__(model, device, precision, threads)
 
     def compile(self, graph: bytes) -> Any:
         """See GraphBackend."""
-        hints = {"INFERENCE_PRECISION_HINT": HINTS[self.precision], "PERFORMANCE_HINT": "LATENCY"}
+        hints: dict[str, Any] = {
+            "INFERENCE_PRECISION_HINT": HINTS[self.precision],
+            "PERFORMANCE_HINT": "LATENCY",
+        }
+        if self.threads:
+            hints["INFERENCE_NUM_THREADS"] = self.threads
         return self._core.compile_model(self._core.read_model(graph), "CPU", hints).create_infer_request()
 
     def run(self, session: Any, inputs: dict[str, Array]) -> Sequence[Array]:

@@ -3,29 +3,39 @@
 from __future__ import annotations
 
 import itertools
+import resource
 import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from tqdm import tqdm
 
+from asymfusion_ros.benchmark.plain import PlainEager
 from asymfusion_ros.data.camera_model import CameraModel
-from asymfusion_ros.data.modality import KNOWN, Modality
+from asymfusion_ros.data.made_images import made_images
+from asymfusion_ros.data.modality import KNOWN
 from asymfusion_ros.data.transform import Transform
 from asymfusion_ros.engine.geometry import Geometry, Projector, Unregistered
 from asymfusion_ros.engine.segmenter import Segmenter
 
 STAGES = ("upload", "preprocess", "network", "postprocess", "download")
+PLAIN, PLAIN_EVERY = "plain", 4
 
 
 def measure(
-    segmenter: Segmenter, height: int, width: int, modalities: Sequence[str], frames: int, warm_up: int
+    segmenter: Segmenter,
+    plain: PlainEager | None,
+    height: int,
+    width: int,
+    modalities: Sequence[str],
+    frames: int,
+    warm_up: int,
 ) -> dict[str, list[float]]:
-    """Milliseconds of each stage and of their ``total``, a value a frame.
+    """Milliseconds of each stage and of their ``total``, a value a frame; and of the ``plain`` network, where
+    one is given, every fourth frame, so that both have the same other work beside them.
 
     The images are new ones each time, so that no cache holds them. On a GPU the stages are timed by its own
     events, between which nothing waits for the host.
@@ -35,7 +45,7 @@ def measure(
     gpu = segmenter.device.type == "cuda"
     described = [segmenter.checkpoint.input_spec.modality(name) for name in modalities]
     for i in tqdm(range(warm_up + frames), desc="bench", unit="frame", leave=False, disable=None):
-        made = images(rng, described, height, width)
+        made = made_images(rng, described, height, width)
         mark, elapsed = _gpu_clock(segmenter.device) if gpu else _cpu_clock()
         mark()
         with torch.inference_mode():
@@ -55,6 +65,14 @@ def measure(
             for stage, value in zip(STAGES, stages):
                 times[stage].append(value)
             times["total"].append(sum(stages))
+        if plain is not None and (i - warm_up) % PLAIN_EVERY == 0:
+            if i == warm_up:
+                plain(given)  # its first call is slow too
+            mark, elapsed = _gpu_clock(segmenter.device) if gpu else _cpu_clock()
+            mark()
+            plain(given)
+            mark()
+            times.setdefault(PLAIN, []).append(elapsed()[0])
     return times
 
 
@@ -72,7 +90,7 @@ def measure_geometry(
     projector = Projector(device)
     times: dict[str, list[float]] = {"registration": [], "points": []}
     for i in tqdm(range(warm_up + frames), desc="points", unit="frame", leave=False, disable=None):
-        made = images(rng, (KNOWN["rgb"], KNOWN["depth"]), height, width)
+        made = made_images(rng, (KNOWN["rgb"], KNOWN["depth"]), height, width)
         rgb = torch.from_numpy(made["rgb"]).to(device).permute(2, 0, 1)
         labels = torch.from_numpy(rng.integers(0, 40, (height, width), np.uint8)).to(device)
         depth = torch.from_numpy(made["depth"]).to(device).float() / 1000
@@ -90,11 +108,21 @@ def measure_geometry(
 
 
 def summary(values: Sequence[float]) -> dict[str, float]:
-    """Median and 95th percentile, rounded to microseconds."""
+    """Median, 95th and 99th percentile and the least, rounded to microseconds."""
     return {
         "p50": round(statistics.median(values), 3),
         "p95": round(float(np.percentile(values, 95)), 3),
+        "p99": round(float(np.percentile(values, 99)), 3),
+        "best": round(min(values), 3),
     }
+
+
+def peak_memory(device: torch.device) -> dict[str, float]:
+    """MiB that this process has had at most: of memory, and of a GPU's."""
+    found = {"host_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)}
+    if device.type == "cuda":
+        found["gpu_mib"] = round(torch.cuda.max_memory_allocated(device) / 2**20, 1)
+    return found
 
 
 Clock = tuple[Callable[[], None], Callable[[], list[float]]]
@@ -122,19 +150,3 @@ def _gpu_clock(device: torch.device) -> Clock:
         return [start.elapsed_time(end) for start, end in itertools.pairwise(events)]
 
     return mark, elapsed
-
-
-def images(
-    rng: np.random.Generator, modalities: Sequence[Modality], height: int, width: int
-) -> dict[str, npt.NDArray[np.generic]]:
-    """An image of noise over a ramp for each modality, by name: H x W x 3 uint8 RGB, or H x W uint16."""
-    ramp = np.linspace(0, 1, height)[:, None] + np.linspace(0, 1, width)
-    made: dict[str, npt.NDArray[np.generic]] = {}
-    for modality in modalities:
-        if modality.kind == "colour":
-            grey = np.repeat((ramp * 100).astype(np.uint8)[..., None], 3, 2)
-            made[modality.name] = grey + rng.integers(0, 50, (height, width, 3), np.uint8)
-        else:
-            counts = (800 + 2000 * ramp).astype(np.uint16)
-            made[modality.name] = counts + rng.integers(0, 30, (height, width), np.uint16)
-    return made
