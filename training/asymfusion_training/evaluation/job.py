@@ -22,6 +22,7 @@ from asymfusion_ros.errors import UserError
 from asymfusion_training.evaluation.counts import SplitSum
 from asymfusion_training.evaluation.scorer import Scorer
 from asymfusion_training.evaluation.scoring_settings import ScoringSettings
+from asymfusion_training.loop.devices import end_process_group_at_exit
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ def run_jobs(fabric: Fabric, jobs: Sequence[Job], names: Sequence[str]) -> list[
 
     For Fabric.launch, which passes no exception on: a UserError of any process is returned, by all of them.
     """
+    if fabric.world_size > 1:
+        end_process_group_at_exit()
     found: list[SplitSum] = []
     for job in jobs:
         counts = _shared_out(fabric, job, names)

@@ -93,7 +93,7 @@ def make_fabric(
         raise ConfigError("precision: fp16 needs a GPU; on a CPU use bf16 or fp32")
     strategy: DDPStrategy | Literal["auto"] = "auto"
     if chosen.count > 1:
-        atexit.register(_end_process_group)
+        end_process_group_at_exit()
         spawn = launches_function and not chosen.external
         strategy = DDPStrategy(
             # The norms exchange their statistics themselves, and have no other buffers to broadcast.
@@ -111,8 +111,12 @@ def make_fabric(
     )
 
 
+def end_process_group_at_exit() -> None:
+    """Has the threads of torch.distributed end before the interpreter of this process does: it aborts now and
+    then where they still run. A process that is spawned has to ask for it itself."""
+    atexit.register(_end_process_group)
+
+
 def _end_process_group() -> None:
-    """Ends the threads of torch.distributed before the interpreter ends: it aborts now and then where they
-    still run."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
