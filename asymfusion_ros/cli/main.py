@@ -50,6 +50,11 @@ SUBCOMMANDS = {
         "pick a recording's frames worth labelling, for CVAT and Label Studio, and take corrections back",
         "label",
     ),
+    "tune": (
+        "asymfusion_ros.cli.tune",
+        "find the fastest way to run a checkpoint on this machine",
+        "demo",
+    ),
     "top": ("asymfusion_ros.cli.top", "show how every asymfusion node on the graph is, live", ""),
     "bench": ("asymfusion_ros.cli.bench", "time each stage from camera bytes to labels", ""),
     "export": (
@@ -66,6 +71,8 @@ SUBCOMMANDS = {
 }
 
 
+# What these time or run computes as in the node: how its threads wait is set before torch is loaded.
+AS_THE_NODE = ("bench", "label", "replay", "tune")
 PIPE_CLOSED = 141  # as a shell says it of a program that SIGPIPE ended
 
 
@@ -106,6 +113,8 @@ def _run(arguments: list[str] | None) -> int:
         if name != chosen:
             continue
         try:
+            if name in AS_THE_NODE:
+                importlib.import_module("asymfusion_ros.ros")
             module = importlib.import_module(module_name)
         except ModuleNotFoundError as error:
             hint = f"pip install 'asymfusion_ros[{extra}]'" if extra else f"pip install {error.name}"

@@ -38,6 +38,7 @@ from asymfusion_ros.ros.outputs.base import Publishers
 from asymfusion_ros.ros.outputs.labels import LabelInfoPublisher
 from asymfusion_ros.ros.pipeline import Pipeline
 from asymfusion_ros.ros.settings import NodeSettings
+from asymfusion_ros.ros.tuned import take_tuning
 from asymfusion_ros.ros.worker import InferenceWorker
 from asymfusion_ros.stream.counters import Counters
 from asymfusion_ros.stream.rate import RateLimit
@@ -168,6 +169,7 @@ class SegmentationNode(LifecycleNode):
         """Loads the checkpoint and makes the publishers."""
         settings = parameters.read(self)
         began = time.monotonic()
+        self._take_tuning(settings)
         self.get_logger().info(f"loading checkpoint {settings.checkpoint!r} for device {settings.device!r}")
         network = self._loaded(settings, began)
         checkpoint = network.checkpoint
@@ -195,6 +197,16 @@ class SegmentationNode(LifecycleNode):
                 f"label_groups names no group for {', '.join(network.unlabeled)}: they are unlabeled (255)"
             )
         return super().on_configure(state)
+
+    def _take_tuning(self, settings: NodeSettings) -> None:
+        """A file that does not hold here costs a line, not the node."""
+        try:
+            said = take_tuning(settings)
+        except UserError as error:
+            self.get_logger().warning(str(error))
+        else:
+            if said:
+                self.get_logger().info(said)
 
     @logged
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:

@@ -85,6 +85,11 @@ class NodeSettings:
         minimum=0,
         maximum=1024,
     )
+    tuning: str = setting(
+        "auto",
+        "file of `asymfusion tune` that chooses backend, precision and threads, where they are auto and 0; "
+        "auto: the one that it writes by itself, if there is one; empty: none",
+    )
     label_groups: str = setting(
         "",
         "path of a YAML file that makes the checkpoint's classes into a few labels of the robot's own; "

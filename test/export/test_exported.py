@@ -263,3 +263,41 @@ def test_the_node_runs_it(files, backend):
     assert (mask == result.labels).mean() > 0.99
     assert len(np.unique(mask)) > 1
     assert apart.shape == mask.shape
+
+
+@pytest.mark.parametrize("backend", RUNTIMES)
+def test_the_node_takes_what_was_tuned(files, tmp_path, backend):
+    pytest.importorskip("rclpy", reason="needs rclpy")
+    pytest.importorskip("sensor_msgs.msg", reason="needs sensor_msgs")
+    from node_harness import SECOND, Rig, distances, image, picture, pixels_of
+
+    checkpoint, output, folder = files
+    found = tmp_path / "tuned.yaml"
+    words = ["tune", checkpoint, "--exported", output, "--backends", backend, "--recording", folder]
+    words += ["--frames", 2, "--rounds", 1, "--threads", 1, "--output", found]
+    assert main([str(word) for word in words]) == 0
+    rgb, depth = picture(7), distances(7)
+    rig = Rig(checkpoint, tuning=str(found)).start()
+    try:
+        assert (rig.network.backend.name, rig.network.backend.threads) == (backend, 1)
+        assert rig.logged("tuning", f"{backend} on cpu, fp32, 1 threads")
+        rig.send(image(rgb, "rgb8", SECOND), image(depth, "16UC1", SECOND))
+        mask = pixels_of(rig.mask(SECOND))
+    finally:
+        rig.close()
+    reference = Segmenter.from_checkpoint(checkpoint, device="cpu", precision="fp32")
+    assert (mask == reference.segment({"rgb": rgb, "depth": depth}).numpy().labels).mean() > 0.99
+
+
+def test_a_node_whose_tuning_does_not_hold_says_so_and_goes_on(files, tmp_path):
+    pytest.importorskip("rclpy", reason="needs rclpy")
+    pytest.importorskip("sensor_msgs.msg", reason="needs sensor_msgs")
+    from node_harness import Rig
+
+    (tmp_path / "tuned.yaml").write_text("format: 1")
+    rig = Rig(files[0], tuning=str(tmp_path / "tuned.yaml")).start()
+    try:
+        assert rig.network.backend.name == "torch"
+        assert rig.logged("is not used: ", "checkpoint is missing or not a str: run `asymfusion tune` again")
+    finally:
+        rig.close()

@@ -24,6 +24,7 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
         {"network", "data", "checkpoint"},
         {"torch", "numpy", "tqdm", "google", "onnx", "onnxruntime", "openvino", "tensorrt", "triton"},
     ),
+    "tuning": (CORE, {"torch", "numpy", "yaml", "matplotlib"}),
     "benchmark": (CORE, {"torch", "numpy", "tqdm"}),
     "export": (CORE, {"torch", "numpy", "onnx"}),
     "messages": ({"data", "engine"}, {"torch", "numpy", "cv2", "cv_bridge", "rosbags"}),
@@ -34,17 +35,21 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
         {"torch", "numpy", "cv2", "tqdm", "yaml", "rosbags", "matplotlib"},
     ),
     "ros": (
-        CORE | {"messages", "stream", "recordings"},
+        CORE | {"messages", "stream", "recordings", "tuning"},
         {"torch", "numpy", "cv2", "tqdm", "rosbags", "ROS"},
     ),
-    "demo": (CORE | {"messages", "stream", "recordings", "ros"}, {"numpy", "cv2", "PIL", "tqdm", "ROS"}),
+    "demo": (
+        CORE | {"messages", "stream", "recordings", "tuning", "ros"},
+        {"numpy", "cv2", "PIL", "tqdm", "ROS"},
+    ),
     "labelling": (
         CORE | {"recordings", "replay", "demo"},
         {"torch", "numpy", "cv2", "tqdm", "yaml"},
     ),
     "cli": (
         CORE
-        | {"benchmark", "export", "inspection", "stream", "recordings", "replay", "labelling", "ros", "demo"},
+        | {"benchmark", "export", "inspection", "stream", "recordings", "replay", "labelling", "ros", "demo"}
+        | {"tuning"},
         {"torch", "numpy", "tqdm"},
     ),
 }
