@@ -280,7 +280,7 @@ def test_the_node_takes_what_was_tuned(files, tmp_path, backend):
     rig = Rig(checkpoint, tuning=str(found)).start()
     try:
         assert (rig.network.backend.name, rig.network.backend.threads) == (backend, 1)
-        assert rig.logged("tuning", f"{backend} on cpu, fp32, 1 threads")
+        rig.until(lambda: rig.logged("tuning", f"{backend} on cpu, fp32, 1 threads"))
         rig.send(image(rgb, "rgb8", SECOND), image(depth, "16UC1", SECOND))
         mask = pixels_of(rig.mask(SECOND))
     finally:
@@ -298,6 +298,10 @@ def test_a_node_whose_tuning_does_not_hold_says_so_and_goes_on(files, tmp_path):
     rig = Rig(files[0], tuning=str(tmp_path / "tuned.yaml")).start()
     try:
         assert rig.network.backend.name == "torch"
-        assert rig.logged("is not used: ", "checkpoint is missing or not a str: run `asymfusion tune` again")
+        rig.until(
+            lambda: rig.logged(
+                "is not used: ", "checkpoint is missing or not a str: run `asymfusion tune` again"
+            )
+        )
     finally:
         rig.close()
