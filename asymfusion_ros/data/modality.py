@@ -140,6 +140,10 @@ def _standardised(x: Tensor, stats: Stats) -> Tensor:
     return (x - mean) / std
 
 
+# Of values from 0 to 255: onto -1 to 1; and of edges, most of which are near 0.
+UNIT, SPARSE = Stats((127.5,), (127.5,)), Stats((20.0,), (40.0,))
+
+
 @dataclass(frozen=True)
 class Colour:
     """Red, green and blue, 0 to 255; every pixel counts as measured."""
@@ -273,6 +277,10 @@ KNOWN: dict[str, Modality] = {
         Range("depth", image_topic("depth")),
         Scalar("thermal", image_topic("thermal"), unit=0.01, stats=Stats((295.0,), (10.0,))),  # kelvin
         Scalar("infrared", image_topic("infrared")),
+        Colour("normal", image_topic("normal"), stats=UNIT),  # a unit vector, -1 to 1 as 0 to 255
+        Scalar("shade", image_topic("shade"), stats=UNIT),
+        Scalar("edge", image_topic("edge"), stats=SPARSE),
+        Scalar("texture", image_topic("texture"), stats=SPARSE),
     )
 }
 

@@ -13,6 +13,10 @@ def test_the_topics_are_those_that_users_remap():
         "depth": "depth_registered/image_rect",
         "thermal": "thermal/image_rect",
         "infrared": "infrared/image_rect",
+        "normal": "normal/image_rect",
+        "shade": "shade/image_rect",
+        "edge": "edge/image_rect",
+        "texture": "texture/image_rect",
     }
     assert modality("height", "range").topic == image_topic("height") == "height/image_rect"
 
