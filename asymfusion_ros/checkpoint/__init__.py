@@ -1,19 +1,15 @@
 """The one checkpoint format, and the ways into it."""
 
 from asymfusion_ros.checkpoint.file import (
-    DEFAULT,
     Checkpoint,
-    default_checkpoint,
     load_checkpoint,
     save_checkpoint,
 )
 from asymfusion_ros.checkpoint.released import convert_released, released_config
 
 __all__ = [
-    "DEFAULT",
     "Checkpoint",
     "convert_released",
-    "default_checkpoint",
     "load_checkpoint",
     "released_config",
     "save_checkpoint",

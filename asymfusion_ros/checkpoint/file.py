@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +25,8 @@ from asymfusion_ros.data.text_file import one_line
 from asymfusion_ros.errors import CheckpointError
 from asymfusion_ros.network import NetworkConfig, SegmentationNetwork, build_network
 from asymfusion_ros.network.layers.norms import is_variance, may_be_missing
+from asymfusion_ros.packaged import checkpoint_file, packaged
 
-DEFAULT = "default"
 FORMATS = {"F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32, "F64": torch.float64}
 
 
@@ -47,11 +46,6 @@ class Checkpoint(ModelDescription):
     def save(self, path: str | Path) -> None:
         """As it is, each tensor in the format that it has: see ``save_checkpoint``."""
         _write(Path(path), self, self.state_dict)
-
-
-def default_checkpoint() -> Path:
-    """The checkpoint that the package carries."""
-    return Path(str(resources.files("asymfusion_ros"))) / "checkpoints" / "default.safetensors"
 
 
 def save_checkpoint(
@@ -86,18 +80,19 @@ def _write(path: Path, described: ModelDescription, tensors: Mapping[str, Tensor
 
 
 def load_checkpoint(path: str | Path) -> Checkpoint:
-    """Reads and checks a checkpoint; ``default`` names the one in the package.
+    """Reads and checks a checkpoint; a name such as ``default`` means one in the package.
 
     Raises CheckpointError with one clear line for a file that is missing, cut short, of another kind (a
     pickle above all), or whose tensors do not fit the network it describes.
     """
-    path = default_checkpoint() if str(path) == DEFAULT else Path(path)
+    path = checkpoint_file(path)
     try:
         there = path.is_file()
     except OSError as error:  # a folder on the way that may not be entered
         raise CheckpointError(f"checkpoint {path} cannot be read: {error.strerror}") from error
     if not there:
-        raise CheckpointError(f"checkpoint {path} does not exist (name a .safetensors file, or '{DEFAULT}')")
+        names = " or ".join(f"'{name}'" for name in packaged())
+        raise CheckpointError(f"checkpoint {path} does not exist (name a .safetensors file, or {names})")
     try:
         with safe_open(path, framework="pt") as file:
             described = ModelDescription.from_metadata(file.metadata() or {}, f"checkpoint {path}")

@@ -24,6 +24,7 @@ from asymfusion_ros.demo.environment import demo_environment
 from asymfusion_ros.demo.gallery import write_pictures
 from asymfusion_ros.demo.summary import Summary
 from asymfusion_ros.errors import ConfigError
+from asymfusion_ros.packaged import DEFAULT, checkpoint_file
 from asymfusion_ros.recordings.recording import Recording
 from asymfusion_ros.recordings.sources import add_arguments as add_source_arguments
 from asymfusion_ros.recordings.sources import open_recording, positive, source_arguments
@@ -131,8 +132,8 @@ def prepare_output(folder: Path | None) -> Path:
 def node_command(args: argparse.Namespace) -> list[str]:
     """The node with the parameters that were given; the others keep the node's own defaults."""
     parameters = {"device": args.device, "slop": args.slop, "missing_after": args.missing_after}
-    if args.checkpoint != "default":
-        parameters["checkpoint"] = str(Path(args.checkpoint).resolve())
+    if args.checkpoint != DEFAULT:
+        parameters["checkpoint"] = str(checkpoint_file(args.checkpoint).resolve())
     command = [sys.executable, "-m", "asymfusion_ros.ros.main", "--ros-args"]
     for name, value in parameters.items():
         if value is not None:

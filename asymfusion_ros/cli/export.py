@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from asymfusion_ros.atomic_write import check_place, whole
-from asymfusion_ros.checkpoint import default_checkpoint, load_checkpoint
+from asymfusion_ros.checkpoint import load_checkpoint
 from asymfusion_ros.checkpoint.description import available_sets
 from asymfusion_ros.cli.bench import size_of
 from asymfusion_ros.data.folder import Folder
@@ -24,6 +24,7 @@ from asymfusion_ros.engine.engine_file import load_engine
 from asymfusion_ros.engine.exported import load_exported
 from asymfusion_ros.engine.segmenter import Segmenter
 from asymfusion_ros.errors import UserError
+from asymfusion_ros.packaged import checkpoint_file
 
 EXAMPLES = """\
   asymfusion export default --output default.onnx
@@ -85,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
     checkpoint = load_checkpoint(args.checkpoint)
     if args.data is not None:
         Folder(args.data).check_modalities(checkpoint.config.modalities)
-    path = default_checkpoint() if args.checkpoint == "default" else Path(args.checkpoint)
+    path = checkpoint_file(args.checkpoint)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     size = checkpoint.input_spec.network_size(height, width)
     sets = available_sets(checkpoint.config.modalities)

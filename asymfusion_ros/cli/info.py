@@ -12,12 +12,13 @@ from typing import Any
 
 from asymfusion_ros import __version__
 from asymfusion_ros.atomic_write import write_whole
-from asymfusion_ros.checkpoint import DEFAULT, Checkpoint, default_checkpoint, load_checkpoint
+from asymfusion_ros.checkpoint import Checkpoint, load_checkpoint
 from asymfusion_ros.errors import UserError
 from asymfusion_ros.inspection import tables
 from asymfusion_ros.inspection.anatomy import Anatomy, examine
 from asymfusion_ros.inspection.picture import norm_picture
 from asymfusion_ros.inspection.provenance import packed, printable, scores, strict, summary
+from asymfusion_ros.packaged import checkpoint_file
 
 EXAMPLES = """\
   asymfusion info default
@@ -90,7 +91,7 @@ def _picture(name: str, found: Anatomy) -> bytes:
 
 def _identity(name: str, checkpoint: Checkpoint) -> Iterator[str]:
     config, spec = checkpoint.config, checkpoint.input_spec
-    path = default_checkpoint() if name == DEFAULT else Path(name)
+    path = checkpoint_file(name)
     kinds = sorted({str(tensor.dtype).removeprefix("torch.") for tensor in checkpoint.state_dict.values()})
     width = f", {config.decoder_channels} channels wide" if config.decoder_channels else ""
     yield f"{name}: {path.stat().st_size / 1e6:.1f} MB, {', '.join(kinds)}"

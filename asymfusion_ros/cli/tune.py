@@ -18,12 +18,13 @@ from tqdm import tqdm
 
 from asymfusion_ros.atomic_write import check_place, write_whole
 from asymfusion_ros.benchmark.load import busy
-from asymfusion_ros.checkpoint import default_checkpoint, load_checkpoint
+from asymfusion_ros.checkpoint import load_checkpoint
 from asymfusion_ros.cli import export
 from asymfusion_ros.cli.reading import add_reading, read_options
 from asymfusion_ros.data.modality import Modality
 from asymfusion_ros.engine.segmenter import Segmenter
 from asymfusion_ros.errors import ConfigError, UserError
+from asymfusion_ros.packaged import checkpoint_file
 from asymfusion_ros.replay.built_in_source import NAME
 from asymfusion_ros.replay.frames import open_source, read_frames
 from asymfusion_ros.replay.notes import Notes
@@ -102,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
     """Tries, prints, writes; the exit code. Raises UserError."""
     output = args.output or standard_path()
     _check(args, output)
-    path = default_checkpoint() if args.checkpoint == "default" else Path(args.checkpoint)
+    path = checkpoint_file(args.checkpoint)
     checkpoint = load_checkpoint(args.checkpoint)
     reference = Segmenter(checkpoint, "cpu", "fp32", "torch")
     modalities = [checkpoint.input_spec.modality(name) for name in checkpoint.config.modalities]

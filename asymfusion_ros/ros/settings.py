@@ -10,6 +10,7 @@ from pathlib import Path
 
 from asymfusion_ros.data.transform import Transform
 from asymfusion_ros.errors import ConfigError
+from asymfusion_ros.packaged import is_packaged, packaged
 from asymfusion_ros.ros.inputs.transports import names
 from asymfusion_ros.settings import declared, setting
 
@@ -21,8 +22,10 @@ def missing_file(path: str) -> str:
 
 def missing_checkpoint(path: str) -> str:
     """What is wrong with the value of the parameter checkpoint."""
-    wrong = "" if path == "default" else missing_file(path)
-    return wrong and f"checkpoint {wrong}; give a checkpoint's path, or default for the one installed"
+    wrong = "" if is_packaged(path) else missing_file(path)
+    return wrong and (
+        f"checkpoint {wrong}; give a checkpoint's path, or one installed: {', '.join(packaged())}"
+    )
 
 
 def wrong_names(cameras: tuple[str, ...]) -> str:
@@ -50,8 +53,8 @@ class NodeSettings:
     )
     checkpoint: str = setting(
         "default",
-        "path of a .safetensors checkpoint, or of an .onnx or .engine file of `asymfusion export`; default "
-        "is the one installed",
+        "path of a .safetensors checkpoint, or of an .onnx or .engine file of `asymfusion export`, or the "
+        "name of one that is installed",
         fault=missing_checkpoint,
     )
     cameras: tuple[str, ...] = setting(

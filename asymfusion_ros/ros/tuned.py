@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from asymfusion_ros.checkpoint import default_checkpoint
 from asymfusion_ros.errors import UserError
+from asymfusion_ros.packaged import checkpoint_file
 from asymfusion_ros.ros.settings import NodeSettings
 from asymfusion_ros.tuning import read_tuning, standard_path
 
@@ -28,7 +28,7 @@ def take_tuning(settings: NodeSettings) -> str:
     if explicit:
         are = "is" if len(explicit) == 1 else "are"
         return f"tuning {path} is not used: {' and '.join(explicit)} {are} set"
-    given = default_checkpoint() if settings.checkpoint == "default" else Path(settings.checkpoint)
+    given = checkpoint_file(settings.checkpoint)
     if given.suffix != ".safetensors" or not given.is_file():
         return ""  # one that is exported was chosen already; one that is missing is refused when it is loaded
     try:

@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import shutil
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,11 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from asymfusion_ros import __version__
-from asymfusion_ros.checkpoint import default_checkpoint, load_checkpoint, save_checkpoint
+from asymfusion_ros.checkpoint import load_checkpoint, save_checkpoint
 from asymfusion_ros.data.labels import NYU40, LabelSet
 from asymfusion_ros.errors import CheckpointError
 from asymfusion_ros.network import build_network
+from asymfusion_ros.packaged import checkpoint_file
 
 
 @pytest.fixture(scope="module")
@@ -243,8 +245,21 @@ def test_tensors_that_do_not_fit(path):
         load_checkpoint(path)
 
 
+def test_a_checkpoint_beside_the_default_is_chosen_by_its_name(tmp_path, monkeypatch):
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    for name in ("default", "accurate"):
+        (folder / f"{name}.safetensors").touch()
+    monkeypatch.setattr(resources, "files", lambda package: tmp_path)
+    assert checkpoint_file("accurate") == folder / "accurate.safetensors"
+    assert checkpoint_file("some/accurate") == Path("some/accurate")
+    message = r"no\.safetensors does not exist \(name a \.safetensors file, or 'accurate' or 'default'\)"
+    with pytest.raises(CheckpointError, match=message):
+        load_checkpoint("no.safetensors")
+
+
 def test_the_package_carries_a_default():
-    path = default_checkpoint()
+    path = checkpoint_file("default")
     assert path.stat().st_size <= 16e6
     checkpoint = load_checkpoint("default")
     assert checkpoint.labels == NYU40

@@ -11,7 +11,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "asymfusion_ros"
-COMMON = {"asymfusion_ros"} | {f"asymfusion_ros.{name}" for name in ("errors", "settings", "atomic_write")}
+EVERYWHERE = ("errors", "settings", "atomic_write", "packaged")
+COMMON = {"asymfusion_ros"} | {f"asymfusion_ros.{name}" for name in EVERYWHERE}
 
 # layer -> (what it may import of this project, what of others)
 CORE = {"network", "data", "checkpoint", "engine"}

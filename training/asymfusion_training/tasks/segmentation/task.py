@@ -13,11 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from asymfusion_ros import Segmenter
-from asymfusion_ros.checkpoint import DEFAULT, load_checkpoint, save_checkpoint
+from asymfusion_ros.checkpoint import load_checkpoint, save_checkpoint
 from asymfusion_ros.data.folder import Folder
 from asymfusion_ros.data.input_spec import InputSpec
 from asymfusion_ros.data.metrics import ConfusionMatrix
 from asymfusion_ros.network import NetworkConfig, SegmentationNetwork, build_network
+from asymfusion_ros.packaged import is_packaged
 from asymfusion_training.data.batch import Batch
 from asymfusion_training.data.frames import TrainingFrames
 from asymfusion_training.data.settings import DataSettings
@@ -68,7 +69,7 @@ class SegmentationTask:
     def start(self) -> str:
         """Weights of ImageNet, or of a checkpoint of ours."""
         source = self.settings.pretrained
-        if source == DEFAULT or source.endswith(".safetensors"):
+        if is_packaged(source) or source.endswith(".safetensors"):
             return start_from(self.network, self.folder.labels, load_checkpoint(source))
         if source != "none":
             load_imagenet(self.network, source)

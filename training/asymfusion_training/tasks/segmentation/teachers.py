@@ -15,11 +15,12 @@ from tqdm import tqdm
 
 from asymfusion_ros import Segmenter
 from asymfusion_ros.atomic_write import write_whole
-from asymfusion_ros.checkpoint import DEFAULT, default_checkpoint, load_checkpoint
+from asymfusion_ros.checkpoint import load_checkpoint
 from asymfusion_ros.data.folder import Folder
 from asymfusion_ros.data.input_spec import InputSpec
 from asymfusion_ros.data.text_file import parse_json, read_text
 from asymfusion_ros.errors import UserError
+from asymfusion_ros.packaged import checkpoint_file
 from asymfusion_training.data.batch import collate
 from asymfusion_training.data.soft_labels import STRIDE, SoftLabels
 from asymfusion_training.evaluation.plan import check_labels
@@ -59,7 +60,7 @@ class Teachers:
             modalities |= dict.fromkeys(checkpoint.config.modalities)
         folder.check_modalities(modalities)
         self.modalities = tuple(modalities)
-        files = [default_checkpoint() if path == DEFAULT else Path(path) for path in settings.teachers]
+        files = [checkpoint_file(path) for path in settings.teachers]
         self.digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
 
     def prepare(self) -> SoftLabels:
