@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import resource
-import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -19,56 +17,69 @@ from asymfusion_ros.data.made_images import made_images
 from asymfusion_ros.data.modality import KNOWN
 from asymfusion_ros.data.transform import Transform
 from asymfusion_ros.engine.geometry import Geometry, Projector, Unregistered
-from asymfusion_ros.engine.segmenter import Segmenter
+from asymfusion_ros.engine.segmenter import Image, Segmenter
 
 STAGES = ("upload", "preprocess", "network", "postprocess", "download")
 PLAIN, PLAIN_EVERY = "plain", 4
+Times = dict[str, list[float]]
+
+
+class Frames:
+    """Made images, new ones at each call, so that no cache holds them."""
+
+    def __init__(self, segmenter: Segmenter, modalities: Sequence[str], height: int, width: int) -> None:
+        self._rng = np.random.default_rng(0)
+        self._described = [segmenter.checkpoint.input_spec.modality(name) for name in modalities]
+        self.height, self.width = height, width
+
+    def __call__(self) -> Mapping[str, Image]:
+        """A frame's, by modality."""
+        return made_images(self._rng, self._described, self.height, self.width)
+
+
+def stage_times(segmenter: Segmenter, made: Mapping[str, Image]) -> dict[str, float]:
+    """Milliseconds of each stage of one frame, and of their ``total``. On a GPU the stages are timed by its
+    own events, between which nothing waits for the host."""
+    mark, elapsed = clock(segmenter.device)
+    mark()
+    with torch.inference_mode():
+        given = segmenter.images(made)
+        buffers = segmenter.upload(given)
+        mark()
+        inputs = segmenter.preprocess(given, buffers)
+        mark()
+        output = segmenter.infer(inputs)
+        mark()
+        reference = segmenter.reference(given)
+        result = segmenter.postprocess(output, (reference.height, reference.width), confidence=True)
+        mark()
+        result.numpy()
+        mark()
+    stages = elapsed()
+    return {**dict(zip(STAGES, stages, strict=True)), "total": sum(stages)}
 
 
 def measure(
     segmenter: Segmenter,
     plain: PlainEager | None,
-    height: int,
-    width: int,
-    modalities: Sequence[str],
-    frames: int,
+    frames: Frames,
+    count: int,
     warm_up: int,
-) -> dict[str, list[float]]:
+) -> Times:
     """Milliseconds of each stage and of their ``total``, a value a frame; and of the ``plain`` network, where
-    one is given, every fourth frame, so that both have the same other work beside them.
-
-    The images are new ones each time, so that no cache holds them. On a GPU the stages are timed by its own
-    events, between which nothing waits for the host.
-    """
-    rng = np.random.default_rng(0)
-    times: dict[str, list[float]] = {stage: [] for stage in (*STAGES, "total")}
-    gpu = segmenter.device.type == "cuda"
-    described = [segmenter.checkpoint.input_spec.modality(name) for name in modalities]
-    for i in tqdm(range(warm_up + frames), desc="bench", unit="frame", leave=False, disable=None):
-        made = made_images(rng, described, height, width)
-        mark, elapsed = _gpu_clock(segmenter.device) if gpu else _cpu_clock()
-        mark()
-        with torch.inference_mode():
-            given = segmenter.images(made)
-            buffers = segmenter.upload(given)
-            mark()
-            inputs = segmenter.preprocess(given, buffers)
-            mark()
-            output = segmenter.infer(inputs)
-            mark()
-            result = segmenter.postprocess(output, (height, width), confidence=True)
-            mark()
-            result.numpy()
-            mark()
+    one is given, every fourth frame, so that both have the same other work beside them."""
+    times: Times = {stage: [] for stage in (*STAGES, "total")}
+    for i in tqdm(range(warm_up + count), desc="bench", unit="frame", leave=False, disable=None):
+        made = frames()
+        found = stage_times(segmenter, made)
         if i >= warm_up:
-            stages = elapsed()
-            for stage, value in zip(STAGES, stages):
+            for stage, value in found.items():
                 times[stage].append(value)
-            times["total"].append(sum(stages))
         if plain is not None and (i - warm_up) % PLAIN_EVERY == 0:
+            given = segmenter.images(made)
             if i == warm_up:
                 plain(given)  # its first call is slow too
-            mark, elapsed = _gpu_clock(segmenter.device) if gpu else _cpu_clock()
+            mark, elapsed = clock(segmenter.device)
             mark()
             plain(given)
             mark()
@@ -76,9 +87,7 @@ def measure(
     return times
 
 
-def measure_geometry(
-    device: torch.device, height: int, width: int, frames: int, warm_up: int
-) -> dict[str, list[float]]:
+def measure_geometry(device: torch.device, height: int, width: int, frames: int, warm_up: int) -> Times:
     """Milliseconds a frame of ``registration`` (depth of one camera projected into another of the same size)
     and of ``points`` (labelled points, until they are on the host)."""
     rng = np.random.default_rng(0)
@@ -88,13 +97,13 @@ def measure_geometry(
     unregistered = Unregistered(depth_camera, Transform.parse("0.05 0 0 0 0.005 0 1"))
     geometry = Geometry(colour, "depth", unregistered, points=True)
     projector = Projector(device)
-    times: dict[str, list[float]] = {"registration": [], "points": []}
+    times: Times = {"registration": [], "points": []}
     for i in tqdm(range(warm_up + frames), desc="points", unit="frame", leave=False, disable=None):
         made = made_images(rng, (KNOWN["rgb"], KNOWN["depth"]), height, width)
         rgb = torch.from_numpy(made["rgb"]).to(device).permute(2, 0, 1)
         labels = torch.from_numpy(rng.integers(0, 40, (height, width), np.uint8)).to(device)
         depth = torch.from_numpy(made["depth"]).to(device).float() / 1000
-        mark, elapsed = _gpu_clock(device) if device.type == "cuda" else _cpu_clock()
+        mark, elapsed = clock(device)
         mark()
         with torch.inference_mode():
             decoded = projector.registered(geometry, {"rgb": rgb[None], "depth": depth[None, None]})
@@ -107,25 +116,12 @@ def measure_geometry(
     return times
 
 
-def summary(values: Sequence[float]) -> dict[str, float]:
-    """Median, 95th and 99th percentile and the least, rounded to microseconds."""
-    return {
-        "p50": round(statistics.median(values), 3),
-        "p95": round(float(np.percentile(values, 95)), 3),
-        "p99": round(float(np.percentile(values, 99)), 3),
-        "best": round(min(values), 3),
-    }
-
-
-def peak_memory(device: torch.device) -> dict[str, float]:
-    """MiB that this process has had at most: of memory, and of a GPU's."""
-    found = {"host_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)}
-    if device.type == "cuda":
-        found["gpu_mib"] = round(torch.cuda.max_memory_allocated(device) / 2**20, 1)
-    return found
-
-
 Clock = tuple[Callable[[], None], Callable[[], list[float]]]
+
+
+def clock(device: torch.device) -> Clock:
+    """(``mark``, ``elapsed``): the milliseconds between the marks, by a GPU's own clock where it is one."""
+    return _gpu_clock(device) if device.type == "cuda" else _cpu_clock()
 
 
 def _cpu_clock() -> Clock:

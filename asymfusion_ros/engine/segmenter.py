@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from asymfusion_ros.checkpoint import Checkpoint
 from asymfusion_ros.checkpoint.description import ModelDescription, available_sets
 from asymfusion_ros.data.labels import LabelSet
 from asymfusion_ros.engine.backends import Backend, open_backend
@@ -22,7 +24,7 @@ from asymfusion_ros.engine.raw_image import RawImage
 from asymfusion_ros.engine.staging import Download
 from asymfusion_ros.engine.stopwatch import Stopwatch
 from asymfusion_ros.engine.upload import Uploader
-from asymfusion_ros.errors import CheckpointError, ImageError
+from asymfusion_ros.errors import CheckpointError, ConfigError, ImageError
 
 Image = RawImage | npt.NDArray[np.generic]
 
@@ -152,6 +154,20 @@ class Segmenter:
         precision that is not there).
         """
         return cls(load_model(path), device, precision, backend, cpu_fallback, threads)
+
+    def at_input_size(self, height: int, width: int) -> Segmenter:
+        """The same network for inputs of another size, which are multiples of 8; its weights are shared, so
+        not for another thread. Raises ConfigError for a size that is not possible, and for an exported file,
+        which has one size.
+        """
+        if not isinstance(self.checkpoint, Checkpoint):
+            raise ConfigError(
+                "an exported file has one input size, its own: for others use the checkpoint it was made of"
+            )
+        other = copy.copy(self)
+        spec = replace(self.checkpoint.input_spec, height=height, width=width)
+        other.checkpoint = replace(self.checkpoint, input_spec=spec)
+        return other
 
     @property
     def device(self) -> torch.device:

@@ -201,7 +201,7 @@ class _OnHost(NamedTuple):
 
 
 def measure_node(
-    parameters: Mapping[str, str],
+    parameters: Mapping[str, str | int],
     height: int,
     width: int,
     frames: int,
@@ -210,7 +210,7 @@ def measure_node(
 ) -> dict[str, list[float]]:
     """Milliseconds a frame of ``loop`` (through the node), ``engine`` (its part of that) and ``transport``.
 
-    ``parameters``: the node's checkpoint, device, precision and backend. ``outputs``: the names of the image
+    ``parameters``: the node's checkpoint, device and so on. ``outputs``: the names of the image
     topics that are subscribed to. Raises UserError where the node does not start or answer.
     """
     networks: list[TimedNetwork] = []

@@ -91,7 +91,7 @@ class NodeSettings:
     tuning: str = setting(
         "auto",
         "file of `asymfusion tune` that chooses backend, precision and threads, where they are auto and 0; "
-        "auto: the one that it writes by itself, if there is one; empty: none",
+        "auto: the one that it writes by itself, if there is one; none: no file",
     )
     label_groups: str = setting(
         "",

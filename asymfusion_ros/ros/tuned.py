@@ -9,7 +9,7 @@ from asymfusion_ros.packaged import checkpoint_file
 from asymfusion_ros.ros.settings import NodeSettings
 from asymfusion_ros.tuning import read_tuning, standard_path
 
-AUTO = "auto"
+AUTO, NONE = "auto", "none"
 CHOSEN = ("device", "backend", "precision", "threads")  # by the file, where they are auto or 0
 
 
@@ -19,7 +19,7 @@ def take_tuning(settings: NodeSettings) -> str:
 
     Raises UserError for a file that does not hold here: the settings are as they were then.
     """
-    if not settings.tuning:
+    if settings.tuning == NONE:
         return ""
     path = standard_path() if settings.tuning == AUTO else Path(settings.tuning)
     if settings.tuning == AUTO and not path.is_file():

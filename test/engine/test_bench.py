@@ -10,14 +10,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import write_checkpoint
+from helpers import tiny_config, write_checkpoint
 
 from asymfusion_ros import Segmenter
+from asymfusion_ros.benchmark.figures import summary
 from asymfusion_ros.benchmark.load import busy
+from asymfusion_ros.benchmark.machine_rate import MachineRate, Work, network_work, shares
 from asymfusion_ros.benchmark.plain import PlainEager
-from asymfusion_ros.benchmark.stages import summary
 from asymfusion_ros.checkpoint import load_checkpoint
 from asymfusion_ros.cli.main import main
+from asymfusion_ros.data.input_spec import InputSpec
 
 STAGES = {"upload", "preprocess", "network", "postprocess", "download"}
 
@@ -69,6 +71,58 @@ def test_without_the_plain_network_there_is_no_ratio(tmp_path, capsys):
     assert main(["bench", "--checkpoint", str(checkpoint), *options]) == 0
     assert not {"plain_eager", "times_plain_eager", "loaded"} & set(json.loads(report.read_text()))
     assert "plain eager" not in capsys.readouterr().out
+
+
+def test_how_the_cost_grows(tmp_path, capsys):
+    checkpoint, report = write_checkpoint(tmp_path / "tiny.safetensors"), tmp_path / "bench.json"
+    words = ["--size", "96x64", "--frames", "1", "--warm-up", "0", "--device", "cpu", "--no-plain"]
+    words += ["--sizes", "96x64", "192x128", "--modality-sets", "--cameras", "1", "3"]
+    words += ["--streams", "2", "--json", str(report), "--plot", str(tmp_path / "b.png")]
+    assert main(["bench", "--checkpoint", str(checkpoint), *words]) == 0
+    figures = json.loads(report.read_text())
+    assert [row["input"] for row in figures["sizes"]] == [[96, 64], [192, 128]]
+    small, large = (row["share"]["gflop"] for row in figures["sizes"])
+    assert 3 < large / small < 4.2  # four times the pixels, rounded up at each stage
+    assert [row["modalities"] for row in figures["modality_sets"]] == ["rgb+depth", "rgb", "depth"]
+    both, *alone = (row["share"]["gflop"] for row in figures["modality_sets"])
+    assert alone == [pytest.approx(both / 2, rel=0.02)] * 2
+    assert [row["cameras"] for row in figures["cameras"]] == [1, 3]
+    for row in figures["cameras"]:
+        total = row["milliseconds"]["total"]["p50"]
+        assert row["masks_per_second"] == pytest.approx(1000 * row["cameras"] / total, rel=0.01)
+    assert figures["streams"][0]["streams"] == 2 and figures["streams"][0]["masks_per_second"] > 0
+    assert figures["machine"]["matrix_gflops"] > 0 and figures["machine"]["copy_gb_per_second"] > 0
+    assert 0 < figures["share"]["of_matrix_rate"] < 1.5
+    assert (tmp_path / "b.png").read_bytes().startswith(b"\x89PNG")
+    printed = capsys.readouterr().out
+    assert "cameras in one call" in printed and "segmenters at once" in printed
+
+
+def test_what_a_network_asks_of_the_machine_by_hand():
+    config = tiny_config()
+    one, both = (network_work(config, (48, 64), names) for names in (("depth",), ("rgb", "depth")))
+    assert both.gflop == pytest.approx(2 * one.gflop, rel=1e-6)
+    assert one.elements < both.elements < 2 * one.elements  # the weights are read once
+    rate = MachineRate("fp32", matrix=100.0, convolution=50.0, copy=10.0)
+    # 2 GFLOP in 40 ms are 50 GFLOP/s; 0.02 thousand million elements of 4 bytes are 2 GB/s.
+    assert shares(Work(2.0, 0.02), rate, 40.0) == {
+        "gflop": 2.0,
+        "gflops": 50.0,
+        "of_matrix_rate": 0.5,
+        "of_copy_bandwidth": 0.2,
+    }
+
+
+def test_another_input_size_is_the_checkpoint_of_that_size(tmp_path):
+    """The network is the same, and its weights are not copied."""
+    small = write_checkpoint(tmp_path / "small.safetensors")
+    large = write_checkpoint(tmp_path / "large.safetensors", spec=InputSpec(height=64, width=96))
+    segmenter, expected = (Segmenter.from_checkpoint(path, "cpu", "fp32") for path in (small, large))
+    resized = segmenter.at_input_size(64, 96)
+    assert resized.backend is segmenter.backend
+    rgb = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
+    assert (resized(rgb).numpy().labels == expected(rgb).numpy().labels).all()
+    assert segmenter.checkpoint.input_spec.width == 64
 
 
 def test_a_summary_by_hand():
@@ -142,6 +196,10 @@ def command_line(path):
         (["--load", "0"], "--load 0"),
         (["--node", "--modalities", "rgb"], "not just rgb: leave out --modalities"),
         (["--outputs", "mask"], "--outputs goes with --node"),
+        (["--cameras", "1", "9"], "--cameras 9 must be 1 to 8"),
+        (["--streams", "0"], "--streams 0 must be 1 to 8"),
+        (["--sizes", "64x48", "tall"], "--sizes 'tall' is not WIDTHxHEIGHT"),
+        (["--sizes", "64x50"], "multiples of 8"),
         (["--modalities", "rgb", "sonar"], "--modalities sonar: the checkpoint has rgb, depth"),
     ],
 )
@@ -203,10 +261,12 @@ def test_node_stopped_halfway(tmp_path):
 STOPPABLE = """
 import signal
 import sys
+from dataclasses import replace
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from asymfusion_ros.cli import bench
 from asymfusion_ros.cli.main import main
-stages = bench.measure
-bench.measure = lambda *given: stages(*given[:-2], 1, 0)
+from asymfusion_ros.data.input_spec import InputSpec
+measured = bench.measured
+bench.measured = lambda segmenter, make, plan: measured(segmenter, make, replace(plan, frames=1, warm_up=0))
 sys.exit(main())
 """

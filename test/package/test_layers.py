@@ -26,7 +26,7 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
         {"torch", "numpy", "tqdm", "google", "onnx", "onnxruntime", "openvino", "tensorrt", "triton"},
     ),
     "tuning": (CORE, {"torch", "numpy", "yaml", "matplotlib"}),
-    "benchmark": (CORE, {"torch", "numpy", "tqdm"}),
+    "benchmark": (CORE | {"inspection"}, {"torch", "numpy", "tqdm", "matplotlib"}),
     "export": (CORE, {"torch", "numpy", "onnx"}),
     "messages": ({"data", "engine"}, {"torch", "numpy", "cv2", "cv_bridge", "rosbags"}),
     "stream": (set(), set()),

@@ -106,7 +106,7 @@ def test_auto_looks_where_tune_writes(tuned, checkpoint, tmp_path, monkeypatch):
     tuned[1].write(standard_path())
     take_tuning(given)
     assert given.threads == 3
-    given = settings(checkpoint, "")
+    given = settings(checkpoint, "none")
     assert take_tuning(given) == "" and given.threads == 0
 
 
