@@ -21,6 +21,9 @@ aten = torch.ops.aten
 # What is computed for each sample of a batch on its own.
 EACH_SAMPLE = {
     aten.conv2d.default,
+    aten.conv_transpose2d.input,
+    aten.instance_norm.default,
+    aten.tanh.default,
     aten.relu.default,
     aten.relu6.default,
     aten.hardtanh.default,
@@ -41,6 +44,7 @@ EACH_SAMPLE = {
     aten.contiguous.default,
     operator.getitem,
 }
+CONVOLUTIONS = (aten.conv2d.default, aten.conv_transpose2d.input)
 # The same where the dimension that they work along is not the batch: operator -> place of that argument.
 ALONG = {aten.slice.Tensor: 1, aten.cat.default: 1, aten.softmax.int: 1, aten.chunk.default: 2}
 # In evaluation they are the identity.
@@ -164,9 +168,7 @@ class _Unstacking:
         elif target not in EACH_SAMPLE:
             return False
         # A convolution's weights have no batch; any other tensor must be a stack too, or the same for all.
-        others = (
-            [] if target is aten.conv2d.default else [one for one in _flat(args) if isinstance(one, fx.Node)]
-        )
+        others = [] if target in CONVOLUTIONS else [one for one in _flat(args) if isinstance(one, fx.Node)]
         return len({len(one) for one in _flat(args) if isinstance(one, Rows)}) == 1 and all(
             self._shapes[one][:-3] in ((), (1,)) for one in others
         )

@@ -10,6 +10,7 @@ from asymfusion_ros.errors import ConfigError
 from asymfusion_ros.network.decoders.registry import DECODERS
 from asymfusion_ros.network.encoders.registry import ENCODERS
 from asymfusion_ros.network.fusion.registry import FUSIONS
+from asymfusion_ros.settings import declared
 
 if TYPE_CHECKING:
     from asymfusion_ros.network.config import NetworkConfig
@@ -31,7 +32,12 @@ def choices() -> dict[str, tuple[Any, ...]]:
 
 def go_together(architecture: str, encoder: str) -> bool:
     """Whether a decoder can read an encoder's features."""
-    return _fine_enough(architecture, encoder) and _stops(architecture, encoder)
+    meant = ENCODERS[encoder].decoders
+    return (
+        (not meant or architecture in meant)
+        and _fine_enough(architecture, encoder)
+        and _stops(architecture, encoder)
+    )
 
 
 def check_values(config: NetworkConfig) -> None:
@@ -102,6 +108,12 @@ def _check_architecture(config: NetworkConfig) -> None:
             f"encoder: {encoder} goes with {decoders} alone; {architecture} reads {decoder.reads} "
             f"resolutions: set architecture to {decoders}, or choose another encoder"
         )
+    meant = ENCODERS[encoder].decoders
+    if meant and architecture not in meant:
+        raise ConfigError(
+            f"encoder: {encoder} goes with {_listed(meant)} alone: set architecture to {_listed(meant)}, or "
+            "choose another encoder"
+        )
     if not _stops(architecture, encoder):
         encoders = _listed(name for name in ENCODERS if go_together(architecture, name))
         raise ConfigError(
@@ -115,11 +127,28 @@ def _check_architecture(config: NetworkConfig) -> None:
             f"output_stride: {config.output_stride} is for {dilating}; {architecture} reads the encoder's "
             "own strides: leave it out"
         )
+    _check_images(config)
     if config.stops_at is not None and config.stops_at not in ENCODERS[encoder].output_strides:
         raise ConfigError(
             f"output_stride: {encoder} cannot stop at 1/{config.stops_at}: choose one of "
             f"{_listed(ENCODERS[encoder].output_strides)}"
         )
+
+
+def _check_images(config: NetworkConfig) -> None:
+    if not config.makes_images:
+        if config.norm != "batch":
+            images = _listed(name for name, entry in DECODERS.items() if entry.images)
+            raise ConfigError(
+                f"norm: {config.norm!r} is for {images}; {config.architecture} has batch norms: leave it out"
+            )
+        return
+    for one in declared(type(config)):
+        if one.name in ("classes", "decoder_channels") and getattr(config, one.name) != one.default:
+            raise ConfigError(
+                f"{one.name}: {config.architecture} makes images of three channels, and is as wide as its "
+                "encoder: leave it out"
+            )
 
 
 def _check_stages(config: NetworkConfig) -> None:

@@ -25,9 +25,14 @@ class NetworkConfig:
     """
 
     architecture: str = setting(
-        "refinenet", "the decoder, a name in DECODERS; `refinenet_lw` is Light-Weight RefineNet (1 x 1)"
+        "refinenet",
+        "the decoder, a name in DECODERS; `refinenet_lw` is Light-Weight RefineNet (1 x 1); `unet` makes "
+        "images",
     )
-    encoder: str = setting("resnet101", "a name in ENCODERS; `xception65` goes only with `deeplabv3plus`")
+    encoder: str = setting(
+        "resnet101",
+        "a name in ENCODERS; `xception65` goes only with `deeplabv3plus`, `unet` and `unet16` with `unet`",
+    )
     classes: int = setting(40, "classes of the masks, which are 8 bits; 255 is void", minimum=2, maximum=255)
     modalities: tuple[str, ...] = setting(
         ("rgb", "depth"), "a name for each input, in input order; each input has three channels"
@@ -75,6 +80,11 @@ class NetworkConfig:
         "for `deeplabv3plus`: the input's size over that of the coarsest features, null for 16; what would "
         "stride further is dilated",
     )
+    norm: str = setting(
+        "batch",
+        "for `unet`: batch norms as in the paper, or instance norms",
+        choices=("batch", "instance"),
+    )
 
     def __post_init__(self) -> None:
         if isinstance(self.modalities, str):
@@ -106,9 +116,16 @@ class NetworkConfig:
         )
 
     @property
+    def makes_images(self) -> bool:
+        """Whether the decoder makes images (a translation) instead of logits: ``classes`` then means
+        nothing."""
+        return DECODERS[self.architecture].images
+
+    @property
     def sharing(self) -> Sharing:
         """What the modalities share."""
-        return Sharing(len(self.modalities), self.shared_convs, self.private_norms)
+        instance = self.norm == "instance"
+        return Sharing(len(self.modalities), self.shared_convs, self.private_norms, instance)
 
     @property
     def fusion_config(self) -> FusionConfig:
@@ -147,12 +164,15 @@ class NetworkConfig:
             dropout=self.dropout,
             drops_channels=self.variant == "paper",
             output_stride=self.stops_at,
+            instance_norms=self.norm == "instance",
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON can hold it."""
+        """As JSON can hold it, without what the architecture does not have."""
         stages = None if self.fusion_stages is None else list(self.fusion_stages)
-        return {**asdict(self), "modalities": list(self.modalities), "fusion_stages": stages}
+        values = {**asdict(self), "modalities": list(self.modalities), "fusion_stages": stages}
+        del values["classes" if self.makes_images else "norm"]
+        return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> NetworkConfig:

@@ -67,8 +67,3 @@ class SegmentationNetwork(nn.Module):
             return self.decoder(features).chunk(len(available))
         own = zip(*(feature.chunk(len(available)) for feature in features))
         return [self.decoder.of(modality)(list(parts)) for modality, parts in zip(available, own)]
-
-
-def build_network(config: NetworkConfig) -> SegmentationNetwork:
-    """The network that ``config`` describes, with random weights."""
-    return SegmentationNetwork(config)

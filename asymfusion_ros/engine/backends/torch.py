@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import nullcontext
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -57,7 +58,9 @@ class TorchBackend:
         if self._recorded is None:
             return output
         logits = tuple(None if one is None else one.clone() for one in output.logits)
-        return NetworkOutput(logits, output.ensemble.clone(), output.weights.clone())
+        return replace(
+            output, logits=logits, ensemble=output.ensemble.clone(), weights=output.weights.clone()
+        )
 
     def release(self) -> None:
         """Gives up the memory that is held for later calls."""

@@ -13,7 +13,8 @@ class DecoderConfig:
 
     width: channels of its levels. coarsest: how many times as wide RefineNet's coarsest level is.
     drops_channels: dropout takes whole channels instead of single elements. output_stride: the input's size
-    over that of the coarsest features, for a decoder that depends on it.
+    over that of the coarsest features, for a decoder that depends on it. instance_norms: in the place of
+    batch norms, where it has any.
     """
 
     classes: int
@@ -22,6 +23,7 @@ class DecoderConfig:
     dropout: float = 0.5
     drops_channels: bool = True
     output_stride: int | None = None
+    instance_norms: bool = False
 
     def dropout_layer(self) -> nn.Module:
         """For N x C x H x W features. Whole channels: a pixel's neighbours still tell what was dropped of it

@@ -11,6 +11,7 @@ from torch import nn
 from asymfusion_ros.network.decoders.config import DecoderConfig
 from asymfusion_ros.network.decoders.deeplab import RATES, DeepLabV3Plus
 from asymfusion_ros.network.decoders.refinenet import RefineNet
+from asymfusion_ros.network.decoders.unet import UNetDecoder
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class DecoderEntry:
     finest, it reads as a skip; None for all but the coarsest.
     output_strides: at which of these, the first without a choice, the encoder has to stop; empty where the
     encoder's own strides are read. released: the authors' code has it.
+    images: makes images of -1 to 1, (P N) x 3 x H x W as large as the network's inputs, in the logits' place.
     """
 
     make: Callable[[DecoderConfig, tuple[int, ...]], nn.Module]
@@ -30,10 +32,12 @@ class DecoderEntry:
     skips: int | None = None
     output_strides: tuple[int, ...] = ()
     released: bool = False
+    images: bool = False
 
 
 DECODERS: dict[str, DecoderEntry] = {
     "refinenet": DecoderEntry(RefineNet, released=True),
     "refinenet_lw": DecoderEntry(partial(RefineNet, light=True)),
     "deeplabv3plus": DecoderEntry(DeepLabV3Plus, reads=2, skips=1, output_strides=tuple(RATES)),
+    "unet": DecoderEntry(UNetDecoder, reads=8, images=True),
 }

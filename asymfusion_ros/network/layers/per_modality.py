@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from asymfusion_ros.network.layers.instance_norm import PrivateInstanceNorm2d
 from asymfusion_ros.network.layers.norms import Available, PrivateBatchNorm2d
 
 
@@ -40,16 +41,24 @@ class PerModality(nn.ModuleDict):
 
 @dataclass(frozen=True)
 class Sharing:
-    """What so many modalities share: the convolutions, or none; norms of their own, or one set for all."""
+    """What so many modalities share: the convolutions, or none; norms of their own, or one set for all.
+    instance_norms: where a layer can have either, they are those instead of batch norms."""
 
     modalities: int
     shared_convs: bool = True
     private_norms: bool = True
+    instance_norms: bool = False
 
     def shared_or_own(self, make: Callable[[], nn.Module]) -> nn.Module:
         """What ``make`` builds, once for all modalities, or, with individual convolutions, for each.
         ``convolve`` applies it."""
         return make() if self.shared_convs else PerModality(range(self.modalities), make)
+
+    def either_norm(self, channels: int) -> PrivateBatchNorm2d | PrivateInstanceNorm2d:
+        """A norm for the stack, of the kind that ``instance_norms`` asks for."""
+        if self.instance_norms:
+            return PrivateInstanceNorm2d(channels, self.modalities, self.private_norms)
+        return self.norm(channels)
 
     def norm(self, channels: int, eps: float = 1e-5) -> PrivateBatchNorm2d:
         """A batch norm for the stack."""
