@@ -11,7 +11,7 @@ from typing import Any
 
 from asymfusion_ros.checkpoint.usual_disagreement import UsualDisagreement
 from asymfusion_ros.data.input_spec import InputSpec
-from asymfusion_ros.data.labels import LabelSet
+from asymfusion_ros.data.labels import NO_LABELS, LabelSet
 from asymfusion_ros.data.text_file import one_line, parse_json
 from asymfusion_ros.errors import CheckpointError, ConfigError
 from asymfusion_ros.network import NetworkConfig
@@ -37,6 +37,8 @@ class ModelDescription:
     temperatures: what the logits are divided by before a softmax gives the confidence, for each set of
     available modalities (``available_key``) that was calibrated (Guo et al. 2017).
     disagreements: how far the modalities usually disagree, for each such set of two and more.
+    target: of a network that makes images, the modality that they are of; its labels are NO_LABELS. None
+    otherwise.
     """
 
     config: NetworkConfig
@@ -45,6 +47,7 @@ class ModelDescription:
     provenance: Mapping[str, Any]
     temperatures: Mapping[str, float] = field(default_factory=dict, kw_only=True)
     disagreements: Mapping[str, UsualDisagreement] = field(default_factory=dict, kw_only=True)
+    target: str | None = field(default=None, kw_only=True)
 
     def temperature(self, modalities: Iterable[str]) -> float:
         """Of these available modalities, in the network's order; 1 where they were not calibrated."""
@@ -62,7 +65,11 @@ class ModelDescription:
         return {
             "format": FORMAT,
             "network": json.dumps(self.config.to_dict()),
-            "labels": json.dumps(self.labels.to_dict()),
+            **(
+                {"labels": json.dumps(self.labels.to_dict())}
+                if self.target is None
+                else {"target": json.dumps(self.target)}
+            ),
             "input": json.dumps(self.input_spec.to_dict()),
             "provenance": json.dumps(dict(self.provenance)),
             **({"calibration": json.dumps(calibration)} if self.temperatures or self.disagreements else {}),
@@ -77,13 +84,20 @@ class ModelDescription:
                 f"(its metadata lacks format {FORMAT!r}): train one, or convert the authors' with "
                 "`asymfusion convert`"
             )
-        lacking = [key for key in ("network", "labels", "input", "provenance") if key not in metadata]
+        meaning = "target" if "target" in metadata else "labels"
+        lacking = [key for key in ("network", meaning, "input", "provenance") if key not in metadata]
         if lacking:
             raise CheckpointError(f"{where} does not describe itself: its metadata lacks {lacking[0]!r}")
         try:
             config = NetworkConfig.from_dict(parse_json(metadata["network"]))
-            labels = LabelSet.from_dict(parse_json(metadata["labels"]))
+            labels, target = NO_LABELS, None
+            if meaning == "labels":
+                labels = LabelSet.from_dict(parse_json(metadata["labels"]))
+            else:
+                target = str(parse_json(metadata["target"]))
             input_spec = InputSpec.from_dict(parse_json(metadata["input"]))
+            if target is not None:
+                check_target(target, input_spec)
             provenance = parse_json(metadata["provenance"])
             if not isinstance(provenance, dict):
                 raise ConfigError("provenance is not a set of values by name")
@@ -93,10 +107,29 @@ class ModelDescription:
             raise CheckpointError(
                 f"{where} describes a network that this version cannot build: {one_line(error)}"
             ) from error
-        if len(labels) != config.classes:
+        if config.makes_images != (target is not None):
+            wanted, has = ("target", "labels") if config.makes_images else ("labels", "a target")
+            raise CheckpointError(
+                f"{where} is of {config.architecture}, which has {wanted}, but it names {has}"
+            )
+        if target is None and len(labels) != config.classes:
             raise CheckpointError(f"{where} has {config.classes} classes, but names {len(labels)}")
         return cls(
-            config, labels, input_spec, provenance, temperatures=temperatures, disagreements=disagreements
+            config,
+            labels,
+            input_spec,
+            provenance,
+            temperatures=temperatures,
+            disagreements=disagreements,
+            target=target,
+        )
+
+
+def check_target(target: str, spec: InputSpec) -> None:
+    """Raises ConfigError for a modality that a network cannot make images of."""
+    if (kind := spec.modality(target).kind) != "colour":
+        raise ConfigError(
+            f"target: {target} is a {kind} image; translation makes colour images: use rgb, or normal"
         )
 
 

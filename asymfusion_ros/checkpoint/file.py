@@ -57,15 +57,19 @@ def save_checkpoint(
     provenance: Mapping[str, Any],
     dtype: torch.dtype = torch.float32,
     temperatures: Mapping[str, float] | None = None,
+    target: str | None = None,
 ) -> None:
     """Writes beside ``path``, then renames: the file is whole or not there.
 
     ``dtype`` float16 halves the size. ``provenance`` is any JSON: data set, recipe, metrics.
-    ``temperatures``: ModelDescription's. Raises CheckpointError for weights that are not numbers (or too
-    large for ``dtype``), which load_checkpoint would refuse, and for a path that cannot be written.
+    ``temperatures``, ``target``: ModelDescription's; with a target, ``labels`` are NO_LABELS. Raises
+    CheckpointError for weights that are not numbers (or too large for ``dtype``), which load_checkpoint would
+    refuse, and for a path that cannot be written.
     """
     provenance = {"code_version": __version__, **provenance}
-    described = ModelDescription(config, labels, input_spec, provenance, temperatures=temperatures or {})
+    described = ModelDescription(
+        config, labels, input_spec, provenance, temperatures=temperatures or {}, target=target
+    )
     _write(
         Path(path), described, {name: tensor.detach().to("cpu", dtype) for name, tensor in state_dict.items()}
     )

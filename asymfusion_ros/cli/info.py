@@ -97,7 +97,9 @@ def _identity(name: str, checkpoint: Checkpoint) -> Iterator[str]:
     yield f"{name}: {path.stat().st_size / 1e6:.1f} MB, {', '.join(kinds)}"
     rows = [
         ("network", f"{config.architecture}{width}, over {config.encoder}; variant {config.variant}"),
-        ("classes", f"{config.classes} ({printable(checkpoint.labels.name)})"),
+        ("classes", f"{config.classes} ({printable(checkpoint.labels.name)})")
+        if checkpoint.target is None
+        else ("makes", f"{printable(checkpoint.target)} images"),
         ("modalities", " + ".join(map(printable, config.modalities))),
     ]
     if len(config.modalities) > 1:
@@ -118,7 +120,8 @@ def _identity(name: str, checkpoint: Checkpoint) -> Iterator[str]:
     for split, branches in scores(checkpoint.provenance).items():
         numbers = ", ".join(f"{printable(branch)} {100 * value:.2f}" for branch, value in branches.items())
         rows.append(("scores", f"mean IoU on {printable(split)} in %: {numbers}"))
-    rows += _calibration(checkpoint)
+    if checkpoint.target is None:
+        rows += _calibration(checkpoint)
     for key, value in rows:
         yield f"  {key:11} {value}"
 
@@ -143,6 +146,7 @@ def _report(name: str, checkpoint: Checkpoint, found: Anatomy) -> dict[str, Any]
         "version": __version__,
         "network": checkpoint.config.to_dict(),
         "labels": {"name": checkpoint.labels.name, "names": list(checkpoint.labels.names)},
+        "target": checkpoint.target,
         "input": checkpoint.input_spec.to_dict(),
         "provenance": checkpoint.provenance,
         "calibration": {

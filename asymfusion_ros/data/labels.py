@@ -31,7 +31,7 @@ def customary_colours(count: int) -> tuple[Colour, ...]:
 
 @dataclass(frozen=True)
 class LabelSet:
-    """Class names in index order, and a colour for each."""
+    """Class names in index order, and a colour for each. Those of NO_LABELS alone are none."""
 
     name: str
     names: tuple[str, ...]
@@ -41,7 +41,7 @@ class LabelSet:
         object.__setattr__(self, "names", tuple(str(name) for name in self.names))
         colours = self.colours or customary_colours(len(self.names))
         object.__setattr__(self, "colours", tuple((int(r), int(g), int(b)) for r, g, b in colours))
-        if not 2 <= len(self.names) <= VOID:
+        if self.names and not 2 <= len(self.names) <= VOID:
             raise ConfigError(f"labels: {len(self.names)} classes; there must be 2 to {VOID}")
         if len(set(self.names)) < len(self.names):
             raise ConfigError(f"labels: the class names of {self.name!r} are not all different")
@@ -74,6 +74,8 @@ class LabelSet:
 def label_set(labels: str | Sequence[str], name: str = "custom") -> LabelSet:
     """A built-in label set by its name, or one made of a list of class names called ``name``."""
     if isinstance(labels, list | tuple):
+        if not labels:
+            raise ConfigError(f"labels: 0 classes; there must be 2 to {VOID}")
         return LabelSet(name, tuple(labels))
     if not isinstance(labels, str):
         raise ConfigError(f"labels: {labels!r} is neither a built-in set's name nor a list of class names")
@@ -100,4 +102,5 @@ CITYSCAPES19 = LabelSet("cityscapes19", (
     (255, 0, 0), (0, 0, 142), (0, 0, 70), (0, 60, 100), (0, 80, 100), (0, 0, 230), (119, 11, 32),
 ))
 # fmt: on
+NO_LABELS = LabelSet("none", ())  # of what makes images
 BUILT_IN = {labels.name: labels for labels in (NYU40, CITYSCAPES19)}

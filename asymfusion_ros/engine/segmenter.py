@@ -123,6 +123,11 @@ class Segmenter:
         cpu_fallback: bool = False,
         threads: int = 0,
     ) -> None:
+        if checkpoint.target is not None:
+            raise ConfigError(
+                f"this checkpoint makes {checkpoint.target} images, no masks: it is for image translation, "
+                "not for segmentation"
+            )
         self.checkpoint = checkpoint
         if threads:
             torch.set_num_threads(threads)

@@ -1,19 +1,16 @@
 """The U-Net of image translation: its layers by hand, where it fuses, and what comes out."""
 
 import json
-from dataclasses import replace
-from functools import partial
 
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from unets import TINY, register_tiny_unet
 
 from asymfusion_ros.errors import ConfigError
 from asymfusion_ros.inspection.anatomy import examine
 from asymfusion_ros.network import NetworkConfig, TranslationNetwork, build_network
-from asymfusion_ros.network.encoders.registry import ENCODERS
-from asymfusion_ros.network.encoders.unet import UNet
 from asymfusion_ros.network.fusion.asymmetric import AsymmetricFusion
 from asymfusion_ros.network.fusion.base import Fusion
 from asymfusion_ros.network.fusion.config import FusionConfig
@@ -44,9 +41,8 @@ def parameters(network):
 
 @pytest.fixture
 def tiny(monkeypatch):
-    """The same layers, 2 channels wide at first: quick."""
-    monkeypatch.setitem(ENCODERS, "unet_tiny", replace(ENCODERS["unet"], make=partial(UNet, width=2)))
-    return "unet_tiny"
+    register_tiny_unet(monkeypatch)
+    return TINY
 
 
 def test_the_parameters_are_those_of_one_domain_and_the_norms():
