@@ -83,6 +83,8 @@ setup(
             "scikit-image",
         ],
         "replay": ["apsw", "matplotlib", "opencv-python-headless", "rosbags", "rosbags-image"],
+        # Recordings on many machines, beside "replay".
+        "cluster": ["dask>=2024.8", "distributed>=2024.8"],
         "label": ["apsw", "opencv-python-headless", "pillow", "rosbags", "rosbags-image"],
         "export": ["onnx>=1.16", "onnxscript", "openvino>=2024.4", "protobuf"],
         "openvino": ["onnx>=1.16", "openvino>=2024.4", "protobuf"],
@@ -91,7 +93,6 @@ setup(
         "tensorrt": ["onnx>=1.16", "onnxscript", "protobuf", "tensorrt>=10"],
         "triton": ["triton>=3"],
         "timm": ["timm>=1.0"],
-        "shards": ["webdataset>=1.0"],
         "test": CHECK,
     },
     zip_safe=False,

@@ -25,6 +25,7 @@ from asymfusion_ros.data.text_file import one_line
 from asymfusion_ros.errors import CheckpointError
 from asymfusion_ros.network import NetworkConfig, SegmentationNetwork, build_network
 from asymfusion_ros.network.layers.norms import is_variance, may_be_missing
+from asymfusion_ros.network.shapes import shapes_alone
 from asymfusion_ros.packaged import checkpoint_file, packaged
 
 FORMATS = {"F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32, "F64": torch.float64}
@@ -114,7 +115,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
 
 def _compare(path: Path, config: NetworkConfig, file: Any) -> None:
     """file: of safe_open. Raises CheckpointError where the tensors' names, shapes or formats are others."""
-    with torch.device("meta"):
+    with shapes_alone():
         expected = {name: tuple(t.shape) for name, t in build_network(config).state_dict().items()}
     slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118  (no mapping)
     found = {name: tuple(one.get_shape()) for name, one in slices.items()}

@@ -16,6 +16,7 @@ from torch import Tensor
 from asymfusion_ros.errors import CheckpointError, ConfigError
 from asymfusion_ros.network import NetworkConfig, build_network
 from asymfusion_ros.network.layers.norms import may_be_missing
+from asymfusion_ros.network.shapes import shapes_alone
 
 COARSEST = 4  # they number the decoder's levels from the coarsest, 1, to the finest, 4
 
@@ -47,7 +48,7 @@ def convert_released(released: Mapping[str, Tensor], config: NetworkConfig) -> d
         )
     if released and all(name.startswith("module.") for name in released):  # saved from DataParallel
         released = {name.removeprefix("module."): tensor for name, tensor in released.items()}
-    with torch.device("meta"):
+    with shapes_alone():
         expected = build_network(config).state_dict()
     ours: dict[str, Tensor] = {}
     for name, tensor in released.items():

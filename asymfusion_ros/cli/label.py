@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import math
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import asymfusion_ros.ros  # noqa: F401  (how long threads spin, which torch reads when it is loaded)
-from asymfusion_ros.cli.reading import add_reading, read_options
+from asymfusion_ros.cli.reading import add_reading, read_options, share, whole
 from asymfusion_ros.engine.segmenter import Segmenter
 from asymfusion_ros.errors import ConfigError
 from asymfusion_ros.labelling.corrections import summary, take_corrections
@@ -48,28 +46,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("which frames")
     group.add_argument(
         "--count",
-        type=_whole,
+        type=whole,
         default=defaults.count,
         metavar="N",
         help="at most, of all recordings together (default: %(default)s)",
     )
     group.add_argument(
         "--every",
-        type=_whole,
+        type=whole,
         default=defaults.every,
         metavar="N",
         help="look at every N-th frame only (default: %(default)s)",
     )
     group.add_argument(
         "--min-distance",
-        type=_share,
+        type=share,
         default=defaults.min_distance,
         metavar="D",
         help="how different any two must look, 0 to 1 (default: %(default)s)",
     )
     group.add_argument(
         "--scene-change",
-        type=_share,
+        type=share,
         default=defaults.scene_change,
         metavar="D",
         help="how different from the scene's first frame another scene looks (default: %(default)s)",
@@ -77,14 +75,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("what is written")
     group.add_argument(
         "--min-confidence",
-        type=_share,
+        type=share,
         default=defaults.min_confidence,
         metavar="C",
         help="below it a pixel is left unlabelled, 0 to 1 (default: %(default)s)",
     )
     group.add_argument(
         "--val-share",
-        type=_share,
+        type=share,
         default=defaults.val_share,
         metavar="S",
         help="of each recording's frames, the last ones, for val (default: %(default)s)",
@@ -155,18 +153,3 @@ def run(args: argparse.Namespace) -> int:
 
 def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
-
-
-def _number(kind: Callable[[str], float], low: float, high: float, described: str) -> Callable[[str], float]:
-    def parse(text: str) -> float:
-        value = kind(text)
-        if not low <= value <= high:
-            raise ValueError
-        return value
-
-    parse.__name__ = described  # argparse names it where the text is none
-    return parse
-
-
-_whole = _number(int, 1, math.inf, "whole number from 1")
-_share = _number(float, 0, 1, "number from 0 to 1")

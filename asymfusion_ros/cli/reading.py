@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -77,3 +78,18 @@ def _type(one: Setting) -> Callable[[str], Any]:
 
     parse.__name__ = one.described  # argparse names it where the text is none
     return parse
+
+
+def _number(kind: Callable[[str], float], low: float, high: float, described: str) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        value = kind(text)
+        if not low <= value <= high:
+            raise ValueError
+        return value
+
+    parse.__name__ = described
+    return parse
+
+
+whole = _number(int, 1, math.inf, "whole number from 1")
+share = _number(float, 0, 1, "number from 0 to 1")

@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import json
 import sys
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+
+import torch
+from tqdm import tqdm
 
 import asymfusion_ros.ros  # noqa: F401  (how long threads spin, which torch reads when it is loaded)
-from asymfusion_ros.atomic_write import make_folder, write_whole
-from asymfusion_ros.data.transform import Transform
+from asymfusion_ros.atomic_write import make_folder
+from asymfusion_ros.checkpoint.description import ModelDescription
+from asymfusion_ros.cli.reading import add_reading, read_options, whole
+from asymfusion_ros.engine.exported import load_model
 from asymfusion_ros.engine.segmenter import Segmenter
-from asymfusion_ros.errors import ConfigError
+from asymfusion_ros.errors import ConfigError, UserError
 from asymfusion_ros.recordings.sources import positive
-from asymfusion_ros.replay.job import Job, Places
-from asymfusion_ros.replay.options import ReadOptions
-from asymfusion_ros.replay.replay import SUMMARY, Replay, Replayed
+from asymfusion_ros.replay.built_in_source import NAME as BUILT_IN
+from asymfusion_ros.replay.cluster import run_on_cluster
+from asymfusion_ros.replay.job import Job, Places, from_the_root
+from asymfusion_ros.replay.many import Task, failed, run_here
+from asymfusion_ros.replay.replay import Replay, Replayed, finished
 from asymfusion_ros.replay.scores import Counter
-from asymfusion_ros.ros.settings import NodeSettings
-from asymfusion_ros.settings import Setting, declared
+from asymfusion_ros.replay.together import put_together
 
 EXAMPLES = """\
   asymfusion replay motorcycle --output replayed
@@ -33,9 +40,13 @@ EXAMPLES = """\
   asymfusion replay data/nyudv2 --split val --labels-dir data/nyudv2/label --output scored
   asymfusion replay run.bag --output replayed --png masks --coco for_coco --kitti for_kitti
   asymfusion replay long.bag --output replayed --resume
+  asymfusion replay monday/*.mcap --output replayed --processes 4
+  asymfusion replay monday/*.mcap --output replayed --scheduler tcp://10.0.0.5:8786
 """
-# The node's parameters that are options here, under the same names
-SHARED = ("slop", "queue_size", "missing_after", "rectified", "depth_to_rgb")
+# Options of the whole run, which its tasks are not given.
+OF_THE_RUN = ("command", "recordings", "resume", "processes", "scheduler", "threads", "patience")
+KEPT = "stopped; what is whole is kept, and --resume goes on with it"
+WAIT = 600.0  # seconds that a task waits for a process that has lost its worker, and ends
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,6 +62,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--output", type=Path, required=True, metavar="DIR", help="where a folder of each recording goes")
     add("--resume", action="store_true", help="go on where a run that was killed stopped; keep what is done")
+    add(
+        "--patience",
+        type=positive,
+        default=0.0,
+        metavar="S",
+        help="wait so long for another process that replays the same (default: not at all)",
+    )
+    group = parser.add_argument_group("many recordings at once")
+    where = group.add_mutually_exclusive_group()
+    where.add_argument(
+        "--processes", type=whole, metavar="N", help="so many, each in a process with its share of the cores"
+    )
+    where.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="on the workers of a Dask cluster, which see the same files under the same names",
+    )
     group = parser.add_argument_group("the network")
     group.add_argument(
         "--checkpoint",
@@ -62,35 +90,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--backend", default="auto", help="auto, torch, openvino or onnxruntime (default: %(default)s)"
     )
-    group = parser.add_argument_group("the images (guessed by type and name where not given)")
-    group.add_argument("--rgb", metavar="TOPIC", help="the colour images")
-    group.add_argument("--depth", metavar="TOPIC", help="the depth images")
     group.add_argument(
-        "--topic",
-        action="append",
-        default=[],
-        metavar="NAME=TOPIC",
-        help="those of another modality of the checkpoint, as thermal=/flir/image",
+        "--threads",
+        type=whole,
+        metavar="N",
+        help="CPU threads of a recording's network (default: the backend's choice, a share of the cores)",
     )
-    group.add_argument("--seconds", type=positive, metavar="S", help="no more than this of each recording")
-    group.add_argument("--split", metavar="NAME", help="of a folder with dataset.yaml: only its frames")
-    group.add_argument(
-        "--rate",
-        type=positive,
-        default=30.0,
-        metavar="HZ",
-        help="frames a second of a folder whose files are not called by their time (default: 30)",
-    )
-    group = parser.add_argument_group("how they are paired and registered (the node's parameters)")
-    for one in declared(NodeSettings):
-        if one.name in SHARED:
-            group.add_argument(
-                f"--{one.name.replace('_', '-')}",
-                type=_type(one),
-                default=one.default,
-                metavar="VALUE",
-                help=f"{one.help} (default: {one.default})",
-            )
+    add_reading(parser)
     group = parser.add_argument_group("labels to score the masks with")
     labels = group.add_mutually_exclusive_group()
     labels.add_argument(
@@ -123,68 +129,122 @@ def run(args: argparse.Namespace) -> int:
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise ConfigError(f"two recordings are called {twice}: replay them into different folders")
+    gone = [path for path in args.recordings if str(path) != BUILT_IN and not path.exists()]
+    if len(jobs) > 1 and gone:  # before hours of work on the others
+        raise ConfigError(f"{gone[0]} does not exist: no recording has been replayed")
     for job, name in zip(jobs, names):
         Places.of(job, name)  # refused before the network is loaded
     make_folder(args.output)
     counter = _counter_of(args) if jobs[0].scored else None
-    segmenter = Segmenter.from_checkpoint(args.checkpoint, args.device, args.precision, args.backend)
-    unknown = [name for name in jobs[0].read.topics if name not in segmenter.modalities]
+    model = load_model(args.checkpoint)
+    modalities = model.config.modalities
+    unknown = [name for name in jobs[0].read.topics if name not in modalities]
     if unknown:
         raise ConfigError(
-            f"a topic of {unknown[0]} is given, but the checkpoint takes {', '.join(segmenter.modalities)}"
+            f"a topic of {unknown[0]} is given, but the checkpoint takes {', '.join(modalities)}"
         )
-    segmenter_counter = None if counter is None else lambda names: counter(segmenter.checkpoint, names)
-    found = []
-    for job in jobs:
-        replay = Replay(segmenter, job, segmenter_counter, _say, progress=True)
-        try:
-            found.append(replay.run())
-        except KeyboardInterrupt:
-            _say(f"{job.path}: stopped; what is whole is kept, and --resume goes on with it")
-            raise
-        print(found[-1].text, flush=True)
-    if len(found) > 1:
-        print(_together(args.output, found, segmenter_counter))
+    counts = None if counter is None else partial(counter, model)
+    many = args.processes is not None or args.scheduler is not None
+    found = _at_once(args, names) if many else _in_turn(args, jobs, names, model, counts)
+    if len(jobs) > 1 and found.whole:
+        whole = [found.whole[name] for name in names if name in found.whole]
+        print(put_together(args.output, whole, found.reasons, counts))
+    if found.reasons:
+        raise failed(found.reasons, args.output)
     return 0
+
+
+@dataclass
+class _Found:
+    """By the recordings' names: those that came to their end, and why others did not."""
+
+    whole: dict[str, Replayed] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+
+
+def _in_turn(
+    args: argparse.Namespace,
+    jobs: Sequence[Job],
+    names: Sequence[str],
+    model: ModelDescription,
+    counter: Callable[[Sequence[str]], Counter] | None,
+) -> _Found:
+    segmenter = Segmenter(model, args.device, args.precision, args.backend, threads=args.threads or 0)
+    found = _Found()
+    for job, name in zip(jobs, names):
+        try:
+            found.whole[name] = Replay(segmenter, job, counter, _say, progress=True).run()
+        except UserError as error:
+            if len(jobs) == 1:
+                raise
+            found.reasons[name] = str(error)
+            _say(f"{name}: failed: {error}")
+            continue
+        except KeyboardInterrupt:
+            _say(f"{job.path}: {KEPT}")
+            raise
+        print(found.whole[name].text, flush=True)
+    return found
+
+
+def _at_once(args: argparse.Namespace, names: Sequence[str]) -> _Found:
+    tasks = [
+        Task(name, args.output.absolute(), task_words(args, path))
+        for name, path in zip(names, args.recordings)
+    ]
+    found = _Found()
+    began = time.monotonic()
+    with tqdm(total=len(tasks), unit="recording", disable=None) as bar:
+
+        def ended(task: Task, reason: str) -> None:
+            if reason:
+                found.reasons[task.name] = reason
+                bar.write(f"{task.name}: failed: {reason}", file=sys.stderr)
+            else:
+                found.whole[task.name] = finished(args.output / task.name)
+                bar.write(found.whole[task.name].text, file=sys.stdout)
+            bar.update()
+
+        try:
+            if args.scheduler is not None:
+                run_on_cluster(tasks, args.scheduler, args.threads or 0, ended)
+            else:
+                processes = min(args.processes, len(tasks))
+                threads = args.threads or max(1, torch.get_num_threads() // processes)
+                run_here(tasks, processes, threads, ended)
+        except KeyboardInterrupt:
+            _say(KEPT)
+            raise
+    _say(f"{len(found.whole)} of {len(tasks)} recordings in {time.monotonic() - began:.1f} s")
+    return found
+
+
+def task_words(args: argparse.Namespace, path: Path) -> list[str]:
+    """The words of `asymfusion replay` for one recording of ``args``, wherever they are said."""
+    words = [str(path.absolute() if path.exists() else path), "--resume", f"--patience={WAIT:g}"]
+    for name, value in vars(args).items():
+        option = f"--{name.replace('_', '-')}"
+        if name in OF_THE_RUN or value is None or value is False:
+            continue
+        if value is True:
+            words.append(option)
+            continue
+        for one in value if isinstance(value, list) else [value]:
+            placed = one.absolute() if isinstance(one, Path) else one
+            words.append(f"{option}={from_the_root(one) if name == 'checkpoint' else placed}")
+    return words
 
 
 def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _type(one: Setting) -> Callable[[str], Any]:
-    kind = {"float": float, "int": int}.get(getattr(one.type, "__name__", ""), str)
-
-    def parse(text: str) -> Any:
-        return one.check(kind(text), "--")
-
-    parse.__name__ = one.described  # argparse names it where the text is none
-    return parse
-
-
 def _job(args: argparse.Namespace, path: Path) -> Job:
-    topics = {name: topic for name, topic in (("rgb", args.rgb), ("depth", args.depth)) if topic}
-    for pair in args.topic:
-        name, equals, topic = pair.partition("=")
-        if not (name and equals and topic):
-            raise ConfigError(f"--topic {pair} is not NAME=TOPIC, as thermal=/flir/image")
-        topics[name] = topic
-    given = None if args.depth_to_rgb == "tf" else Transform.parse(args.depth_to_rgb)
-    read = ReadOptions(
-        args.slop,
-        args.queue_size,
-        args.missing_after,
-        args.rectified,
-        given,
-        topics,
-        args.labels,
-        args.seconds,
-    )
     exports = {name: getattr(args, name) for name in ("png", "coco", "kitti") if getattr(args, name)}
     return Job(
         path,
         args.output,
-        read,
+        replace(read_options(args), labels=args.labels),
         args.checkpoint,
         args.precision,
         args.originals,
@@ -193,6 +253,7 @@ def _job(args: argparse.Namespace, path: Path) -> Job:
         args.split,
         args.rate,
         args.resume,
+        args.patience,
     )
 
 
@@ -208,29 +269,3 @@ def _counter_of(args: argparse.Namespace) -> Callable[..., Counter]:
         ) from error
     counter: Callable[..., Counter] = module.RecordingCounter
     return counter
-
-
-def _together(
-    output: Path, found: Sequence[Replayed], counter: Callable[[Sequence[str]], Counter] | None
-) -> str:
-    """Writes a summary of all recordings; a few lines of it."""
-    frames = sum(one.summary["segmented"] for one in found)
-    seconds = sum(one.summary["seconds"] for one in found)
-    still = sum(one.summary["still_pixels"] for one in found)
-    kept = sum((one.summary["temporal_consistency"] or 0) * one.summary["still_pixels"] for one in found)
-    content: dict[str, Any] = {
-        "recordings": [one.name for one in found],
-        "segmented": frames,
-        "seconds": round(seconds, 3),
-        "frames_per_second": round(frames / seconds, 3) if seconds else None,
-        "temporal_consistency": kept / still if still else None,
-        "scores": None,
-    }
-    lines = [f"all {len(found)} recordings: {frames} frames, {content['frames_per_second']} a second"]
-    modalities = {tuple(one.summary["topics"]) for one in found}
-    if counter is not None and len(modalities) == 1 and all(one.scores for one in found):
-        parts = [part for one in found for part in one.scores]
-        table, content["scores"] = counter(next(iter(modalities))).report(parts)
-        lines += [f"  {line}" for line in table.splitlines()]
-    write_whole(output / SUMMARY, (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
-    return "\n".join([*lines, f"  {output / SUMMARY}"])

@@ -17,9 +17,9 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 from tqdm import tqdm
 
+from asymfusion_ros.child import Child
 from asymfusion_ros.demo.collector import Collector
 from asymfusion_ros.demo.environment import shared_memory_note
-from asymfusion_ros.demo.processes import Child
 from asymfusion_ros.demo.summary import Statistics
 from asymfusion_ros.errors import UserError
 from asymfusion_ros.recordings.recording import NANOSECONDS, Recording

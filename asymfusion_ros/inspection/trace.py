@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from asymfusion_ros.errors import UserError
 from asymfusion_ros.network import NetworkConfig, SegmentationNetwork, build_network
 from asymfusion_ros.network.layers.norms import PrivateBatchNorm2d
+from asymfusion_ros.network.shapes import shapes_alone
 
 
 @dataclass
@@ -28,7 +29,7 @@ class Visit:
 
 def on_meta(config: NetworkConfig) -> SegmentationNetwork:
     """The network with shapes and without numbers, in evaluation mode: however large, it takes no memory."""
-    with torch.device("meta"):
+    with shapes_alone():
         return build_network(config).eval()
 
 

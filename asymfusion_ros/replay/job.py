@@ -8,9 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from asymfusion_ros.errors import ConfigError
+from asymfusion_ros.packaged import is_packaged
 from asymfusion_ros.replay.options import ReadOptions
 
 PARTIAL = ".partial"
+
+
+def from_the_root(checkpoint: str) -> str:
+    """A checkpoint's path from the root; a packaged one keeps its name."""
+    return checkpoint if is_packaged(checkpoint) else str(Path(checkpoint).absolute())
 
 
 @dataclass(frozen=True)
@@ -21,7 +27,7 @@ class Job:
     made, called after it; exports: the folders of other formats (EXPORTS), by format, likewise. checkpoint,
     precision: what it is segmented with, for those who compare. originals: whether the bag of masks holds the
     recorded images too. labels_dir: of labels, or None. resume: go on with what a run that was killed has
-    left, and leave what is finished.
+    left, and leave what is finished. patience: seconds to wait for another process that replays the same.
     """
 
     path: Path
@@ -35,6 +41,7 @@ class Job:
     split: str | None = None
     rate: float = 30.0
     resume: bool = False
+    patience: float = 0.0
 
     @property
     def scored(self) -> bool:
@@ -46,10 +53,10 @@ class Job:
         read = self.read
         return {
             "recording": self.path.name,
-            "checkpoint": self.checkpoint,
+            "checkpoint": from_the_root(self.checkpoint),
             "precision": self.precision,
             "topics": dict(topics),
-            "labels": read.labels or (str(self.labels_dir) if self.labels_dir else None),
+            "labels": read.labels or (str(self.labels_dir.absolute()) if self.labels_dir else None),
             "slop": read.slop,
             "queue_size": read.queue_size,
             "missing_after": read.missing_after,
@@ -59,7 +66,7 @@ class Job:
             "split": self.split,
             "rate": self.rate,
             "originals": self.originals,
-            "exports": {name: str(folder) for name, folder in self.exports.items()},
+            "exports": {name: str(folder.absolute()) for name, folder in self.exports.items()},
         }
 
 

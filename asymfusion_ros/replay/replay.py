@@ -5,7 +5,6 @@ Three threads: one reads and decodes (frames.py), this one runs the network, one
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
@@ -28,7 +27,7 @@ from asymfusion_ros.data.modality import Modality
 from asymfusion_ros.data.pictures import picture
 from asymfusion_ros.data.text_file import parse_json, read_text
 from asymfusion_ros.engine.segmenter import Segmenter, reference_name
-from asymfusion_ros.errors import ConfigError, UserError
+from asymfusion_ros.errors import UserError
 from asymfusion_ros.replay.consistency import Consistency
 from asymfusion_ros.replay.exports import EXPORTS, Export
 from asymfusion_ros.replay.files import stamp_name
@@ -38,6 +37,7 @@ from asymfusion_ros.replay.in_turn import InTurn
 from asymfusion_ros.replay.inference import Segmented, decoded_images, segment
 from asymfusion_ros.replay.job import Job, Places
 from asymfusion_ros.replay.labels import FolderLabels, LabelSource, TopicLabels
+from asymfusion_ros.replay.lock import alone
 from asymfusion_ros.replay.mask_bag import MaskBag
 from asymfusion_ros.replay.notes import Notes
 from asymfusion_ros.replay.parts import LARGEST, Part, Parts, check_settings
@@ -91,7 +91,7 @@ class Replay:
         """Replays, or goes on. Raises UserError."""
         job = self._job
         source = self._source()
-        with alone(job.output / f".{source.name}.lock"):
+        with alone(job.output / f".{source.name}.lock", job.patience):
             return self._run(source)
 
     def _run(self, source: Source) -> Replayed:
@@ -347,22 +347,6 @@ def finished(folder: Path) -> Replayed:
                 number, _, name = key.partition("_")
                 scores.setdefault(number, {})[name] = arrays[key]
     return Replayed(folder.name, folder, summary, list(scores.values()), shown)
-
-
-@contextmanager
-def alone(path: Path) -> Iterator[None]:
-    """Holds the file ``path``, which is removed in the end. Raises ConfigError where another process does."""
-    with path.open("ab") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ConfigError(f"another replay is writing there: {path} is held; wait for its end") from error
-        except OSError:  # a file system without locks
-            pass
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
 
 
 @contextmanager

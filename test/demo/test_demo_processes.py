@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from asymfusion_ros.demo.processes import Child
+from asymfusion_ros.child import Child
 from asymfusion_ros.demo.summary import Statistics
 
 
@@ -89,7 +89,7 @@ def test_a_process_ends_where_the_demo_is_killed(tmp_path):
     program = f"""
 import time
 from pathlib import Path
-from asymfusion_ros.demo.processes import Child
+from asymfusion_ros.child import Child
 child = Child("node", ["sleep", "600"], Path({str(tmp_path / "log")!r}))
 print(child.process.pid, flush=True)
 time.sleep(600)

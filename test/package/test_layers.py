@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "asymfusion_ros"
-EVERYWHERE = ("errors", "settings", "atomic_write", "packaged")
+EVERYWHERE = ("errors", "settings", "atomic_write", "child", "packaged")
 COMMON = {"asymfusion_ros"} | {f"asymfusion_ros.{name}" for name in EVERYWHERE}
 
 # layer -> (what it may import of this project, what of others)
@@ -33,7 +33,7 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     "recordings": ({"data", "engine"}, {"numpy", "cv2", "PIL", "apsw", "rosbags", "skimage"}),
     "replay": (
         CORE | {"messages", "stream", "recordings"},
-        {"torch", "numpy", "cv2", "tqdm", "yaml", "rosbags", "matplotlib"},
+        {"torch", "numpy", "cv2", "tqdm", "yaml", "rosbags", "matplotlib", "dask", "distributed"},
     ),
     "ros": (
         CORE | {"messages", "stream", "recordings", "tuning"},

@@ -1,4 +1,4 @@
-"""The demo's child processes: started in sessions of their own, always stopped, their output kept."""
+"""Child processes: started in sessions of their own, always stopped, their output kept."""
 
 from __future__ import annotations
 
@@ -64,13 +64,18 @@ class Child:
         while not self._events.empty():
             yield self._events.get()
 
+    def wait(self, seconds: float) -> int | None:
+        """Up to so long for the end: the exit status, as Popen has it, or None where it goes on."""
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None
+
     def stop(self) -> None:
         """Asks the process to end (SIGTERM), and ends it after STOP_SECONDS."""
         if self.running:
             self.process.terminate()
-            try:
-                self.process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
+            if self.wait(STOP_SECONDS) is None:
                 self.process.kill()
         self.process.wait()
 
