@@ -93,6 +93,7 @@ setup(
         "tensorrt": ["onnx>=1.16", "onnxscript", "protobuf", "tensorrt>=10"],
         "triton": ["triton>=3"],
         "timm": ["timm>=1.0"],
+        "shards": ["webdataset>=1.0"],
         "test": CHECK,
     },
     zip_safe=False,

@@ -31,6 +31,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from generated_views import write_taskonomy
 from helpers import CLASSES, write_checkpoint, write_engine, write_folder
 from rosbags.rosbag1 import Writer as Writer1
 from rosbags.rosbag2 import StoragePlugin, Writer
@@ -50,6 +51,7 @@ from asymfusion_ros.recordings.bag_file import ros1_types
 from asymfusion_ros.replay.frames import Frames, open_source
 from asymfusion_ros.replay.notes import Notes
 from asymfusion_ros.replay.options import ReadOptions
+from asymfusion_training.data.shard_files import decoded, read_index, shard_frames
 from asymfusion_training.data.soft_labels import SoftLabels
 from asymfusion_training.loop.state import load_state, save_state
 from asymfusion_training.recipe import FOLDER as RECIPES
@@ -234,6 +236,21 @@ def use_folder(root: Path) -> None:
         folder.read(name)
 
 
+def write_shard(root: Path) -> Path:
+    """A shard of two views beside its list."""
+    source = write_taskonomy(root / "taskonomy", views=2, size=8)
+    words = ["prepare", "taskonomy", "--root", source, "--domains", "depth", "shade"]
+    quietly(*words, "--shards", "2", "--output", root / "shards")
+    return root / "shards" / "train-000000.tar"
+
+
+def use_shards(root: Path) -> None:
+    folder = Folder(root)
+    for path in read_index(folder, "train").paths:
+        for name, images in shard_frames(path, read=True):
+            decoded(folder, path, name, images, ("depth", "shade", "rgb"))
+
+
 def use_recipe(path: Path) -> None:
     recipe = load_recipe(str(path))
     recipe.network_config(3)
@@ -329,6 +346,7 @@ def make_kinds(root: Path) -> dict[str, Kind]:
     for path in sorted((jpeg / "rgb").glob("*.png")):
         cv2.imwrite(str(path.with_suffix(".jpg")), cv2.imread(str(path)))
         path.unlink()
+    shard = write_shard(root)
     engine = write_engine(root)
     corrected = write_folder(root / "corrected", frames=2)
     cvat, studio = write_corrections(root / "corrections", corrected)
@@ -363,6 +381,8 @@ def make_kinds(root: Path) -> dict[str, Kind]:
         "depth png": Kind(data / "depth" / "frame0.png", lambda: use_folder(data), (png_chunks,)),
         "label png": Kind(data / "label" / "frame0.png", lambda: use_folder(data), (png_chunks,)),
         "jpeg": Kind(jpeg / "rgb" / "frame0.jpg", lambda: use_folder(jpeg)),
+        "shard": Kind(shard, lambda: use_shards(shard.parent), (png_chunks,)),
+        "list of shards": Kind(shard.parent / "train.shards.json", lambda: use_shards(shard.parent), TEXT),
         "recipe": Kind(recipe, lambda: use_recipe(recipe), TEXT),
         "pickle": Kind(pickle, lambda: quietly("convert", pickle, root / "converted.safetensors")),
         "legacy pickle": Kind(legacy, lambda: quietly("convert", legacy, root / "converted.safetensors")),

@@ -21,7 +21,7 @@ SUBCOMMANDS = {
     "demo": ("asymfusion_ros.cli.demo", "play a recording through the node and picture the masks", "demo"),
     "prepare": (
         "asymfusion_training.cli.prepare",
-        "turn NYUDv2 or Cityscapes into a folder of RGB-D frames, or check a folder",
+        "turn NYUDv2, Cityscapes or Taskonomy into a folder of frames, or check a folder",
         "train",
     ),
     "train": (

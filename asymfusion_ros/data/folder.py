@@ -1,5 +1,7 @@
 """The folder format: a data set of RGB, depth and label images that people can make by hand.
 
+Image translation needs no labels: a folder may have none, and its dataset.yaml then names none.
+
 dataset.yaml       name; labels: a built-in set's name or a list of class names; depth_scale: metres
                    per stored unit; void: the label value that means unlabelled; images: further modalities
 rgb/ID.jpg|png     8-bit colour
@@ -31,7 +33,7 @@ import numpy as np
 import numpy.typing as npt
 
 from asymfusion_ros.data.frame_id import check_frame_id
-from asymfusion_ros.data.image_file import read_image
+from asymfusion_ros.data.image_file import decode_image, read_image
 from asymfusion_ros.data.labels import VOID, LabelSet, label_set
 from asymfusion_ros.data.modality import Modality, modality
 from asymfusion_ros.data.text_file import one_line, read_text
@@ -41,6 +43,7 @@ from asymfusion_ros.settings import check_limits, checked, setting
 
 Array = npt.NDArray[Any]
 LONGEST_SPLIT = 64 * 1024 * 1024  # bytes of a split's list
+SHARDS = "{}.shards.json"  # the list of a split's tar files, in the place of SPLIT.txt
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,12 @@ class Frame:
     name: str
     images: Mapping[str, Array]
     label: npt.NDArray[np.uint8] | None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of its images."""
+        height, width = next(iter(self.images.values())).shape[:2]
+        return height, width
 
 
 @dataclass(frozen=True)
@@ -72,12 +81,21 @@ class ImageFiles:
     def read(self, name: str) -> Array:
         """The image, as a Frame has it. Raises UserError for a file that is missing or does not decode."""
         path = self.path(name)
-        colour = self.modality.kind == "colour"
-        if colour and not path.is_file():
+        if self.modality.kind == "colour" and not path.is_file():
             raise UserError(
                 f"{path.with_suffix('.jpg')} is missing (and {path.name} too), but a split lists {name!r}"
             )
-        stored = read_image(path, cv2.IMREAD_COLOR if colour else cv2.IMREAD_UNCHANGED)
+        return self._measured(read_image(path, self._flags), str(path))
+
+    def decode(self, data: bytes, path: str) -> Array:
+        """The same of a file's bytes; ``path``: what it is called."""
+        return self._measured(decode_image(data, path, self._flags), path)
+
+    @property
+    def _flags(self) -> int:
+        return cv2.IMREAD_COLOR if self.modality.kind == "colour" else cv2.IMREAD_UNCHANGED
+
+    def _measured(self, stored: Array, path: str) -> Array:
         try:
             return self.modality.from_file(stored, self.unit)
         except ImageError as error:
@@ -97,7 +115,7 @@ class _ImageEntry:
 class Folder:
     """A data set in the folder format. Raises UserError naming the file that is missing or wrong.
 
-    images: the ImageFiles of each modality that it has.
+    images: the ImageFiles of each modality that it has. labelled: whether its frames have labels.
     """
 
     def __init__(self, root: str | Path) -> None:
@@ -108,8 +126,9 @@ class Folder:
         values = read_yaml(description)
         try:
             self.name = str(values["name"])
-            self.labels: LabelSet = label_set(values["labels"], self.name)
             listed = "images" in values
+            self.labelled = not listed or "labels" in values
+            self._labels = label_set(values["labels"], self.name) if self.labelled else None
             self.depth_scale = (
                 float(values["depth_scale"]) if "depth_scale" in values or not listed else 0.001
             )
@@ -129,6 +148,16 @@ class Folder:
             self.images = self._images(values["images"] if listed else {"rgb": {}, "depth": {}})
         except ConfigError as error:
             raise UserError(f"{description}: {error}") from error
+
+    @property
+    def labels(self) -> LabelSet:
+        """The classes of its labels. Raises ConfigError where it has none."""
+        if self._labels is None:
+            raise ConfigError(
+                f"{self.root} has no labels, which segmentation needs: name them under labels in its "
+                "dataset.yaml, or train image translation on it"
+            )
+        return self._labels
 
     def _images(self, described: object) -> dict[str, ImageFiles]:
         if not isinstance(described, Mapping) or not described:
@@ -158,6 +187,11 @@ class Folder:
         Raises UserError where the split is missing or empty, or a name would lead elsewhere.
         """
         path = self.root / f"{split}.txt"
+        if not path.is_file() and (self.root / SHARDS.format(split)).is_file():
+            raise UserError(
+                f"split {split!r} of {self.root} is in shards, which only the training of image translation "
+                "reads: prepare the data without --shards for this"
+            )
         if not path.is_file():
             known = ", ".join(sorted(p.stem for p in self.root.glob("*.txt"))) or "none"
             raise UserError(f"split {split!r} is missing: no {path} (splits there: {known})")
@@ -170,7 +204,8 @@ class Folder:
         return names
 
     def read(self, name: str, modalities: Sequence[str] | None = None, label: bool = True) -> Frame:
-        """One frame with the images of ``modalities`` (None: all that the folder has).
+        """One frame with the images of ``modalities`` (None: all that the folder has), and its label where
+        the folder has labels.
 
         No other file needs to be there, so that data without one modality serve the others. Raises UserError
         for a file that is missing, does not decode or has another size than the frame's first, and
@@ -179,15 +214,10 @@ class Folder:
         modalities = tuple(self.images) if modalities is None else modalities
         self.check_modalities(modalities)
         images = {modality: self.images[modality].read(name) for modality in modalities}
-        labels = self.read_label(name) if label else None
+        labels = self.read_label(name) if label and self.labelled else None
         paths = [self.images[modality].path(name) for modality in images]
         read = [*zip(paths, images.values()), *([] if labels is None else [(self.label_path(name), labels)])]
-        for path, image in read[1:]:
-            (height, width), (first_height, first_width) = image.shape[:2], read[0][1].shape[:2]
-            if (height, width) != (first_height, first_width):
-                raise UserError(
-                    f"{path} is {width}x{height}, but {read[0][0]} is {first_width}x{first_height}"
-                )
+        check_sizes(read)
         return Frame(name, images, labels)
 
     def label_path(self, name: str) -> Path:
@@ -209,3 +239,11 @@ class Folder:
                 f"{len(self.labels) - 1} and void {self.void}"
             )
         return label
+
+
+def check_sizes(read: Sequence[tuple[object, Array]]) -> None:
+    """Raises UserError where the images of a frame, each with its file, are not all of one size."""
+    for path, image in read[1:]:
+        (height, width), (first_height, first_width) = image.shape[:2], read[0][1].shape[:2]
+        if (height, width) != (first_height, first_width):
+            raise UserError(f"{path} is {width}x{height}, but {read[0][0]} is {first_width}x{first_height}")

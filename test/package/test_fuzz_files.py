@@ -7,8 +7,8 @@ import fuzz_files
 import pytest
 
 KINDS = [
-    "checkpoint", "dataset.yaml", "split", "label png", "jpeg", "recipe", "pickle", "state", "soft labels",
-    "teachers.json", "ROS 1 bag", "sqlite3", "mcap", "metadata.yaml", "CVAT zip",
+    "checkpoint", "dataset.yaml", "split", "label png", "jpeg", "shard", "list of shards", "recipe", "pickle",
+    "state", "soft labels", "teachers.json", "ROS 1 bag", "sqlite3", "mcap", "metadata.yaml", "CVAT zip",
     "Label Studio JSON",
 ]  # fmt: skip
 

@@ -25,10 +25,9 @@ Image = npt.NDArray[Any]
 def augmented(frame: Frame, augmentation: Augmentation, rng: np.random.Generator) -> Frame:
     """A random zoom, crop, mirror and change of colours of ``frame``, its ranges made like a sensor's.
 
-    frame: with a label, and the augmentation's modalities. The frame itself is left as it is.
+    frame: with the augmentation's modalities. The frame itself is left as it is.
     """
-    assert frame.label is not None
-    change = augmentation.draw(frame.label.shape, rng, frame.label)
+    change = augmentation.draw(frame.size, rng, frame.label)
     if change.copied:
         frame = with_copies(frame, augmentation.modalities, rng)
     images = {}
@@ -44,7 +43,8 @@ def augmented(frame: Frame, augmentation: Augmentation, rng: np.random.Generator
                     slice(hole.left, hole.left + hole.width),
                 )
                 images[name][rows, columns] = modality.fill
-    assert frame.label is not None
+    if frame.label is None:
+        return Frame(frame.name, images, None)
     label = cv2.resize(frame.label, change.scaled[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
     label = np.ascontiguousarray(_window(label, change, augmentation.size, VOID))
     return Frame(frame.name, images, label.astype(np.uint8, copy=False))

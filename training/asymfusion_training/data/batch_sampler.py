@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Protocol
 
 import numpy as np
 
-from asymfusion_ros.errors import ConfigError
+from asymfusion_ros.errors import ConfigError, UserError
+from asymfusion_training.data.batch import Batch
 from asymfusion_training.loop.settings import LoopSettings
 
 Key = tuple[int, int]  # epoch, index of the frame in its split
+
+
+class Frames(Protocol):
+    """The frames of a split to train on, wherever they lie."""
+
+    @property
+    def split(self) -> str:
+        """Its name."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def digest(self) -> str:
+        """What tells this list of frames from another."""
+
+    def loader(self, sampler: BatchSampler, workers: int, pin_memory: bool) -> Iterable[Batch | UserError]:
+        """The batches of the run that the sampler describes, or the UserError in a batch's place; ``workers``
+        processes read them."""
 
 
 class BatchSampler:

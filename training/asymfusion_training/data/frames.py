@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -47,17 +48,9 @@ class TrainingFrames(Dataset[Any]):
                 f"recipe: copy_paste is {settings.copy_paste:g}, and the teachers have not seen what is "
                 "copied: set it to 0, or leave teachers out"
             )
-        folder.check_modalities(modalities)
         self.folder, self.seed, self.teacher = folder, seed, teacher
+        self.augmentation = augmentation(folder, modalities, spec, settings)
         self.split, self.names = split, folder.names(split)
-        full_size = (spec.height, spec.width)
-        self.augmentation = Augmentation(
-            settings,
-            {name: spec.modality(name) for name in modalities},
-            {name: folder.images[name].unit for name in modalities},
-            full_size,
-            settings.crop or full_size,
-        )
 
     def __len__(self) -> int:
         return len(self.names)
@@ -74,13 +67,30 @@ class TrainingFrames(Dataset[Any]):
         except UserError as error:
             return error
 
+    def loader(self, sampler: BatchSampler, workers: int, pin_memory: bool) -> DataLoader[Any]:
+        """Batches, or the UserError in a batch's place. One loader for the whole run: readers never stop
+        between epochs."""
+        return DataLoader(
+            self,
+            batch_sampler=sampler,
+            num_workers=workers,
+            collate_fn=as_it_is,
+            pin_memory=pin_memory,
+            worker_init_fn=one_thread,
+            prefetch_factor=4 if workers else None,
+        )
+
+    def digest(self) -> str:
+        """What tells this list of frames from another."""
+        return hashlib.sha256("\n".join(self.names).encode()).hexdigest()
+
     def _changed(self, key: Key) -> tuple[Frame, Tensor | None]:
         """A frame and what the teacher makes of it, changed alike."""
         frame = self.read(self.names[key[1]])
         changed = augmented(frame, self.augmentation, self.random(key))
         if self.teacher is None or frame.label is None:
             return changed, None
-        change = self.change(key, frame.label.shape, frame.label)
+        change = self.change(key, frame.size, frame.label)
         return changed, soft_window(self.teacher.read(frame.name), change, self.augmentation.size)
 
     def read(self, name: str) -> Frame:
@@ -96,27 +106,27 @@ class TrainingFrames(Dataset[Any]):
         return self.augmentation.draw(source_size, self.random(key), label)
 
 
-def make_loader(
-    frames: TrainingFrames, sampler: BatchSampler, workers: int, pin_memory: bool
-) -> DataLoader[Any]:
-    """Batches, or the UserError in a batch's place. One loader for the whole run: readers never stop between
-    epochs."""
-    return DataLoader(
-        frames,
-        batch_sampler=sampler,
-        num_workers=workers,
-        collate_fn=_as_it_is,
-        pin_memory=pin_memory,
-        worker_init_fn=_one_thread,
-        prefetch_factor=4 if workers else None,
+def augmentation(
+    folder: Folder, modalities: Sequence[str], spec: InputSpec, settings: DataSettings
+) -> Augmentation:
+    """What is done to frames of these modalities. Raises ConfigError for one that the folder lacks."""
+    folder.check_modalities(modalities)
+    full_size = (spec.height, spec.width)
+    return Augmentation(
+        settings,
+        {name: spec.modality(name) for name in modalities},
+        {name: folder.images[name].unit for name in modalities},
+        full_size,
+        settings.crop or full_size,
     )
 
 
-def _as_it_is(batch: Any) -> Any:
-    """TrainingFrames gives whole batches already."""
+def as_it_is(batch: Any) -> Any:
+    """What the readers of a loader give are whole batches already."""
     return batch
 
 
-def _one_thread(worker: int) -> None:
+def one_thread(worker: int) -> None:
+    """For each reader of a loader, as it starts."""
     # Readers side by side, each of them with threads for every core, would only wait for each other.
     cv2.setNumThreads(0)

@@ -57,6 +57,11 @@ class HeldFrames:
                 tqdm(read, "hold frames", len(names), unit="frame", disable=not progress)
             ):
                 batch = collate([frame])
+                if batch.label is None:
+                    raise ConfigError(
+                        f"{self.frames.folder.root} has no labels, and such frames are not held: leave "
+                        "--hold-frames out"
+                    )
                 parts = {**batch.images, LABEL: batch.label}
                 if self.frames.teacher is not None:
                     parts[TEACHER] = self.frames.teacher.read(frame.name)[None]

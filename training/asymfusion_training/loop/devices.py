@@ -14,7 +14,8 @@ from lightning_fabric import Fabric
 from lightning_fabric.strategies.ddp import DDPStrategy
 
 from asymfusion_ros.engine.device import choose_device
-from asymfusion_ros.errors import ConfigError
+from asymfusion_ros.errors import ConfigError, UserError
+from asymfusion_training.data.batch_sampler import Frames
 
 PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
     "fp32": "32-true",
@@ -109,6 +110,21 @@ def make_fabric(
         strategy=strategy,
         precision=PRECISIONS[precision],
     )
+
+
+def check_same_frames(fabric: Fabric, frames: Frames) -> None:
+    """Raises UserError where the processes of a run, on several machines perhaps, list different frames: each
+    would take its part of another order."""
+    digests: list[str] = [frames.digest()]
+    if fabric.world_size > 1:
+        digests = [""] * fabric.world_size
+        torch.distributed.all_gather_object(digests, frames.digest())
+    other = next((rank for rank, digest in enumerate(digests) if digest != digests[0]), None)
+    if other is not None:
+        raise UserError(
+            f"process {other} of this run lists other frames in split {frames.split!r} than process 0: give "
+            "every machine the same data"
+        )
 
 
 def end_process_group_at_exit() -> None:

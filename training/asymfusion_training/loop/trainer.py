@@ -19,11 +19,12 @@ from tqdm import tqdm
 
 from asymfusion_ros.atomic_write import make_folder, write_whole
 from asymfusion_ros.data.colouring import png
-from asymfusion_ros.errors import UserError
+from asymfusion_ros.errors import ConfigError, UserError
 from asymfusion_training.data.batch import Batch
 from asymfusion_training.data.batch_sampler import BatchSampler
-from asymfusion_training.data.frames import make_loader
+from asymfusion_training.data.frames import TrainingFrames
 from asymfusion_training.data.held_frames import HeldBatches, HeldFrames
+from asymfusion_training.loop.devices import check_same_frames
 from asymfusion_training.loop.history import History
 from asymfusion_training.loop.meters import EpochTimer, LossMeter
 from asymfusion_training.loop.optimiser import set_rates
@@ -88,10 +89,15 @@ class Trainer:
         self.steps_per_epoch = sampler.steps_per_epoch
         self.steps = self.steps_per_epoch * self.settings.total_epochs
         self.loader: Iterable[Batch | UserError]
+        check_same_frames(fabric, frames)
         if options.hold_frames:
+            if not isinstance(frames, TrainingFrames):
+                raise ConfigError(
+                    f"split {frames.split!r} is in shards, which are not held: leave --hold-frames out"
+                )
             self.loader = HeldBatches(HeldFrames(frames, fabric.device, self._watched()), sampler)
         else:
-            self.loader = make_loader(frames, sampler, options.workers, fabric.device.type == "cuda")
+            self.loader = frames.loader(sampler, options.workers, fabric.device.type == "cuda")
         self.history = (
             History(output, task.goal, self.step // self.steps_per_epoch) if fabric.is_global_zero else None
         )

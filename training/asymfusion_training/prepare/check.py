@@ -96,7 +96,7 @@ def check_folder(root: Path, splits: Sequence[str] | None = None, workers: int =
                 raise
             problems.append(Problem(root / f"{split}.txt", str(error)))
             continue
-        labelled = any(folder.label_path(name).is_file() for name in names)
+        labelled = folder.labelled and any(folder.label_path(name).is_file() for name in names)
         values = {
             name: np.zeros(STORED, np.int64)
             for name, files in folder.images.items()

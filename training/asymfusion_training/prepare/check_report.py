@@ -17,7 +17,7 @@ def report_dict(check: FolderCheck) -> dict[str, Any]:
         "data": folder.name,
         "root": str(folder.root),
         "images": {name: files.modality.kind for name, files in folder.images.items()},
-        "labels": folder.labels.name,
+        "labels": folder.labels.name if folder.labelled else None,
         "splits": {name: _split_dict(split, check) for name, split in check.splits.items()},
         "warnings": check.warnings,
         "problems": [{"file": str(problem.path), "problem": problem.message} for problem in check.problems],
@@ -25,7 +25,7 @@ def report_dict(check: FolderCheck) -> dict[str, Any]:
 
 
 def _split_dict(split: SplitCheck, check: FolderCheck) -> dict[str, Any]:
-    names = check.folder.labels.names
+    names = check.folder.labels.names if check.folder.labelled else ()
     pixels = split.labels[: len(names)]
     known = int(pixels.sum())
     everything = known + int(split.labels[VOID])
@@ -78,7 +78,8 @@ def report_text(report: dict[str, Any]) -> str:
     def number(value: float | None, factor: float = 1.0) -> str:
         return "-" if value is None else f"{factor * value:.2f}"
 
-    lines = [f"{report['data']} ({report['root']}), labels {report['labels']}", ""]
+    labels = "no labels" if report["labels"] is None else f"labels {report['labels']}"
+    lines = [f"{report['data']} ({report['root']}), {labels}", ""]
     lines += [row("", list(splits)), row("frames", [split["frames"] for split in splits.values()])]
     for size in dict.fromkeys(size for split in splits.values() for size in split["sizes"]):
         lines.append(row(f"  of {size}", [split["sizes"].get(size, 0) for split in splits.values()]))
@@ -91,7 +92,8 @@ def report_text(report: dict[str, Any]) -> str:
         if kind == "range":
             lacking = [number(split[name]["invalid"], 100) for split in splits.values()]
             lines.append(row(f"without {name}, %", lacking))
-    lines.append(row("void, %", [number(split["void"], 100) for split in splits.values()]))
+    if report["labels"] is not None:
+        lines.append(row("void, %", [number(split["void"], 100) for split in splits.values()]))
     if any(split["labelled"] for split in splits.values()):
         lines += ["", row("class, % of labelled", list(splits))]
         for name in next(iter(splits.values()))["classes"]:
@@ -99,7 +101,7 @@ def report_text(report: dict[str, Any]) -> str:
             lines.append(row(name, [number(share, 100) for share in shares]))
     lines.append("")
     for name, split in splits.items():
-        if not split["labelled"]:
+        if not split["labelled"] and report["labels"] is not None:
             lines.append(f"{name} has no labels")
         elif split["never_seen"]:
             lines.append(f"never seen in {name}: {', '.join(split['never_seen'])}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -18,7 +18,7 @@ DEFAULT_WORKERS = min(8, os.cpu_count() or 1)
 
 def in_parallel(
     work: Callable[[Item], Result], items: Sequence[Item], title: str, workers: int
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """The result for each item, in order, under a progress bar. An exception of ``work`` ends it."""
     with ThreadPoolExecutor(workers) as pool, tqdm(total=len(items), desc=title, unit="frame") as bar:
         # few are under way at a time: all the results of a large data set would not fit in memory

@@ -21,7 +21,7 @@ from asymfusion_training.prepare.images import SourceError
 from asymfusion_training.prepare.parallel import in_parallel
 
 UNFINISHED = "dataset.yaml.unfinished"
-PARTS = ("rgb", "depth", "label")
+PARTS = ("rgb", "depth", "label")  # of a data set for segmentation
 # A hard link that these refuse is made a copy: another file system, one without links, too many of them.
 NO_LINK = {errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS, errno.EACCES}
 
@@ -29,15 +29,15 @@ Frame = TypeVar("Frame")
 
 
 class FolderWriter:
-    """root: the folder. description: the whole text of its dataset.yaml.
+    """root: the folder. description: the whole text of its dataset.yaml. parts: the folders of images in it.
 
     Raises UserError where the folder holds something else, cannot be written, or its disk is full.
     """
 
-    def __init__(self, root: Path, description: str) -> None:
-        self.root = root
+    def __init__(self, root: Path, description: str, parts: Sequence[str] = PARTS) -> None:
+        self.root, self.parts = root, parts
         self.copied = False  # whether a file could not be linked
-        with _disk_errors(root):
+        with disk_errors(root):
             self._start(description.encode())
 
     def _start(self, description: bytes) -> None:
@@ -52,7 +52,7 @@ class FolderWriter:
             raise UserError(
                 f"{self.root} is not empty and was not made by this command: choose another --output"
             )
-        for part in PARTS:
+        for part in self.parts:
             (self.root / part).mkdir(parents=True, exist_ok=True)
         if not begun:
             with whole(self.root / UNFINISHED) as path:
@@ -65,13 +65,23 @@ class FolderWriter:
 
     def write(self, part: str, name: str, data: bytes) -> None:
         """Makes part/NAME.png of these bytes."""
-        with _disk_errors(self.root), whole(self.root / part / f"{name}.png") as path:
+        with self._new(part, name) as path:
             path.write_bytes(data)
 
     def link(self, part: str, name: str, source: Path) -> None:
         """Makes part/NAME.png a hard link to a file, or a copy where there can be no link."""
-        with _disk_errors(self.root), whole(self.root / part / f"{name}.png") as path:
+        with self._new(part, name) as path:
             self._link(source, path)
+
+    @contextmanager
+    def _new(self, part: str, name: str) -> Iterator[Path]:
+        """Where to write part/NAME.png; a name may have folders."""
+        place = self.root / part / f"{name}.png"
+        with disk_errors(self.root):
+            if "/" in name:
+                place.parent.mkdir(parents=True, exist_ok=True)
+            with whole(place) as path:
+                yield path
 
     def _link(self, source: Path, path: Path) -> None:
         path.unlink(missing_ok=True)  # of a run that was killed
@@ -90,14 +100,14 @@ class FolderWriter:
         """
         names = sorted({name for split in splits.values() for name in split})
         wanted = [
-            (part, name) for part in PARTS for name in names if part != "label" or name not in unlabelled
+            (part, name) for part in self.parts for name in names if part != "label" or name not in unlabelled
         ]
         missing = [f"{part}/{name}.png" for part, name in wanted if not self.has(part, name)]
         if missing:
             raise UserError(
                 f"{len(missing)} files are missing in {self.root}, {missing[0]} the first: run it again"
             )
-        with _disk_errors(self.root):
+        with disk_errors(self.root):
             for split, listed in splits.items():
                 with whole(self.root / f"{split}.txt") as path:
                     path.write_text("".join(f"{name}\n" for name in listed))
@@ -110,6 +120,17 @@ def make_frames(make: Callable[[Frame], bool], frames: Sequence[Frame], title: s
 
     A frame whose source is wrong does not keep the others from being made. Raises UserError after them.
     """
+    new, wrong = attempt_frames(make, frames, title, workers)
+    if wrong:
+        others = f" (and {len(wrong) - 1} more frames are wrong)" if len(wrong) > 1 else ""
+        raise UserError(f"{wrong[0][1]}{others}; the rest is made: mend it and run the same command again")
+    return new
+
+
+def attempt_frames(
+    make: Callable[[Frame], bool], frames: Sequence[Frame], title: str, workers: int
+) -> tuple[int, list[tuple[Frame, SourceError]]]:
+    """The same, but returns what is wrong with which frames."""
 
     def attempt(frame: Frame) -> bool | SourceError:
         try:
@@ -118,19 +139,17 @@ def make_frames(make: Callable[[Frame], bool], frames: Sequence[Frame], title: s
             return error
 
     new, wrong = 0, []
-    for outcome in in_parallel(attempt, frames, title, workers):
+    for outcome, frame in zip(in_parallel(attempt, frames, title, workers), frames):
         if isinstance(outcome, SourceError):
-            wrong.append(outcome)
+            wrong.append((frame, outcome))
         else:
             new += outcome
-    if wrong:
-        others = f" (and {len(wrong) - 1} more frames are wrong)" if len(wrong) > 1 else ""
-        raise UserError(f"{wrong[0]}{others}; the rest is made: mend it and run the same command again")
-    return new
+    return new, wrong
 
 
 @contextmanager
-def _disk_errors(root: Path) -> Iterator[None]:
+def disk_errors(root: Path) -> Iterator[None]:
+    """Raises UserError for what keeps files in ``root`` from being written."""
     try:
         yield
     except OSError as error:

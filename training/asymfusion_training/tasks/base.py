@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from asymfusion_training.data.batch import Batch
-from asymfusion_training.data.frames import TrainingFrames
+from asymfusion_training.data.batch_sampler import Frames
 
 Scores = dict[str, dict[str, float]]  # by output of the network (a modality, ensemble), then by metric
 
@@ -65,7 +65,7 @@ class Task(Protocol):
     def objectives(self, processes: int) -> Sequence[Objective]:
         """What is minimised. ``processes``: that share each batch."""
 
-    def frames(self) -> TrainingFrames:
+    def frames(self) -> Frames:
         """The frames to train on. Raises UserError where there are none."""
 
     def inputs(self, batch: Batch, step: int) -> tuple[Any, ...]:

@@ -104,6 +104,7 @@ class SegmentationTask:
 
     def inputs(self, batch: Batch, step: int) -> tuple[list[Tensor | None], Tensor, Tensor | None]:
         """The network's inputs, of which modality dropout may leave one, the labels, and the soft ones."""
+        assert batch.label is not None
         names = self.config.modalities
         size = (batch.label.shape[-2], batch.label.shape[-1])
         only = only_modality(len(names), self.settings.modality_dropout, self.loop.seed, step)
