@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from asymfusion_ros.benchmark.stages import clock
-from asymfusion_ros.engine.device import PRECISIONS
+from asymfusion_ros.engine.precision import PRECISIONS
 from asymfusion_ros.inspection.trace import on_meta
 from asymfusion_ros.network import NetworkConfig
 

@@ -24,6 +24,7 @@ def lines(report: Mapping[str, Any]) -> Iterator[str]:
         f"{report['threads']} threads: "
         f"{' + '.join(report['modalities'])} {width}x{height}, {report['frames']} frames"
     )
+    yield f"{report['precision']}: {report['precision_reason']}"
     yield _row("stage", [f"{column} ms" for column in COLUMNS])
     for part, values in {**report["milliseconds"], **report.get("geometry", {})}.items():
         yield _times(part, values) + ("" if part in report["milliseconds"] else "  (not in the total)")

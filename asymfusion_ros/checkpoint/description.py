@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
 
+from asymfusion_ros.checkpoint.precision_check import PrecisionCheck, read_checks
 from asymfusion_ros.checkpoint.usual_disagreement import UsualDisagreement
 from asymfusion_ros.data.input_spec import InputSpec
 from asymfusion_ros.data.labels import NO_LABELS, LabelSet
@@ -39,6 +40,7 @@ class ModelDescription:
     disagreements: how far the modalities usually disagree, for each such set of two and more.
     target: of a network that makes images, the modality that they are of; its labels are NO_LABELS. None
     otherwise.
+    precision_checks: what lower precisions cost it, those that were compared.
     """
 
     config: NetworkConfig
@@ -48,6 +50,7 @@ class ModelDescription:
     temperatures: Mapping[str, float] = field(default_factory=dict, kw_only=True)
     disagreements: Mapping[str, UsualDisagreement] = field(default_factory=dict, kw_only=True)
     target: str | None = field(default=None, kw_only=True)
+    precision_checks: Sequence[PrecisionCheck] = field(default=(), kw_only=True)
 
     def temperature(self, modalities: Iterable[str]) -> float:
         """Of these available modalities, in the network's order; 1 where they were not calibrated."""
@@ -62,6 +65,7 @@ class ModelDescription:
         calibration: dict[str, Any] = {"temperatures": dict(self.temperatures)}
         if self.disagreements:
             calibration["disagreements"] = {key: one.to_dict() for key, one in self.disagreements.items()}
+        checks = [check.to_dict() for check in self.precision_checks]
         return {
             "format": FORMAT,
             "network": json.dumps(self.config.to_dict()),
@@ -73,6 +77,7 @@ class ModelDescription:
             "input": json.dumps(self.input_spec.to_dict()),
             "provenance": json.dumps(dict(self.provenance)),
             **({"calibration": json.dumps(calibration)} if self.temperatures or self.disagreements else {}),
+            **({"precision_checks": json.dumps(checks)} if checks else {}),
         }
 
     @classmethod
@@ -103,6 +108,7 @@ class ModelDescription:
                 raise ConfigError("provenance is not a set of values by name")
             calibration = parse_json(metadata.get("calibration", '{"temperatures": {}}'))
             temperatures, disagreements = _temperatures(calibration), _disagreements(calibration)
+            checks = read_checks(parse_json(metadata.get("precision_checks", "[]")))
         except (ArithmeticError, AttributeError, ConfigError, ValueError, KeyError, TypeError) as error:
             raise CheckpointError(
                 f"{where} describes a network that this version cannot build: {one_line(error)}"
@@ -122,6 +128,7 @@ class ModelDescription:
             temperatures=temperatures,
             disagreements=disagreements,
             target=target,
+            precision_checks=checks,
         )
 
 

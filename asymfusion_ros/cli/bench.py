@@ -141,6 +141,7 @@ def run(args: argparse.Namespace) -> int:
         "device": _device_name(segmenter.device),
         "backend": segmenter.backend.name,
         "precision": segmenter.backend.precision,
+        "precision_reason": segmenter.backend.precision_reason,
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "version": __version__,

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from asymfusion_ros.atomic_write import check_place, whole
 from asymfusion_ros.checkpoint import load_checkpoint
 from asymfusion_ros.checkpoint.description import available_sets
+from asymfusion_ros.checkpoint.precision_check import LEAST_AGREEMENT
 from asymfusion_ros.cli.bench import size_of
 from asymfusion_ros.data.folder import Folder
 from asymfusion_ros.data.made_images import made_images
@@ -33,7 +34,6 @@ EXAMPLES = """\
   asymfusion export default --format tensorrt --output default.engine
   asymfusion bench --checkpoint model.onnx
 """
-LEAST_AGREEMENT = 0.995  # share of pixels; below, the file is refused
 BLANK_FRAMES = 4
 SUFFIXES = {"onnx": ".onnx", "tensorrt": ".engine"}
 
@@ -117,10 +117,10 @@ def run(args: argparse.Namespace) -> int:
         )
         agreement = compare(exported, reference, frames)
         found = {key: value for key, value in dataclasses.asdict(agreement).items() if value is not None}
-        if agreement.agreement < LEAST_AGREEMENT:
+        if agreement.agreement < (least := LEAST_AGREEMENT[exported.backend.precision]):
             raise UserError(
                 f"the exported network gives the checkpoint's class in {agreement.agreement:.2%} of the "
-                f"pixels, below {LEAST_AGREEMENT:.1%}: it is not written; please report it"
+                f"pixels, below {least:.1%}: it is not written; please report it"
             )
         checks = {exported.backend.name: found | {"frames_from": str(args.data or "made images")}}
         write(partial, checks)

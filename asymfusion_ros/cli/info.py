@@ -122,6 +122,9 @@ def _identity(name: str, checkpoint: Checkpoint) -> Iterator[str]:
         rows.append(("scores", f"mean IoU on {printable(split)} in %: {numbers}"))
     if checkpoint.target is None:
         rows += _calibration(checkpoint)
+    for check in checkpoint.precision_checks:
+        taken = "auto takes it" if check.passed else "not enough for auto"
+        rows.append((check.precision, f"{check.way}: {check}: {taken}"))
     for key, value in rows:
         yield f"  {key:11} {value}"
 
@@ -153,5 +156,6 @@ def _report(name: str, checkpoint: Checkpoint, found: Anatomy) -> dict[str, Any]
             "temperatures": dict(checkpoint.temperatures),
             "disagreements": {key: one.to_dict() for key, one in checkpoint.disagreements.items()},
         },
+        "precision_checks": [one.to_dict() for one in checkpoint.precision_checks],
         **found.to_dict(),
     }

@@ -22,13 +22,14 @@ from asymfusion_ros.checkpoint import load_checkpoint
 from asymfusion_ros.cli import export
 from asymfusion_ros.cli.reading import add_reading, read_options
 from asymfusion_ros.data.modality import Modality
+from asymfusion_ros.engine.precision import computes_bf16
 from asymfusion_ros.engine.segmenter import Segmenter
 from asymfusion_ros.errors import ConfigError, UserError
 from asymfusion_ros.packaged import checkpoint_file
 from asymfusion_ros.replay.built_in_source import NAME
 from asymfusion_ros.replay.frames import open_source, read_frames
 from asymfusion_ros.replay.notes import Notes
-from asymfusion_ros.tuning.machine import computes_bf16, this_machine
+from asymfusion_ros.tuning.machine import this_machine
 from asymfusion_ros.tuning.trials import Trial, Trials, best
 from asymfusion_ros.tuning.tuning_file import Tuning, Way, sha256, standard_path
 

@@ -151,7 +151,8 @@ class Segmenter:
         """``path``: a .safetensors file, ``default`` for the one in the package, or an .onnx or
         .engine file of `asymfusion export`.
 
-        device: auto, cpu, cuda or cuda:N. precision: auto, fp32, fp16 or bf16. backend: auto (torch for a
+        device: auto, cpu, cuda or cuda:N. precision: auto (fp16 or bf16 where the device computes in it and
+        the checkpoint's recorded check has passed, else fp32), fp32, fp16 or bf16. backend: auto (torch for a
         checkpoint, openvino or onnxruntime for an .onnx file, tensorrt for an .engine), or one of these.
         cpu_fallback: whether the CPU may go on where a GPU's memory is full. threads: of the CPU, for the
         backend and all else that torch computes in this process; 0: as many as they choose. Raises

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,35 +31,47 @@ class Agreement:
 Frame = tuple[Mapping[str, Image], npt.NDArray[np.uint8] | None]
 
 
-@torch.inference_mode()
 def compare(exported: Segmenter, reference: Segmenter, frames: Iterable[Frame]) -> Agreement:
     """``frames``: images by modality, and the label image (H x W, 255 is void) where there is one.
 
     A frame's set of available modalities is all that it has; each smaller set is compared on it too, but does
     not enter the scores.
     """
-    same = pixels = count = 0
-    largest = 0.0
+    return compare_several([exported], reference, frames)[0]
+
+
+@torch.inference_mode()
+def compare_several(
+    others: Sequence[Segmenter], reference: Segmenter, frames: Iterable[Frame]
+) -> list[Agreement]:
+    """The same for each of ``others``; the reference computes once."""
+    count = pixels = 0
     classes = len(reference.label_set.names)
-    matrices = np.zeros((2, classes, classes), np.int64)
+    same, largest = [0] * len(others), [0.0] * len(others)
+    matrices = np.zeros((1 + len(others), classes, classes), np.int64)
     for given, label in frames:
         count += 1
         for place, names in enumerate(available_sets(list(given))):
             images = reference.images({name: given[name] for name in names})
             inputs = reference.preprocess(images, reference.upload(images))
             size = reference.reference(images).height, reference.reference(images).width
-            logits = [one.infer(inputs).float().cpu() for one in (exported, reference)]
-            labels = [exported.postprocess(one, size, confidence=False).numpy().labels for one in logits]
-            same += int((labels[0] == labels[1]).sum())
+            logits = [one.infer(inputs).float().cpu() for one in (reference, *others)]
+            labels = [reference.postprocess(one, size, confidence=False).numpy().labels for one in logits]
             pixels += labels[0].size
-            largest = max(largest, float((logits[0] - logits[1]).abs().max()))
+            for number in range(len(others)):
+                same[number] += int((labels[0] == labels[1 + number]).sum())
+                difference = float((logits[0] - logits[1 + number]).abs().max())
+                largest[number] = max(largest[number], difference)
             if label is not None and place == 0:
                 known = label != VOID
                 for matrix, found in zip(matrices, labels):
                     pairs = label[known].astype(np.int64) * classes + found[known]
                     matrix += np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
-    scores = [_mean_iou(matrix) for matrix in matrices] if matrices.any() else [None, None]
-    return Agreement(count, same / max(pixels, 1), largest, *scores)
+    of_reference, *scores = [_mean_iou(one) if one.any() else None for one in matrices]
+    return [
+        Agreement(count, same[i] / max(pixels, 1), largest[i], scores[i], of_reference)
+        for i in range(len(others))
+    ]
 
 
 def _mean_iou(matrix: npt.NDArray[np.int64]) -> float:

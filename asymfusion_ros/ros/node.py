@@ -192,6 +192,10 @@ class SegmentationNode(LifecycleNode):
             f"checkpoint {settings.checkpoint!r} ready after {time.monotonic() - began:.1f} s: "
             f"{len(labels.names)} labels ({labels.name})"
         )
+        backend = network.backend
+        self.get_logger().info(
+            f"{backend.name} on {backend.device} in {backend.precision}: {backend.precision_reason}"
+        )
         if network.unlabeled:
             self.get_logger().info(
                 f"label_groups names no group for {', '.join(network.unlabeled)}: they are unlabeled (255)"

@@ -67,7 +67,9 @@ class NodeSettings:
         "auto", "where the network runs: auto (a GPU where there is one), cpu, cuda or cuda:N"
     )
     precision: str = setting(
-        "auto", "number format of the network: auto (the device's fastest safe one), fp32, fp16, bf16"
+        "auto",
+        "number format of the network: auto (fp16 or bf16 where the device computes in it and the "
+        "checkpoint's recorded check has passed, else fp32), fp32, fp16, bf16",
     )
     backend: str = setting(
         "auto",

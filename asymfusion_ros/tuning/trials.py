@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from asymfusion_ros.checkpoint.precision_check import LEAST_AGREEMENT
 from asymfusion_ros.engine.segmenter import Segmenter
 from asymfusion_ros.tuning.tuning_file import Way
 
-# The least share of pixels with the reference's class, by precision.
-LEAST_AGREEMENT = {"fp32": 0.995, "fp16": 0.995, "bf16": 0.985}
 AS_FAST = 1.03  # what is slower by no more than this and needs fewer threads is the better choice
 Images = Mapping[str, Any]  # of a frame, as Segmenter.segment takes them
 

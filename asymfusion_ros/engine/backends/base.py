@@ -17,7 +17,7 @@ class Backend(Protocol):
     """A network ready to infer. Not for several threads at once.
 
     name: what runs the network, as in BACKENDS. device: where its inputs are to be, and its outputs are.
-    precision: ``fp32``, ``fp16`` or ``bf16``.
+    precision: ``fp32``, ``fp16`` or ``bf16``. precision_reason: why that one.
     """
 
     @property
@@ -31,6 +31,10 @@ class Backend(Protocol):
     @property
     def precision(self) -> str:
         """``fp32``, ``fp16`` or ``bf16``."""
+
+    @property
+    def precision_reason(self) -> str:
+        """Why it computes in that, in a few words."""
 
     def __call__(self, inputs: Inputs) -> Tensor:
         """Each modality's N x 3 x h x w, None (or no entry) where it is absent -> the ensemble's logits,

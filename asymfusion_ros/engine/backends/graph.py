@@ -14,6 +14,7 @@ from torch import Tensor
 from asymfusion_ros.checkpoint.description import ModelDescription, available_key
 from asymfusion_ros.engine.backends.base import Inputs
 from asymfusion_ros.engine.exported import ExportedModel
+from asymfusion_ros.engine.precision import choose_precision
 from asymfusion_ros.errors import ConfigError, ImageError
 from asymfusion_ros.network import NetworkOutput
 
@@ -42,10 +43,12 @@ class GraphBackend(ABC):
         if device not in ("auto", "cpu"):
             raise ConfigError(f"backend {self.name} has no device {device!r}: use auto or cpu")
         self.device = torch.device("cpu")
-        self.precision = "fp32" if precision == "auto" else precision
-        if self.precision not in self.precisions:
+        if precision != "auto" and precision not in self.precisions:
             known = ", ".join(self.precisions)
             raise ConfigError(f"backend {self.name} has no precision {precision!r} here: use auto, {known}")
+        subject = f"{self.name} on this processor"
+        chosen = choose_precision(precision, self.precisions[1:], model.precision_checks, "compiled", subject)
+        self.precision, self.precision_reason = chosen.name, chosen.why
         self.threads = threads
         self._model = model
         self._sessions: dict[tuple[tuple[str, ...], bool], Any] = {}

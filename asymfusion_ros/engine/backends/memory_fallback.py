@@ -74,6 +74,11 @@ class MemoryFallback:
         return self._backend.precision
 
     @property
+    def precision_reason(self) -> str:
+        """See Backend."""
+        return self._backend.precision_reason
+
+    @property
     def computes_on(self) -> torch.device:
         """Where the network runs."""
         return self._backend.device

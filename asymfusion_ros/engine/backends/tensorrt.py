@@ -52,7 +52,7 @@ class TensorRtBackend:
         if self.device.type != "cuda":
             raise ConfigError(f"backend tensorrt has no device {device!r}: use auto, cuda or cuda:N")
         model.built_for.check(model.path, trt.__version__, torch.cuda.get_device_name(self.device))
-        self.precision = model.precision
+        self.precision, self.precision_reason = model.precision, "as the file was built"
         self._model = model
         self._runtime = trt.Runtime(trt.Logger(trt.Logger.WARNING))
         self._contexts: dict[str, Any] = {}

@@ -13,8 +13,10 @@ from asymfusion_ros.checkpoint import Checkpoint
 from asymfusion_ros.checkpoint.description import ModelDescription
 from asymfusion_ros.engine.backends.base import Inputs
 from asymfusion_ros.engine.backends.recording import Recorded, Tensors, graphs
-from asymfusion_ros.engine.device import PRECISIONS, choose_device, choose_precision
+from asymfusion_ros.engine.device import choose_device
 from asymfusion_ros.engine.fold import fold_norms
+from asymfusion_ros.engine.sliced_fusion import slice_fusions
+from asymfusion_ros.engine.precision import PRECISIONS, choose_precision, fast_precisions
 from asymfusion_ros.errors import ConfigError
 from asymfusion_ros.network import NetworkOutput, SegmentationNetwork
 
@@ -33,11 +35,16 @@ class TorchBackend:
                 "backend torch runs checkpoints, not exported files: use openvino or onnxruntime"
             )
         self.device = choose_device(device)
-        self._dtype = choose_precision(precision, self.device)
-        self.precision = next(name for name, dtype in PRECISIONS.items() if dtype == self._dtype)
+        subject = "this GPU" if self.device.type == "cuda" else "this processor"
+        chosen = choose_precision(
+            precision, fast_precisions(self.device), checkpoint.precision_checks, "torch", subject
+        )
+        self.precision, self.precision_reason = chosen.name, chosen.why
+        self._dtype = PRECISIONS[self.precision]
         self._modalities = checkpoint.config.modalities
         self._network = checkpoint.build()
         fold_norms(self._network)
+        slice_fusions(self._network)
         self._recorded: Recorded | None = None
         self._autocast = self._dtype != torch.float32
         if self.device.type == "cuda":

@@ -147,6 +147,8 @@ class EfficientNetLite(Encoder):
     width, depth: what the channels and the blocks of Lite0 are multiplied by.
     """
 
+    fusions_own = True
+
     def __init__(
         self,
         sharing: Sharing,

@@ -128,6 +128,8 @@ class ResNet(Encoder):
     block: the class of all blocks. counts: of blocks in each stage.
     """
 
+    fusions_own = True
+
     layer1: nn.ModuleList
     layer2: nn.ModuleList
     layer3: nn.ModuleList

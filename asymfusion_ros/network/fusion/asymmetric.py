@@ -80,7 +80,7 @@ class AsymmetricFusion(Fusion):
         else:
             self.bounds = paper_groups(channels)
             self.offsets = PAPER_OFFSETS
-        self.kept = self._kept(channels) if shuffles else None
+        self.kept = self.kept_of(channels) if shuffles else None
         if not shifts:
             self.offsets = ((0, 0),) * 4
 
@@ -96,13 +96,14 @@ class AsymmetricFusion(Fusion):
         before = x if x.shape == after.shape else after
         return self._shuffle(self._add_shifted(after, before, senders), senders)
 
-    def _kept(self, channels: int) -> int:
+    def kept_of(self, channels: int) -> int:
+        """How many of so many channels stay with their modality where they are exchanged."""
         if self.config.variant == "released":
             return 4 * (channels // 5)
         return split_point(channels, self.config.keep)
 
     def _shuffle(self, x: Tensor, senders: Senders) -> Tensor:
-        return channel_shuffle(x, senders, self._kept(x.shape[1])) if self.shuffles else x
+        return channel_shuffle(x, senders, self.kept_of(x.shape[1])) if self.shuffles else x
 
     def _add_shifted(self, x: Tensor, before: Tensor, senders: Senders) -> Tensor:
         if not self.adds:

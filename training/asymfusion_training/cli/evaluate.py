@@ -24,6 +24,7 @@ from asymfusion_training.evaluation.counts import SplitScores, SplitSum
 from asymfusion_training.evaluation.evaluate import check_labelled
 from asymfusion_training.evaluation.job import run_jobs
 from asymfusion_training.evaluation.plan import Plan, make_plan
+from asymfusion_training.evaluation.precisions import precision_lines, with_precision_checks
 from asymfusion_training.evaluation.reliability_picture import save_reliability
 from asymfusion_training.evaluation.report import (
     absent_classes,
@@ -56,6 +57,8 @@ def run(args: argparse.Namespace) -> int:
     differences = _differences(args, scores)
     _print(args, plan, scores, differences)
     fitted = [] if args.calibrate is None else _calibrate(args, plan)
+    if args.check_precisions is not None:
+        _check_precisions(args, plan)
     if args.json is not None:
         report = _report(args, plan, scores, differences, fitted)
         write_whole(args.json, as_json(report).encode())
@@ -90,6 +93,15 @@ def _calibrate(args: argparse.Namespace, plan: Plan) -> list[Fitted]:
     calibrated.save(args.calibrate)
     print(f"\n{calibration_table(fitted)}\nwritten to {args.calibrate}")
     return fitted
+
+
+def _check_precisions(args: argparse.Namespace, plan: Plan) -> None:
+    """Writes the checkpoint with the checks; the calibrated one, where it is calibrated too."""
+    checkpoint = load_checkpoint(args.calibrate or args.checkpoint)
+    checked = with_precision_checks(checkpoint, plan.folder, plan.names, args.split)
+    checked.save(args.check_precisions)
+    print("\n" + "\n".join(precision_lines(checked)))
+    print(f"written to {args.check_precisions}")
 
 
 def _print(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from asymfusion_ros.engine.device import PRECISIONS
+from asymfusion_ros.engine.precision import PRECISIONS
 from asymfusion_ros.settings import declared
 from asymfusion_training.evaluation.scoring_settings import ScoringSettings
 
@@ -20,6 +20,7 @@ EXAMPLES = """\
       --against runs/rgb/best.safetensors
   asymfusion evaluate default --data data/nyudv2 --reliability reliability.png
   asymfusion evaluate default --data data/nyudv2 --calibrate calibrated.safetensors
+  asymfusion evaluate default --data data/nyudv2 --check-precisions checked.safetensors
   asymfusion evaluate default --data data/nyudv2 --processes 4
   torchrun --nproc-per-node 4 --no-python asymfusion evaluate default --data data/nyudv2
 """
@@ -83,6 +84,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="OUT",
         help="fit a temperature to these frames for every set of modalities, measure how far modalities "
         "disagree on them, and write the checkpoint with both to OUT, a .safetensors file",
+    )
+    add(
+        "--check-precisions",
+        type=Path,
+        metavar="OUT",
+        help="compare fp16 and bf16 with fp32 on these frames (on any CPU, by rounding), and write the "
+        "checkpoint with the result to OUT: where it passes, precision auto takes them on hardware that "
+        "computes in them",
     )
 
     add = parser.add_argument_group("output").add_argument

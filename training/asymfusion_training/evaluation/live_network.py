@@ -16,6 +16,7 @@ class LiveNetwork:
 
     name = "live"
     precision = "fp32"
+    precision_reason = "as it is trained"
 
     def __init__(self, network: SegmentationNetwork) -> None:
         self.network = network

@@ -45,7 +45,9 @@ def make_plan(args: argparse.Namespace) -> Plan:
         raise ConfigError(f"{processes} processes for {len(names)} frames: use at most {len(names)}")
     if args.calibrate is not None:
         _check_calibration(args.calibrate, settings)
-    for path in (args.json, args.confusion, args.reliability, args.calibrate):
+    if args.check_precisions is not None:
+        _check_calibration(args.check_precisions, settings, "--check-precisions")
+    for path in (args.json, args.confusion, args.reliability, args.calibrate, args.check_precisions):
         if path is not None:
             check_place(path)
     for option, path in (("--confusion", args.confusion), ("--reliability", args.reliability)):
@@ -107,12 +109,12 @@ def _names(args: argparse.Namespace, folder: Folder) -> list[str]:
     return names
 
 
-def _check_calibration(output: Path, settings: ScoringSettings) -> None:
+def _check_calibration(output: Path, settings: ScoringSettings, option: str = "--calibrate") -> None:
     if output.suffix != ".safetensors":
-        raise ConfigError(f"--calibrate {output}: name the checkpoint to write, a .safetensors file")
+        raise ConfigError(f"{option} {output}: name the checkpoint to write, a .safetensors file")
     if settings.several_views or settings.depth_holes:
         raise ConfigError(
-            "--calibrate fits to the frames as they are: leave out --scales, --flip and --depth-holes"
+            f"{option} takes the frames as they are: leave out --scales, --flip and --depth-holes"
         )
 
 
