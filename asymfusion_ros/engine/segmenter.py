@@ -321,7 +321,8 @@ class Segmenter:
                 )
             self.postprocess(logits, (height, width), True, self.checkpoint.temperature(images)).numpy()
         for count in range(2, batch + 1):
-            self.segment_batch([(blank, Wanted(disagreement=True))] * count)
+            for disagreement in (False, True):
+                self.segment_batch([(blank, Wanted(disagreement=disagreement))] * count)
 
     def images(self, given: Mapping[str, Image | None]) -> dict[str, RawImage]:
         """The images of the checkpoint's modalities among ``given``, checked, in the network's order."""

@@ -1,4 +1,4 @@
-"""The asymmetric fusion made cheap for inference: slices of what is there, in place of padded and joined copies.
+"""The asymmetric fusion made cheap for inference: slices of what is there, no padded and joined copies.
 
 Fusion has no arithmetic but one addition an element; in eager torch its copies took 13 % of the time of a
 small network.

@@ -35,3 +35,15 @@ class Ensemble(nn.Module):
             branch * weights[i].to(branch.dtype) for i, branch in enumerate(logits) if branch is not None
         ]
         return torch.stack(terms).sum(0) if len(terms) > 1 else terms[0], weights
+
+
+def weighted_mean(x: Tensor, weights: Sequence[Tensor]) -> Tensor:
+    """(P N) x C x h x w -> N x C x h x w, by a weight for each of the P modalities; the weights' sum is 1.
+
+    A classifier is linear, so what it makes of this is the ensemble of what it makes of each.
+    """
+    first, *others = x.chunk(len(weights))
+    total = first * weights[0].to(x.dtype)
+    for part, weight in zip(others, weights[1:]):
+        total = torch.addcmul(total, part, weight.to(x.dtype))
+    return total

@@ -9,9 +9,10 @@ from torch import Tensor, nn
 
 from asymfusion_ros.errors import ConfigError
 from asymfusion_ros.network.config import NetworkConfig
+from asymfusion_ros.network.decoders.base import ClassifyingDecoder
 from asymfusion_ros.network.decoders.registry import DECODERS
 from asymfusion_ros.network.encoders.registry import ENCODERS
-from asymfusion_ros.network.ensemble import Ensemble
+from asymfusion_ros.network.ensemble import Ensemble, weighted_mean
 from asymfusion_ros.network.layers.norms import Available
 from asymfusion_ros.network.layers.per_modality import PerModality, stack
 
@@ -42,8 +43,11 @@ class SegmentationNetwork(nn.Module):
         self.decoder = sharing.shared_or_own(lambda: decoder.make(config.decoder_config, channels))
         self.ensemble = Ensemble(len(config.modalities))
 
-    def forward(self, inputs: Sequence[Tensor | None]) -> NetworkOutput:
-        """One N x 3 x H x W tensor a modality (float, normalised), None for one that is missing."""
+    def forward(self, inputs: Sequence[Tensor | None], branches: bool = True) -> NetworkOutput:
+        """One N x 3 x H x W tensor a modality (float, normalised), None for one that is missing.
+
+        branches: False where the ensemble alone is wanted; the modalities' logits may be None then.
+        """
         names = self.config.modalities
         if len(inputs) != len(names):
             raise ConfigError(f"the network has {len(names)} inputs ({', '.join(names)}), not {len(inputs)}")
@@ -56,6 +60,10 @@ class SegmentationNetwork(nn.Module):
             raise ConfigError(f"the inputs differ in shape: {shapes}")
         available = tuple(given)
         features = self.encoder(stack(list(given.values())), available)
+        if not branches and len(available) > 1 and isinstance(self.decoder, ClassifyingDecoder):
+            weights = self.ensemble.weights([i in given for i in range(len(names))])
+            mean = weighted_mean(self.decoder.decode(features), [weights[i] for i in available])
+            return NetworkOutput((None,) * len(names), self.decoder.classifier(mean), weights)
         decoded = dict(zip(available, self._decode(features, available)))
         logits = tuple(decoded.get(i) for i in range(len(names)))
         ensemble, weights = self.ensemble(logits)

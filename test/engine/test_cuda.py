@@ -79,11 +79,12 @@ def test_warm_up_records_all_that_a_node_of_three_cameras_needs(checkpoint):
     segmenter = Segmenter(checkpoint, "cuda")
     segmenter.warm_up(96, 128, 3)
     recorded = segmenter.backend._backend._recorded
-    count = recorded.count
-    assert count == 5  # the three sets, and two and three frames of both modalities
+    counts = [one.count for one in recorded]
+    # With the modalities' own logits one to three frames of both; the ensemble alone of the three sets too.
+    assert counts == [3, 5]
     segmenter.segment_batch([(frame(1), Wanted())] * 3)
     segmenter.segment(of(("rgb",), 1))
-    assert recorded.count == count
+    assert [one.count for one in recorded] == counts
 
 
 def test_full_memory(checkpoint):

@@ -1,4 +1,4 @@
-"""The engine's norms compute what the network's do in evaluation mode."""
+"""The engine's norms and fusions compute what the network's do in evaluation mode."""
 
 import copy
 
@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from asymfusion_ros.engine.fold import fold_norms
+from asymfusion_ros.engine.sliced_fusion import slice_fusions
 from asymfusion_ros.network import NetworkConfig, build_network
 from asymfusion_ros.network.layers.norms import PrivateBatchNorm2d
 
@@ -34,6 +35,9 @@ def test_folded_norm(private, present, memory_format):
 @pytest.mark.parametrize(
     ("architecture", "encoder", "settings"),
     [
+        ("refinenet_lw", "resnet50", {"fusion": "skip", "fusion_blocks": "all"}),
+        ("refinenet", "resnet50", {"variant": "released"}),
+        ("refinenet_lw", "efficientnet_lite0", {"fusion_blocks": "all", "direction": "depth_to_rgb"}),
         ("refinenet_lw", "resnet50", {}),
         ("refinenet_lw", "resnet18", {"fusion": "mmf"}),
         ("refinenet_lw", "efficientnet_lite0", {}),
@@ -46,7 +50,8 @@ def test_folded_norm(private, present, memory_format):
 )
 @pytest.mark.parametrize("absent", [None, 0, 1])
 def test_a_folded_network_computes_the_same(architecture, encoder, settings, absent):
-    """A norm that overwrites a tensor which is read again, by a shortcut or a fusion, would show here."""
+    """A norm or a fusion that overwrites a tensor which is read again, by a shortcut for one, would show
+    here. The ensemble by itself, which takes one pass of the classifier, is the same."""
     torch.manual_seed(1)
     config = NetworkConfig(architecture, encoder, 5, decoder_channels=8, **settings)
     network = build_network(config).eval()
@@ -65,9 +70,17 @@ def test_a_folded_network_computes_the_same(architecture, encoder, settings, abs
             nn.init.normal_(parameter)
     folded = copy.deepcopy(network)
     fold_norms(folded)
+    slice_fusions(folded)
     images = [None if i == absent else torch.randn(1, 3, 64, 96) for i in range(2)]
     with torch.inference_mode():
-        expected = network(images).ensemble
-        torch.testing.assert_close(
-            folded(images).ensemble, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max())
-        )
+        expected = network(images)
+        scale = 1e-4 * float(expected.ensemble.abs().max())
+        for branches in (True, False):
+            found = folded(images, branches)
+            torch.testing.assert_close(found.ensemble, expected.ensemble, rtol=1e-4, atol=scale)
+            torch.testing.assert_close(found.weights, expected.weights)
+            logits = [pair for pair in zip(found.logits, expected.logits) if branches]
+            assert all((one is None) == (other is None) for one, other in logits)
+            for one, other in logits:
+                if one is not None:
+                    torch.testing.assert_close(one, other, rtol=1e-4, atol=scale)

@@ -51,6 +51,7 @@ class GraphBackend(ABC):
         self.precision, self.precision_reason = chosen.name, chosen.why
         self.threads = threads
         self._model = model
+        self._weights = {key: torch.tensor(row) for key, row in model.weights.items()}
         self._sessions: dict[tuple[tuple[str, ...], bool], Any] = {}
 
     def __call__(self, inputs: Inputs) -> Tensor:
@@ -63,8 +64,7 @@ class GraphBackend(ABC):
         available = self._available(inputs)
         of = dict(zip(available, branches))
         logits = tuple(of.get(name) for name in self._model.config.modalities)
-        weights = torch.tensor(self._model.weights[available_key(available)])
-        return NetworkOutput(logits, ensemble, weights)
+        return NetworkOutput(logits, ensemble, self._weights[available_key(available)])
 
     @abstractmethod
     def compile(self, graph: bytes) -> Any:

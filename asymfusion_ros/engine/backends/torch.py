@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -15,8 +17,8 @@ from asymfusion_ros.engine.backends.base import Inputs
 from asymfusion_ros.engine.backends.recording import Recorded, Tensors, graphs
 from asymfusion_ros.engine.device import choose_device
 from asymfusion_ros.engine.fold import fold_norms
-from asymfusion_ros.engine.sliced_fusion import slice_fusions
 from asymfusion_ros.engine.precision import PRECISIONS, choose_precision, fast_precisions
+from asymfusion_ros.engine.sliced_fusion import slice_fusions
 from asymfusion_ros.errors import ConfigError
 from asymfusion_ros.network import NetworkOutput, SegmentationNetwork
 
@@ -45,24 +47,28 @@ class TorchBackend:
         self._network = checkpoint.build()
         fold_norms(self._network)
         slice_fusions(self._network)
-        self._recorded: Recorded | None = None
+        self._play: Callable[[Tensors], NetworkOutput] = partial(self._infer, branches=True)
+        self._play_ensemble: Callable[[Tensors], NetworkOutput] = partial(self._infer, branches=False)
+        self._recorded: tuple[Recorded, ...] = ()
         self._autocast = self._dtype != torch.float32
         if self.device.type == "cuda":
             to_precision(self._network, self._dtype)
             self._autocast = False
             if os.environ.get(GRAPHS) != "0":
-                self._recorded = Recorded(self._infer, graphs(self.device))
+                record = graphs(self.device)
+                self._recorded = Recorded(self._play, record), Recorded(self._play_ensemble, record)
+                self._play, self._play_ensemble = self._recorded
         self._network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def __call__(self, inputs: Inputs) -> Tensor:
         """See Backend."""
-        ensemble = self._run(inputs).ensemble
-        return ensemble if self._recorded is None else ensemble.clone()
+        ensemble = self._run(self._play_ensemble, inputs).ensemble
+        return ensemble.clone() if self._recorded else ensemble
 
     def outputs(self, inputs: Inputs) -> NetworkOutput:
         """See Backend."""
-        output = self._run(inputs)
-        if self._recorded is None:
+        output = self._run(self._play, inputs)
+        if not self._recorded:
             return output
         logits = tuple(None if one is None else one.clone() for one in output.logits)
         return replace(
@@ -71,21 +77,22 @@ class TorchBackend:
 
     def release(self) -> None:
         """Gives up the memory that is held for later calls."""
-        if self._recorded is not None:
-            self._recorded.clear()
+        for recorded in self._recorded:
+            recorded.clear()
 
-    def _run(self, inputs: Inputs) -> NetworkOutput:
+    def _run(self, play: Callable[[Tensors], NetworkOutput], inputs: Inputs) -> NetworkOutput:
         given = {name: x for name in self._modalities if (x := inputs.get(name)) is not None}
         with torch.inference_mode():
-            return self._infer(given) if self._recorded is None else self._recorded(given)
+            return play(given)
 
-    def _infer(self, inputs: Tensors) -> NetworkOutput:
+    def _infer(self, inputs: Tensors, branches: bool) -> NetworkOutput:
         given = [inputs.get(name) for name in self._modalities]
         # On a GPU in the weights' type; on a CPU autocast does it.
         dtype = self._dtype if self.device.type == "cuda" else torch.float32
         ordered = [None if x is None else x.to(dtype, memory_format=torch.channels_last) for x in given]
         with torch.autocast(self.device.type, self._dtype) if self._autocast else nullcontext():
-            return self._network(ordered)
+            output: NetworkOutput = self._network(ordered, branches)
+            return output
 
 
 def to_precision(network: SegmentationNetwork, dtype: torch.dtype) -> None:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from asymfusion_ros.network.decoders.base import ClassifyingDecoder
 from asymfusion_ros.network.decoders.config import DecoderConfig
 from asymfusion_ros.network.layers.norms import Available, PrivateBatchNorm2d
 from asymfusion_ros.network.layers.separable import SeparableConv, plain_conv
@@ -73,7 +74,7 @@ class ImagePooling(Pointwise):
         return super().forward(x.mean((2, 3), keepdim=True)).expand(-1, -1, *x.shape[-2:])
 
 
-class DeepLabV3Plus(nn.Module):
+class DeepLabV3Plus(ClassifyingDecoder):
     """The encoder's finest and coarsest features -> logits at the finest one's size."""
 
     def __init__(self, config: DecoderConfig, channels: tuple[int, ...]) -> None:
@@ -96,13 +97,13 @@ class DeepLabV3Plus(nn.Module):
         nn.init.normal_(self.classifier.weight, std=0.01)
         nn.init.zeros_(self.classifier.get_parameter("bias"))
 
-    def forward(self, features: list[Tensor]) -> Tensor:
-        """Features of (P N) x C_i x h_i x w_i, the finest (1/4) first -> (P N) x K x h_0 x w_0."""
+    def decode(self, features: list[Tensor]) -> Tensor:
+        """Features, the finest (1/4) first -> (P N) x width x h_0 x w_0."""
         low, high = features[0], features[-1]
         branches = [self.pooling(high), self.pointwise(high)]
         branches += [branch(high, TOGETHER) for branch in self.atrous]
         x = self.dropout(self.project(torch.cat(branches, dim=1)))
         x = F.interpolate(x, low.shape[-2:], mode="bilinear", align_corners=True)
         x = torch.cat([x, self.low_level(low)], dim=1)
-        x = self.refine2(self.refine1(x, TOGETHER), TOGETHER)
-        return self.classifier(x)
+        decoded: Tensor = self.refine2(self.refine1(x, TOGETHER), TOGETHER)
+        return decoded

@@ -9,6 +9,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from asymfusion_ros.network.decoders.base import ClassifyingDecoder
 from asymfusion_ros.network.decoders.config import DecoderConfig
 
 
@@ -74,7 +75,7 @@ class Level(nn.Module):
         return x if self.out is None else self.out(x)
 
 
-class RefineNet(nn.Module):
+class RefineNet(ClassifyingDecoder):
     """Four encoder features -> logits at the finest one's size; the light-weight one has 1 x 1 convolutions
     in place of the 3 x 3 and no residual units."""
 
@@ -100,11 +101,12 @@ class RefineNet(nn.Module):
         nn.init.normal_(self.classifier.weight, std=0.01)
         nn.init.zeros_(self.classifier.get_parameter("bias"))
 
-    def forward(self, features: list[Tensor]) -> Tensor:
-        """Features at 1/4 to 1/32, (P N) x C_i x h_i x w_i -> (P N) x K x h_0 x w_0."""
+    def decode(self, features: list[Tensor]) -> Tensor:
+        """Features at 1/4 to 1/32 -> (P N) x width x h_0 x w_0."""
         x: Tensor | None = None
         for i in reversed(range(len(features))):
             # The two coarsest carry most of the parameters, hence the dropout there.
             feature = self.dropout(features[i]) if i >= len(features) - 2 else features[i]
             x = self.levels[i](feature, x)
-        return self.classifier(self.dropout(x))
+        decoded: Tensor = self.dropout(x)
+        return decoded
