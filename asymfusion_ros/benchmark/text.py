@@ -39,6 +39,9 @@ def lines(report: Mapping[str, Any]) -> Iterator[str]:
     yield "memory at most: " + ", ".join(f"{memory[name]:.0f} MiB ({name[:-4]})" for name in memory)
     if "node" in report:
         yield _node(report["node"])
+        for name in ("stream", "stream_loaded"):
+            if name in report["node"]:
+                yield _stream(report["node"][name])
 
 
 def sweep_label(name: str, row: Mapping[str, Any]) -> str:
@@ -99,4 +102,13 @@ def _node(node: Mapping[str, Any]) -> str:
         f"{', '.join(node['outputs'])} = engine "
         f"{node['engine']['p50']:.2f} + transport {node['transport']['p50']:.2f} + the node's own "
         f"{node['own_ms']:.2f} ({100 * node['own_share']:.1f} % of the engine)"
+    )
+
+
+def _stream(stream: Mapping[str, Any]) -> str:
+    beside = f", beside {stream['processes']} busy processes" if "processes" in stream else ""
+    times = ", ".join(f"{column} {stream['milliseconds'][column]:.0f}" for column in COLUMNS)
+    return (
+        f"a camera of {stream['rate']:g} frames a second{beside}: "
+        f"{stream['masks_per_second']} masks a second for {stream['seconds']:g} s; from sending a frame to its mask in ms: {times}"
     )

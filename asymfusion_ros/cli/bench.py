@@ -31,6 +31,7 @@ EXAMPLES = """\
   asymfusion bench --load 2 --plot bench.png       # and beside two processes that want the CPU too
   asymfusion bench --sizes 320x240 480x360 640x480 --modality-sets --cameras 1 2 4 8 --streams 1 2
   asymfusion bench --node
+  asymfusion bench --node --rate 30 --load 2       # masks a second of a camera's 30, also beside others
   asymfusion bench --node --outputs mask confidence color_mask overlay
   asymfusion bench --points
 """
@@ -74,6 +75,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         metavar="NAME",
         help="with --node: the image topics to subscribe to (default: mask)",
+    )
+    parser.add_argument(
+        "--rate",
+        type=float,
+        metavar="HZ",
+        help="with --node: also what it keeps up with of a camera of so many frames a second",
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=20.0, help="with --rate: for so long (default: %(default)s)"
     )
     parser.add_argument(
         "--points",
@@ -174,8 +184,10 @@ def _check(args: argparse.Namespace) -> tuple[int, int]:
         raise UserError(f"--node sends every modality, not just {given}: leave out --modalities")
     if args.load is not None and args.load < 1:
         raise UserError(f"--load {args.load} must be 1 or more processes")
-    if args.outputs is not None and not args.node:
-        raise UserError("--outputs goes with --node")
+    if not args.node and (args.outputs is not None or args.rate is not None):
+        raise UserError(f"{'--rate' if args.outputs is None else '--outputs'} goes with --node")
+    if args.rate is not None and not (1 <= args.rate <= 1000 and args.seconds >= 1):
+        raise UserError(f"--rate {args.rate} must be 1 to 1000, --seconds {args.seconds} 1 or more")
     if args.threads is not None and args.threads < 1:
         raise UserError(f"--threads {args.threads} must be 1 or more")
     for name in ("cameras", "streams"):

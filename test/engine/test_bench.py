@@ -196,6 +196,8 @@ def command_line(path):
         (["--load", "0"], "--load 0"),
         (["--node", "--modalities", "rgb"], "not just rgb: leave out --modalities"),
         (["--outputs", "mask"], "--outputs goes with --node"),
+        (["--rate", "30"], "--rate goes with --node"),
+        (["--node", "--rate", "0"], "--rate 0.0 must be 1 to 1000"),
         (["--cameras", "1", "9"], "--cameras 9 must be 1 to 8"),
         (["--streams", "0"], "--streams 0 must be 1 to 8"),
         (["--sizes", "64x48", "tall"], "--sizes 'tall' is not WIDTHxHEIGHT"),
@@ -220,8 +222,9 @@ def node_bench(tmp_path, *arguments):
 def test_node_on_real_topics(tmp_path):
     report = tmp_path / "bench.json"
     command, environment = node_bench(
-        tmp_path, "--frames", "3", "--outputs", "mask", "overlay", "--json", str(report)
+        tmp_path, "--frames", "3", "--outputs", "mask", "overlay", "--json", str(report), "--no-plain"
     )
+    command += ["--rate", "10", "--seconds", "1"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
@@ -230,6 +233,11 @@ def test_node_on_real_topics(tmp_path):
     assert node["loop"]["p50"] > node["transport"]["p50"]
     assert node["outputs"] == ["mask", "overlay"]
     assert "ms from publishing a frame to having its mask, overlay" in done.stdout
+    stream = node["stream"]
+    assert 2 <= stream["sent"] <= 10 and 1 <= stream["masks"] <= stream["sent"] + 5
+    assert stream["masks_per_second"] == pytest.approx(stream["masks"], abs=0.01)
+    assert 0 < stream["milliseconds"]["best"] <= stream["milliseconds"]["p95"]
+    assert "a camera of 10 frames a second: " in done.stdout
 
 
 def test_node_stopped_halfway(tmp_path):
