@@ -110,5 +110,6 @@ def _stream(stream: Mapping[str, Any]) -> str:
     times = ", ".join(f"{column} {stream['milliseconds'][column]:.0f}" for column in COLUMNS)
     return (
         f"a camera of {stream['rate']:g} frames a second{beside}: "
-        f"{stream['masks_per_second']} masks a second for {stream['seconds']:g} s; from sending a frame to its mask in ms: {times}"
+        f"{stream['masks_per_second']} masks a second for {stream['seconds']:g} s; "
+        f"from sending a frame to its mask in ms: {times}"
     )
