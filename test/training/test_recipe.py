@@ -4,8 +4,10 @@ import pytest
 
 from asymfusion_ros.data.input_spec import InputSpec
 from asymfusion_ros.errors import ConfigError
+from asymfusion_ros.settings import declared
 from asymfusion_training.loop.state import load_state, save_state
 from asymfusion_training.recipe import FOLDER, SECTION_OF, Recipe, load_recipe, settings_tables
+from asymfusion_training.tasks.translation.settings import TranslationSettings
 
 
 def written(tmp_path, text):
@@ -123,6 +125,7 @@ FLAT = {
     "accumulate": 2,
     "optimiser": "sgd",
     "momentum": 0.5,
+    "constant_share": 0.3,
     "encoder_rate": 0.1,
     "decoder_rate": 0.2,
     "weight_decay": 0.3,
@@ -163,7 +166,7 @@ FLAT = {
     "validate_every": 2,
     "seed": 5,
 }
-LATER = ("blur", "cutout", "copy_paste", "class_crops")
+LATER = ("constant_share", "blur", "cutout", "copy_paste", "class_crops")
 NAMES = {"encoder_rate": "encoder_lr", "decoder_rate": "decoder_lr", "warm_up": "warmup"}
 
 
@@ -191,7 +194,22 @@ def empty_recipe(tmp_path, monkeypatch):
 
 
 def test_these_are_all_settings():
-    assert {NAMES.get(name, name) for name in FLAT} == set(SECTION_OF)
+    of_images = {one.name for one in declared(TranslationSettings)}
+    assert {NAMES.get(name, name) for name in FLAT} == set(SECTION_OF) - of_images
+
+
+def test_a_recipe_of_image_translation_has_its_own_section():
+    changes = ["network.architecture=unet", "network.encoder=unet16", "l1_weight=10", "epochs=3"]
+    recipe = load_recipe("mine.yaml", changes)
+    assert recipe.translates and recipe.translation.l1_weight == 10
+    stored = recipe.to_dict()
+    assert (stored["l1_weight"], stored["target"]) == (10, "rgb") and "pretrained" not in stored
+    assert recipe.upgraded(stored) == stored and Recipe.from_dict(stored) == recipe
+    assert "l1_weight" not in Recipe().to_dict()
+    with pytest.raises(ConfigError, match="l1_weight is 10.0, a setting of networks that make images, "):
+        load_recipe("mine.yaml", ["l1_weight=10"])
+    with pytest.raises(ConfigError, match="distillation is 0.5, a setting of networks that make masks, "):
+        load_recipe("mine.yaml", [*changes, "distillation=0.5"])
 
 
 def test_what_an_older_version_stored_is_known_again():

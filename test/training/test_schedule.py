@@ -26,6 +26,8 @@ def test_the_other_schedules_halfway():
     assert rate_share("constant", 50, 100, 0.1) == 1
     assert rate_share("cosine", 50, 100, 0.1) == pytest.approx(0.5, abs=1e-4)
     assert rate_share("poly", 50, 100, 0.1) == pytest.approx(0.5**0.9)
+    linear = [rate_share("linear", step, 100, 0.1, 0.6) for step in (0, 60, 80, 100)]
+    assert linear == pytest.approx([1, 1, 0.5, 0])
     assert rate_share("poly", 0, 100, 0.1) == rate_share("cosine", 0, 100, 0.1) == 1
 
 

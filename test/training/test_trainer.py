@@ -62,13 +62,15 @@ class GeneratorLoss(nn.Module):
 
     def forward(self, rgb, depth):
         made = self.generator(rgb)
-        return (made - depth).abs().mean() - 0.01 * self.others[0](made).mean()
+        distance, fooled = (made - depth).abs().mean(), self.others[0](made).mean()
+        return distance - 0.01 * fooled, {"distance": distance.detach()}
 
 
 class Adversarial:
     """Depth from colours, as an image translation task would have it."""
 
     goal = Goal("depth", "closeness", "closeness")
+    picture_file = "depths.png"
 
     def __init__(self, folder):
         self.folder, self.data = folder, {"name": folder.name}
@@ -170,6 +172,8 @@ def test_two_objectives_take_turns(folder, tmp_path, capsys):
     assert kept["val"] == lines[int(np.argmax(found))]["val"]
     assert kept["finished_on"] == "cpu"
     assert lines[0]["images_per_second"] > 0
+    assert all(0 < line["distance"] < 4 for line in lines)  # what an objective tells beside its loss
+    assert (tmp_path / "run" / "depths.png").is_file()
 
 
 def test_both_optimisers_are_resumed(folder, tmp_path):
@@ -191,6 +195,14 @@ def test_both_optimisers_are_resumed(folder, tmp_path):
     resumed.run()
     ours, theirs = (run.task.network.state_dict() for run in (resumed, whole))
     assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
+    told = [
+        [
+            json.loads(line)["distance"]
+            for line in (tmp_path / name / "history.jsonl").read_text().splitlines()
+        ]
+        for name in ("whole", "broken")
+    ]
+    assert told[0] == told[1]  # the epoch that was broken off is told whole
 
 
 def test_the_loop_imports_no_task():

@@ -1,7 +1,8 @@
 """A recipe: everything that decides a training run but the data, in one YAML file.
 
-Its settings stand in sections (``loop``, ``task``, ``data``, ``network``, ``input``) or, as in older files
-and in ``--set``, by their names only. ``extends`` names another recipe, whose settings hold where a file says
+Its settings stand in sections (``loop``, ``task``, ``data``, ``network``, ``input``; ``translation`` in the
+place of ``task`` where the network makes images) or, as in older files and in ``--set``, by their names only.
+ ``extends`` names another recipe, whose settings hold where a file says
 nothing.
 """
 
@@ -17,12 +18,19 @@ from asymfusion_ros.data.input_spec import InputSpec
 from asymfusion_ros.data.yaml_file import parse_yaml, read_yaml
 from asymfusion_ros.errors import ConfigError
 from asymfusion_ros.network import NetworkConfig
+from asymfusion_ros.network.decoders.registry import DECODERS
 from asymfusion_ros.settings import checked, declared, markdown_table
 from asymfusion_training.data.settings import DataSettings
 from asymfusion_training.loop.settings import LoopSettings
 from asymfusion_training.tasks.segmentation.settings import SegmentationSettings
+from asymfusion_training.tasks.translation.settings import TranslationSettings
 
-SECTIONS: dict[str, type] = {"loop": LoopSettings, "task": SegmentationSettings, "data": DataSettings}
+SECTIONS: dict[str, type] = {
+    "loop": LoopSettings,
+    "task": SegmentationSettings,
+    "data": DataSettings,
+    "translation": TranslationSettings,
+}
 GROUPS = ("network", "input")  # fields of NetworkConfig and InputSpec, which check them
 SECTION_OF = {one.name: section for section, kind in SECTIONS.items() for one in declared(kind)}
 RENAMED = {"encoder_rate": "encoder_lr", "decoder_rate": "decoder_lr", "warm_up": "warmup"}
@@ -40,10 +48,32 @@ class Recipe:
     data: DataSettings = field(default_factory=DataSettings)
     network: Mapping[str, Any] = field(default_factory=dict)
     input: Mapping[str, Any] = field(default_factory=dict)
+    translation: TranslationSettings = field(default_factory=TranslationSettings)
 
     def __post_init__(self) -> None:
         if "classes" in self.network:
             raise ConfigError("recipe: network: classes is set by the data; leave it out")
+        other = "task" if self.translates else "translation"
+        for one in declared(SECTIONS[other]):
+            value = getattr(getattr(self, other), one.name)
+            if value != one.default:
+                makes = "masks" if self.translates else "images"
+                architecture = self.network.get("architecture", NetworkConfig.architecture)
+                raise ConfigError(
+                    f"recipe: {one.name} is {value!r}, a setting of networks that make {makes}, which "
+                    f"{architecture} does not: leave it out, or set network.architecture"
+                )
+
+    @property
+    def translates(self) -> bool:
+        """Whether its network makes images."""
+        decoder = DECODERS.get(self.network.get("architecture", NetworkConfig.architecture))
+        return decoder is not None and decoder.images
+
+    @property
+    def sections(self) -> tuple[str, ...]:
+        """Those that say something of it."""
+        return tuple(name for name in SECTIONS if name != ("task" if self.translates else "translation"))
 
     @classmethod
     def from_dict(cls, values: object, where: str = "recipe") -> Recipe:
@@ -62,7 +92,7 @@ class Recipe:
     def to_dict(self) -> dict[str, Any]:
         """Every setting by its name, as JSON can hold it; ``network`` and ``input`` are groups."""
         flat = {group: dict(getattr(self, group)) for group in GROUPS}
-        for section in SECTIONS:
+        for section in self.sections:
             flat |= asdict(getattr(self, section))
         return {name: _listed(value) for name, value in flat.items()}
 
@@ -73,7 +103,8 @@ class Recipe:
     def network_config(self, classes: int | None = None) -> NetworkConfig:
         """The network for so many classes, which the data decide; without them, for what does not depend on
         them. Raises ConfigError for a network that cannot be built."""
-        return NetworkConfig.from_dict({**self.network, **({} if classes is None else {"classes": classes})})
+        counted = {} if classes is None or self.translates else {"classes": classes}
+        return NetworkConfig.from_dict({**self.network, **counted})
 
     def input_spec(self) -> InputSpec:
         """Raises ConfigError for an input that cannot be."""

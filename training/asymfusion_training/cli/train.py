@@ -103,6 +103,7 @@ def run(args: argparse.Namespace) -> int:
         raise
     if fabric.is_global_zero:
         print(f"the best checkpoint: {best}")
-        print(f"curves: {args.output / 'curves.png'}   masks: {args.output / 'masks.png'}")
+        pictures = trainer.task.picture_file
+        print(f"curves: {args.output / 'curves.png'}   {Path(pictures).stem}: {args.output / pictures}")
         print(f"score it: asymfusion evaluate {best} --data {args.data}")
     return 0

@@ -35,7 +35,9 @@ def augmented(frame: Frame, augmentation: Augmentation, rng: np.random.Generator
         image = _window(
             _resized(frame.images[name], modality, change), change, augmentation.size, modality.fill
         )
-        images[name] = _changed(image, modality, augmentation.units[name], change, rng)
+        if modality.kind != "colour" or augmentation.recolours:
+            image = _changed(image, modality, augmentation.units[name], change, rng)
+        images[name] = np.ascontiguousarray(image)
         for hole in change.cut:
             if name in hole.modalities:
                 rows, columns = (

@@ -39,7 +39,9 @@ def augmented_on_device(
                 window = _blurred(window, change.blur)
             windows.append(window)
         made[name] = torch.cat(windows)
-        if modality.kind == "colour":
+        if modality.kind == "colour" and not augmentation.recolours:
+            made[name] = made[name].round().clamp(0, 255).to(torch.uint8)
+        elif modality.kind == "colour":
             made[name] = _recoloured(made[name], changes)
         for frame, change in zip(made[name], changes):
             for hole in change.cut:

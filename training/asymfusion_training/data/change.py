@@ -67,7 +67,7 @@ class Augmentation:
 
     modalities: those of the frames, in the network's order. units: physical unit of a stored step, of each.
     full_size: of the network's input, which a zoom of 1 fits the frame to. size: of the result, a window of
-    the zoomed frame.
+    the zoomed frame. recolours: False keeps colours to the last bit, where changes by no factor may round.
     """
 
     settings: DataSettings
@@ -75,6 +75,7 @@ class Augmentation:
     units: Mapping[str, float]
     full_size: Size
     size: Size
+    recolours: bool = True
 
     def draw(self, source_size: Size, rng: np.random.Generator, label: Label | None = None) -> Change:
         """The change to a frame of ``source_size``. label: the frame's, H x W uint8, for ``class_crops``."""

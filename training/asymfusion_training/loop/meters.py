@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+import torch
 from torch import Tensor
 
 from asymfusion_ros.errors import UserError
@@ -19,15 +20,23 @@ class LossMeter:
     Raises UserError, from any method, for a loss that is not a number.
     """
 
-    def __init__(self, total: float = 0.0) -> None:
-        """total: of the epoch's steps before, where a run is resumed."""
+    def __init__(self, total: float = 0.0, parts: Mapping[str, float] | None = None) -> None:
+        """total: of the epoch's steps before, where a run is resumed. parts: likewise, of what the task wants
+        told beside it."""
         self.total = total
+        self._parts = {
+            name: torch.tensor(value, dtype=torch.float64) for name, value in (parts or {}).items()
+        }
         self._pending: tuple[Tensor, Sequence[str]] | None = None
 
-    def add(self, loss: Tensor, names: Sequence[str]) -> None:
-        """``loss``: of one step, a scalar on any device. ``names``: the frames that it saw."""
+    def add(self, loss: Tensor, names: Sequence[str], parts: Mapping[str, Tensor] | None = None) -> None:
+        """``loss``: of one step, a scalar on any device, as ``parts`` are. ``names``: the frames that it
+        saw."""
         self.settle()
         self._pending = loss, names
+        for name, part in (parts or {}).items():
+            before = self._parts.get(name, torch.zeros((), dtype=torch.float64))
+            self._parts[name] = before.to(part.device) + part
 
     def settle(self) -> float:
         """The sum with the last step in it."""
@@ -42,9 +51,15 @@ class LossMeter:
             self.total += value
         return self.total
 
+    @property
+    def parts(self) -> dict[str, float]:
+        """The sums of the parts."""
+        return {name: float(value) for name, value in self._parts.items()}
+
     def restart(self) -> float:
         """The sum of the epoch that ends; the next one begins at 0."""
         total, self.total = self.settle(), 0.0
+        self._parts = {}
         return total
 
 

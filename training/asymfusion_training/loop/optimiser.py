@@ -28,7 +28,7 @@ def make_optimiser(
             groups.append({"params": chosen, "lr": rate, "weight_decay": decay, "part": part})
     if settings.optimiser == "sgd":
         return torch.optim.SGD(groups, momentum=settings.momentum)
-    return torch.optim.AdamW(groups)
+    return torch.optim.AdamW(groups, betas=(settings.momentum, 0.999))
 
 
 def set_rates(optimiser: torch.optim.Optimizer, encoder_lr: float, decoder_lr: float) -> None:

@@ -19,20 +19,24 @@ def learning_rates(settings: LoopSettings, step: int, steps_per_epoch: int) -> t
             return encoder_lr, decoder_lr
     if settings.stages:
         return settings.stages[-1][1:]
-    share = rate_share(settings.schedule, step, settings.epochs * steps_per_epoch, settings.warmup)
+    steps = settings.epochs * steps_per_epoch
+    share = rate_share(settings.schedule, step, steps, settings.warmup, settings.constant_share)
     return settings.encoder_lr * share, settings.decoder_lr * share
 
 
-def rate_share(schedule: str, step: int, steps: int, warmup: float) -> float:
+def rate_share(schedule: str, step: int, steps: int, warmup: float, constant_share: float = 0.5) -> float:
     """The share of the peak rate at ``step`` of ``steps``.
 
     one_cycle: a cosine from 1/25 up to 1 over the share ``warmup`` of the steps, and one down to nearly
     nothing over the rest (Smith and Topin 2018; torch's own class divides by zero when the warm-up is a
-    single step). cosine and poly: down from 1 over all steps. constant: 1.
+    single step). cosine and poly: down from 1 over all steps. linear: 1 over the share ``constant_share`` of
+    the steps, then down to 0. constant: 1.
     """
     done = min(step / steps, 1.0)
     if schedule == "constant":
         return 1.0
+    if schedule == "linear":
+        return min(1.0, (1 - done) / (1 - constant_share))
     if schedule == "cosine":
         return END_SHARE + (1 - END_SHARE) * (1 + math.cos(math.pi * done)) / 2
     if schedule == "poly":

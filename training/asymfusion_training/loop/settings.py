@@ -18,7 +18,7 @@ class LoopSettings:
     batch: int = setting(8, "frames of one optimiser step, over all processes", minimum=1)
     accumulate: int = setting(1, "forward passes that a batch is cut into", minimum=1)
     optimiser: str = setting("adamw", "adamw, or sgd with momentum", choices=("adamw", "sgd"))
-    momentum: float = setting(0.9, "of sgd", minimum=0, below=1)
+    momentum: float = setting(0.9, "of sgd; of adamw, the decay of its mean gradient", minimum=0, below=1)
     encoder_lr: float = setting(3e-4, "peak learning rate of the encoder", minimum=0)
     decoder_lr: float = setting(1e-3, "peak learning rate of the decoder and of the ensemble", minimum=0)
     weight_decay: float = setting(0.01, "of the convolutions", minimum=0)
@@ -26,9 +26,11 @@ class LoopSettings:
     clip: float = setting(10.0, "largest norm of the gradients", above=0)
     schedule: str = setting(
         "one_cycle",
-        "of the learning rates: one_cycle is a cosine up over the warm-up and one down; poly has power 0.9",
-        choices=("one_cycle", "cosine", "poly", "constant"),
+        "of the learning rates: one_cycle is a cosine up over the warm-up and one down; poly has power 0.9; "
+        "linear is constant before it falls",
+        choices=("one_cycle", "cosine", "poly", "constant", "linear"),
     )
+    constant_share: float = setting(0.5, "share of the steps before linear falls", minimum=0, below=1)
     warmup: float = setting(0.1, "share of the steps in which one_cycle rises", minimum=0, below=1)
     stages: tuple[tuple[float, float, float], ...] = setting(
         (),

@@ -33,7 +33,7 @@ from asymfusion_training.loop.settings import RunRecipe
 from asymfusion_training.loop.state import FILE, load_state, restoring, save_state
 from asymfusion_training.tasks.base import Scores, Task
 
-PICTURED = 4  # frames in masks.png
+PICTURED = 4  # frames in the task's picture
 SLOW = 0.1  # of the time spent waiting for frames is worth a word
 
 
@@ -80,7 +80,7 @@ class Trainer:
         self.step: int = state.get("step", 0)
         self.best: float = state.get("best", -math.inf)
         self.minutes: float = state.get("minutes", 0.0)
-        self.loss = LossMeter(state.get("epoch_loss", 0.0))
+        self.loss = LossMeter(state.get("epoch_loss", 0.0), state.get("epoch_parts"))
         self.timer = EpochTimer()
         if not state and (line := task.start()) and fabric.is_global_zero:
             print(line)
@@ -115,8 +115,8 @@ class Trainer:
         with self._progress_bar() as bar:
             while self.step < self.steps:
                 with self.timer.step(self.settings.batch):
-                    loss, names = self._training_step(batches)
-                    self.loss.add(loss, names)
+                    loss, parts, names = self._training_step(batches)
+                    self.loss.add(loss, names, parts)
                     self.step += 1
                     epoch_ends = self.step % self.steps_per_epoch == 0
                     save = epoch_ends or time.monotonic() - saved >= self.options.save_every
@@ -140,28 +140,34 @@ class Trainer:
         self.fabric.barrier()
         return best
 
-    def _training_step(self, batches: Iterator[Batch | UserError]) -> tuple[Tensor, list[str]]:
-        """One step of every objective -> their mean loss, still on the device, and the frames it saw."""
+    def _training_step(
+        self, batches: Iterator[Batch | UserError]
+    ) -> tuple[Tensor, dict[str, Tensor], list[str]]:
+        """One step of every objective -> their mean loss and its parts, still on the device; the frames."""
         rates = learning_rates(self.settings, self.step, self.steps_per_epoch)
         self._seed_step()
         parts = [self._next(batches) for _ in range(self.settings.accumulate)]
         total = torch.zeros((), device=self.fabric.device)
+        told: dict[str, Tensor] = {}
         for model, optimiser in zip(self.models, self.optimisers):
             set_rates(optimiser, *rates)
             optimiser.zero_grad(set_to_none=True)
             for number, part in enumerate(parts, 1):
                 inputs = self.task.inputs(part.to(self.fabric.device), self.step)
                 with self.fabric.no_backward_sync(model, enabled=number < len(parts)):
-                    loss = model(*inputs)
+                    found = model(*inputs)
+                    loss, shares = found if isinstance(found, tuple) else (found, {})
                     self.fabric.backward(loss / len(parts))
                 total += loss.detach() / len(parts)
+                for name, share in shares.items():
+                    told[name] = told.get(name, 0) + share.detach() / len(parts)
             self.fabric.clip_gradients(
                 model, optimiser, max_norm=self.settings.clip, error_if_nonfinite=False
             )
             optimiser.step()
         if self.averaged is not None:
             self.averaged.update_parameters(self.task.network)
-        return total, [name for part in parts for name in part.names]
+        return total, told, [name for part in parts for name in part.names]
 
     def _next(self, batches: Iterator[Batch | UserError]) -> Batch:
         with self.timer.wait():
@@ -190,9 +196,11 @@ class Trainer:
         scored = epoch % self.settings.validate_every == 0 or epoch == total
         scores = self._validate(epoch) if scored else None
         encoder_lr, decoder_lr = learning_rates(self.settings, self.step - 1, self.steps_per_epoch)
+        shares = {name: value / self.steps_per_epoch for name, value in self.loss.parts.items()}
         line = {
             "epoch": epoch,
             "loss": self.loss.restart() / self.steps_per_epoch,
+            **shares,
             "minutes": self.minutes,
             "images_per_second": self.timer.images_per_second,
             "seconds_waiting_for_frames": self.timer.waiting,
@@ -237,7 +245,7 @@ class Trainer:
             counts[output] = whole.cpu()
         if self.history is not None:
             picture = self.task.picture(network, names[:PICTURED])
-            write_whole(self.output / "masks.png", png(picture))
+            write_whole(self.output / self.task.picture_file, png(picture))
             self.history.add_picture(epoch, picture)
         for model in self.models:
             model.train()
@@ -315,6 +323,7 @@ class Trainer:
                 "step": self.step,
                 "best": self.best,
                 "epoch_loss": self.loss.total,
+                "epoch_parts": self.loss.parts,
                 "minutes": self.minutes,
                 "network": self.task.network.state_dict(),
                 "optimiser": [optimiser.state_dict() for optimiser in self.optimisers],

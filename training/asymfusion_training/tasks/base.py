@@ -19,8 +19,8 @@ Scores = dict[str, dict[str, float]]  # by output of the network (a modality, en
 
 
 class Objective(NamedTuple):
-    """model: a module whose forward pass gives a loss, so that Fabric wraps it as one. optimiser: of the
-    parameters that this loss trains."""
+    """model: a module whose forward pass gives a loss, so that Fabric wraps it as one; or the loss and a dict
+    of scalars by name, which the history tells beside it. optimiser: of the parameters that it trains."""
 
     model: nn.Module
     optimiser: Optimizer
@@ -55,6 +55,10 @@ class Task(Protocol):
     @property
     def goal(self) -> Goal:
         """The score that tells which epoch was the best."""
+
+    @property
+    def picture_file(self) -> str:
+        """What ``picture`` is called in the run's folder."""
 
     def start(self) -> str:
         """Fills the network with the weights that it starts from; returns a line about them, or nothing.

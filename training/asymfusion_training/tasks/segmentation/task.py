@@ -28,8 +28,8 @@ from asymfusion_training.evaluation.live_network import live
 from asymfusion_training.loop.optimiser import make_optimiser
 from asymfusion_training.loop.settings import LoopSettings
 from asymfusion_training.tasks.base import Goal, Objective, Scores
+from asymfusion_training.tasks.modality_dropout import only_modality
 from asymfusion_training.tasks.segmentation.class_weights import class_weights
-from asymfusion_training.tasks.segmentation.modality_dropout import only_modality
 from asymfusion_training.tasks.segmentation.model import TrainingModel
 from asymfusion_training.tasks.segmentation.pictures import mask_picture
 from asymfusion_training.tasks.segmentation.settings import SegmentationSettings
@@ -45,6 +45,7 @@ class SegmentationTask:
     """
 
     goal = Goal("ensemble", "mean_iou", "mean IoU")
+    picture_file = "masks.png"
 
     def __init__(
         self,
