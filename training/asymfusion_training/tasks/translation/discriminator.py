@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from asymfusion_ros.network.layers.initial import initialise_normal
-from asymfusion_ros.network.layers.norms import Available
-from asymfusion_ros.network.layers.per_modality import Sharing
+from asymfusion_ros.network.layers.instance_norm import PrivateInstanceNorm2d
+from asymfusion_ros.network.layers.norms import Available, PrivateBatchNorm2d
 
 
 class Discriminator(nn.Module):
@@ -17,8 +17,14 @@ class Discriminator(nn.Module):
     Domains share the convolutions and have norms of their own, as in the network that it judges.
     """
 
-    def __init__(self, sharing: Sharing, width: int = 64) -> None:
+    def __init__(self, domains: int, width: int = 64, instance_norms: bool = False) -> None:
         super().__init__()
+
+        def norm(channels: int) -> nn.Module:
+            if instance_norms:
+                return PrivateInstanceNorm2d(channels, domains)
+            return PrivateBatchNorm2d(channels, domains, tells_alone=False)
+
         widths = (6, width, 2 * width, 4 * width, 8 * width, 1)
         strides = (2, 2, 2, 1, 1)
         ends = (0, len(strides) - 1)
@@ -26,7 +32,7 @@ class Discriminator(nn.Module):
             nn.Conv2d(widths[i], widths[i + 1], 4, stride, 1, bias=i in ends)
             for i, stride in enumerate(strides)
         )
-        self.norms = nn.ModuleList(sharing.either_norm(channels) for channels in widths[2:5])
+        self.norms = nn.ModuleList(norm(channels) for channels in widths[2:5])
         initialise_normal(self)
 
     def forward(self, inputs: Tensor, images: Tensor, available: Available) -> Tensor:

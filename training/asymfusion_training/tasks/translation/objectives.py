@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from asymfusion_ros.network import SegmentationNetwork
 from asymfusion_ros.network.layers.norms import Available, PrivateBatchNorm2d
-from asymfusion_ros.network.layers.per_modality import Sharing, stack
+from asymfusion_ros.network.layers.per_modality import stack
 from asymfusion_training.loop.synced_norm import synced_batch_norm
 from asymfusion_training.tasks.translation.discriminator import Discriminator
 from asymfusion_training.tasks.translation.settings import TranslationSettings
@@ -29,11 +29,10 @@ class Adversaries(nn.Module):
     def __init__(self, generator: SegmentationNetwork, settings: TranslationSettings) -> None:
         super().__init__()
         self.generator = generator
-        config = generator.config
-        sharing = Sharing(len(config.modalities), instance_norms=config.norm == "instance")
-        self.discriminator = (
-            Discriminator(sharing, settings.discriminator_width) if settings.adversarial else None
-        )
+        self.discriminator = None
+        if settings.adversarial:
+            domains, instance = len(generator.config.modalities), generator.config.norm == "instance"
+            self.discriminator = Discriminator(domains, settings.discriminator_width, instance)
 
     def compile(self, *args: object, **options: object) -> None:
         """Of the parts, which are called one by one."""

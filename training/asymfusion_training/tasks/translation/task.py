@@ -25,6 +25,7 @@ from asymfusion_ros.network.encoders.registry import ENCODERS
 from asymfusion_training.data.batch import Batch
 from asymfusion_training.data.frames import TrainingFrames
 from asymfusion_training.data.settings import DataSettings
+from asymfusion_training.data.streamed_frames import StreamedFrames, frames_of
 from asymfusion_training.evaluation.image_scores import IMAGE_SCORES
 from asymfusion_training.evaluation.live_network import live
 from asymfusion_training.evaluation.results_page import ResultsPage, results_picture
@@ -106,12 +107,11 @@ class TranslationTask:
             found.append(Objective(DiscriminatorLoss(judge, loss.made), optimiser))
         return found
 
-    def frames(self) -> TrainingFrames:
-        """Those to train on, with the images of the network's modalities and of the target."""
+    def frames(self) -> TrainingFrames | StreamedFrames:
+        """Those to train on, of a folder or of shards, with the images of the network's modalities and of the
+        target."""
         data = self.augmentation
-        frames = TrainingFrames(
-            self.folder, data.train_split, self.modalities, self.spec, data, self.loop.seed
-        )
+        frames = frames_of(self.folder, data.train_split, self.modalities, self.spec, data, self.loop.seed)
         frames.augmentation = replace(frames.augmentation, recolours=False)
         return frames
 
