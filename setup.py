@@ -37,7 +37,6 @@ CHECK = [
     "pytest-timeout",
     "pytest-xdist",
     "ruff",
-    "torchmetrics",
     "types-PyYAML",
 ]
 
@@ -73,6 +72,7 @@ setup(
             "opencv-python-headless",
             "scipy",
             "tensorboard",
+            "torchmetrics",
         ],
         "demo": [
             "apsw",
@@ -94,6 +94,8 @@ setup(
         "triton": ["triton>=3"],
         "timm": ["timm>=1.0"],
         "shards": ["webdataset>=1.0"],
+        # Scores of translated images; it brings torchvision, whose version has to fit torch's.
+        "fid": ["torch-fidelity>=0.3"],
         "test": CHECK,
     },
     zip_safe=False,
