@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
-import asymfusion_ros.ros  # noqa: F401  (how long threads spin, which torch reads when it is loaded)
-from asymfusion_ros.cli.reading import add_reading, read_options, share, whole
-from asymfusion_ros.engine.segmenter import Segmenter
+from asymfusion_ros.cli.reading import add_network, add_reading, open_segmenter, read_options, say, share, whole
 from asymfusion_ros.errors import ConfigError
 from asymfusion_ros.labelling.corrections import summary, take_corrections
 from asymfusion_ros.labelling.labelling import FORMATS, LabelJob, Labelling, check_output, recording_names
@@ -100,17 +97,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what comes before an image's name in Label Studio's tasks (default: that of its local files, "
         "below the folder that holds --output)",
     )
-    group = parser.add_argument_group("the network")
-    group.add_argument(
-        "--checkpoint",
-        default=defaults.checkpoint,
-        help="a .safetensors or exported .onnx file (default: the package's)",
-    )
-    group.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
-    group.add_argument("--precision", default="auto", help="auto, fp32, fp16 or bf16 (default: %(default)s)")
-    group.add_argument(
-        "--backend", default="auto", help="auto, torch, openvino or onnxruntime (default: %(default)s)"
-    )
+    add_network(parser)
     add_reading(parser)
 
 
@@ -141,15 +128,6 @@ def run(args: argparse.Namespace) -> int:
     )
     check_output(job)
     recording_names(job.paths)
-    segmenter = Segmenter.from_checkpoint(args.checkpoint, args.device, args.precision, args.backend)
-    unknown = [name for name in job.read.topics if name not in segmenter.modalities]
-    if unknown:
-        raise ConfigError(
-            f"a topic of {unknown[0]} is given, but the checkpoint takes {', '.join(segmenter.modalities)}"
-        )
-    print(Labelling(segmenter, job, _say, progress=True).run())
+    segmenter = open_segmenter(args, job.read.topics)
+    print(Labelling(segmenter, job, say, progress=True).run())
     return 0
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

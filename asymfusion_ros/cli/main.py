@@ -50,6 +50,11 @@ SUBCOMMANDS = {
         "pick a recording's frames worth labelling, for CVAT and Label Studio, and take corrections back",
         "label",
     ),
+    "view": (
+        "asymfusion_ros.cli.view",
+        "show a recording or live topics with their masks in Rerun's viewer or a browser",
+        "view",
+    ),
     "tune": (
         "asymfusion_ros.cli.tune",
         "find the fastest way to run a checkpoint on this machine",
@@ -72,7 +77,7 @@ SUBCOMMANDS = {
 
 
 # What these time or run computes as in the node: how its threads wait is set before torch is loaded.
-AS_THE_NODE = ("bench", "label", "replay", "tune")
+AS_THE_NODE = ("bench", "label", "replay", "tune", "view")
 PIPE_CLOSED = 141  # as a shell says it of a program that SIGPIPE ended
 
 

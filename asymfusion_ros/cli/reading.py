@@ -1,13 +1,16 @@
-"""The options of commands that read recordings: topics, pairing and registration."""
+"""The options of commands that segment recordings: topics, pairing and registration; the network."""
 
 from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable
 from typing import Any
 
+import asymfusion_ros.ros  # noqa: F401  (how long threads spin, which torch reads when it is loaded)
 from asymfusion_ros.data.transform import Transform
+from asymfusion_ros.engine.segmenter import Segmenter
 from asymfusion_ros.errors import ConfigError
 from asymfusion_ros.recordings.sources import positive
 from asymfusion_ros.replay.options import ReadOptions
@@ -66,7 +69,8 @@ def read_options(args: argparse.Namespace) -> ReadOptions:
         args.rectified,
         None if args.depth_to_rgb == "tf" else Transform.parse(args.depth_to_rgb),
         topics,
-        seconds=args.seconds,
+        getattr(args, "labels", None),
+        args.seconds,
     )
 
 
@@ -80,7 +84,9 @@ def _type(one: Setting) -> Callable[[str], Any]:
     return parse
 
 
-def _number(kind: Callable[[str], float], low: float, high: float, described: str) -> Callable[[str], float]:
+def number(kind: Callable[[str], float], low: float, high: float, described: str) -> Callable[[str], float]:
+    """An argparse type: a number of ``kind`` from ``low`` to ``high``."""
+
     def parse(text: str) -> float:
         value = kind(text)
         if not low <= value <= high:
@@ -91,5 +97,37 @@ def _number(kind: Callable[[str], float], low: float, high: float, described: st
     return parse
 
 
-whole = _number(int, 1, math.inf, "whole number from 1")
-share = _number(float, 0, 1, "number from 0 to 1")
+whole = number(int, 1, math.inf, "whole number from 1")
+share = number(float, 0, 1, "number from 0 to 1")
+
+
+def add_network(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that choose what segments."""
+    group = parser.add_argument_group("the network")
+    group.add_argument(
+        "--checkpoint",
+        default="default",
+        help="a .safetensors or exported .onnx file (default: the package's)",
+    )
+    group.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
+    group.add_argument("--precision", default="auto", help="auto, fp32, fp16 or bf16 (default: %(default)s)")
+    group.add_argument(
+        "--backend", default="auto", help="auto, torch, openvino or onnxruntime (default: %(default)s)"
+    )
+
+
+def open_segmenter(args: argparse.Namespace, topics: Iterable[str]) -> Segmenter:
+    """That of ``add_network``'s options. Raises UserError, also where ``topics`` has a modality that the
+    checkpoint does not take."""
+    segmenter = Segmenter.from_checkpoint(args.checkpoint, args.device, args.precision, args.backend)
+    unknown = [name for name in topics if name not in segmenter.modalities]
+    if unknown:
+        raise ConfigError(
+            f"a topic of {unknown[0]} is given, but the checkpoint takes {', '.join(segmenter.modalities)}"
+        )
+    return segmenter
+
+
+def say(line: str) -> None:
+    """A line for the user, beside what a command prints."""
+    print(line, file=sys.stderr, flush=True)

@@ -35,3 +35,11 @@ def colour_values(values: npt.NDArray[np.floating[Any]], low: float, high: float
     rgb = np.ascontiguousarray(bgr[..., ::-1]).astype(np.uint8)
     rgb[~known] = UNKNOWN
     return rgb
+
+
+def enlarged(coarse: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+    """h x w -> ``size`` (height, width), bilinearly."""
+    if coarse.shape == size:
+        return coarse
+    full = cv2.resize(coarse, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
+    return full.astype(np.uint8, copy=False)

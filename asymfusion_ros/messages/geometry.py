@@ -27,8 +27,10 @@ class FrameGeometry:
     to the reference camera by the transform ``given``, or where that is None by ``transforms``.
 
     What is lacking where it is needed is a fault, a line each of ``faults``. ``log`` gets a line where depth
-    is registered.
+    is registered. ``without_points``: what that means where points are wanted, in these lines.
     """
+
+    without_points = "~/points is not published"
 
     def __init__(
         self,
@@ -132,10 +134,10 @@ class FrameGeometry:
                 f"projected into {base}'s camera ({reason}); or use {depth} that is registered to {base}"
             )
             if points:
-                line += "; ~/points is not published"
+                line += f"; {self.without_points}"
             self._note("registration", line)
         elif points:
-            self._note("points", f"~/points is not published: {reason}")
+            self._note("points", f"{self.without_points}: {reason}")
 
     def _note(self, what: str, line: str) -> None:
         now = time.monotonic()

@@ -24,10 +24,10 @@ from asymfusion_ros.messages.camera_info import LatestCameraInfo
 from asymfusion_ros.messages.stamped_image import StampedImage
 from asymfusion_ros.messages.transforms import FixedFrames
 from asymfusion_ros.recordings.recording import NANOSECONDS
-from asymfusion_ros.replay.files import natural, stamp_in
+from asymfusion_ros.replay.files import natural, stamp_in, stamp_name
 from asymfusion_ros.replay.notes import Notes
 from asymfusion_ros.replay.options import ReadOptions
-from asymfusion_ros.replay.source import Arrival
+from asymfusion_ros.replay.source import Arrival, Source
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 FRAME_ID = "camera"
@@ -52,8 +52,8 @@ class FolderSource:
         self.transforms = FixedFrames(notes)
         self.fixed: Sequence[Any] = ()
         self.infos: Mapping[str, LatestCameraInfo] = {}
-        self._data_set = Folder(root) if (root / "dataset.yaml").is_file() else None
-        if split is not None and self._data_set is None:
+        self.data_set = Folder(root) if (root / "dataset.yaml").is_file() else None
+        if split is not None and self.data_set is None:
             raise ConfigError(f"split {split!r}: {root} has no dataset.yaml, so no splits; leave it out")
         files = {modality.name: self._files(modality, split) for modality in modalities}
         found = {name: some for name, some in files.items() if some}
@@ -85,18 +85,18 @@ class FolderSource:
         return self._names[modality, stamp]
 
     def _place(self, modality: str) -> Path:
-        if self._data_set is not None and modality in self._data_set.images:
-            return self._data_set.images[modality].folder
+        if self.data_set is not None and modality in self.data_set.images:
+            return self.data_set.images[modality].folder
         return self.root / modality
 
     def _files(self, modality: Modality, split: str | None) -> dict[str, Path]:
         """The files of a modality by their names, in order."""
         place = self._place(modality.name)
-        if self._data_set is not None and split is not None:
-            if modality.name not in self._data_set.images:
+        if self.data_set is not None and split is not None:
+            if modality.name not in self.data_set.images:
                 return {}
-            files = self._data_set.images[modality.name]
-            return {name: files.path(name) for name in self._data_set.names(split)}
+            files = self.data_set.images[modality.name]
+            return {name: files.path(name) for name in self.data_set.names(split)}
         if not place.is_dir():
             return {}
         paths = [path for path in place.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()]
@@ -105,14 +105,14 @@ class FolderSource:
 
     def _read(self, one: _File) -> RawImage:
         modality = self._modalities[one.modality]
-        if self._data_set is not None and one.modality in self._data_set.images:
-            files = self._data_set.images[one.modality]
+        if self.data_set is not None and one.modality in self.data_set.images:
+            files = self.data_set.images[one.modality]
         else:
             files = ImageFiles(modality, one.path.parent, modality.unit)
         colour = modality.kind == "colour"
         try:
             stored = read_image(one.path, cv2.IMREAD_COLOR if colour else cv2.IMREAD_UNCHANGED)
-            if modality.kind == "range" and self._data_set is None and stored.dtype.name == "uint8":
+            if modality.kind == "range" and self.data_set is None and stored.dtype.name == "uint8":
                 raise UserError(
                     f"{one.path} has 8 bits: depth is 16-bit millimetres, or give its unit in a dataset.yaml"
                 )
@@ -127,6 +127,13 @@ class _File:
     name: str
     path: Path
     stamp: int
+
+
+def file_name(source: Source, modality: str, stamp: int) -> str:
+    """What the files of a frame are called: as those of a folder, or after its stamp."""
+    if isinstance(source, FolderSource):
+        return source.frame_name(modality, stamp)
+    return stamp_name(stamp)
 
 
 def is_folder(path: Path) -> bool:

@@ -117,6 +117,7 @@ class Frames:
         self._wanted = wanted
         ranges = [name for name, modality in self._modalities.items() if modality.kind == "range"]
         self._geometry = FrameGeometry(ranges, source.infos, options.depth_to_rgb, source.transforms, notes)
+        self._geometry.without_points = "there is no cloud"
 
     def __iter__(self) -> Iterator[RecordedFrame]:
         pairing = _Pairing(self._notes, self.tally)

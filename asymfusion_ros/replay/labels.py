@@ -13,7 +13,7 @@ import numpy.typing as npt
 from asymfusion_ros.data.folder import Folder
 from asymfusion_ros.data.image_file import read_image
 from asymfusion_ros.data.labels import VOID, LabelSet
-from asymfusion_ros.data.modality import Scalar
+from asymfusion_ros.data.modality import Modality, Scalar
 from asymfusion_ros.errors import ImageError, UserError
 from asymfusion_ros.messages.compressed import CompressedDecoder
 from asymfusion_ros.messages.raw import RawDecoder
@@ -21,12 +21,17 @@ from asymfusion_ros.recordings.bag import COMPRESSED
 from asymfusion_ros.recordings.bag_file import BagFile, BagMessage
 from asymfusion_ros.recordings.recording import NANOSECONDS
 from asymfusion_ros.replay.files import natural, stamp_in, stamp_name
-from asymfusion_ros.replay.frames import RecordedFrame
+from asymfusion_ros.replay.folder_source import file_name
+from asymfusion_ros.replay.frames import Frames, RecordedFrame
+from asymfusion_ros.replay.notes import Notes
+from asymfusion_ros.replay.options import ReadOptions
+from asymfusion_ros.replay.source import Source
 from asymfusion_ros.stream.pairing import stamp_nanoseconds
 from asymfusion_ros.stream.stamps import nearest
 
 Label = npt.NDArray[np.uint8]
 LABEL = Scalar("label", "label", unit=1.0)
+ALL = 1 << 62  # frames to skip: pairing alone
 
 
 class LabelSource(Protocol):
@@ -156,6 +161,33 @@ class FolderLabels:
 
     def close(self) -> None:
         """See LabelSource."""
+
+
+def open_labels(
+    source: Source,
+    modalities: Sequence[Modality],
+    classes: LabelSet,
+    path: Path,
+    options: ReadOptions,
+    folder: Path | None,
+) -> LabelSource | None:
+    """The labels of the frames of ``source``, a bag or folder at ``path``: from the topic that ``options``
+    names, or from ``folder``; None where there is neither. ``classes``: what they are to mean. Raises
+    UserError where they are not the frames'."""
+    labels: LabelSource
+    if options.labels is not None:
+        labels = TopicLabels(path, options.labels, len(classes))
+    elif folder is not None:
+        labels = FolderLabels(folder, classes)
+    else:
+        return None
+    pairing = Frames(source, modalities, options, Notes(), skip=ALL)
+    for _ in pairing:
+        raise AssertionError("all frames are skipped")
+    references = pairing.tally.references
+    if references:  # else there is more to say of the images than of their labels
+        labels.match([(stamp, file_name(source, base, stamp)) for base, stamp in references])
+    return labels
 
 
 def checked(label: Label, frame: RecordedFrame, classes: int, where: str) -> Label:

@@ -30,13 +30,12 @@ from asymfusion_ros.engine.segmenter import Segmenter, reference_name
 from asymfusion_ros.errors import UserError
 from asymfusion_ros.replay.consistency import Consistency
 from asymfusion_ros.replay.exports import EXPORTS, Export
-from asymfusion_ros.replay.files import stamp_name
-from asymfusion_ros.replay.folder_source import FolderSource
-from asymfusion_ros.replay.frames import SKIPPED, Frames, RecordedFrame, open_source, read_frames
+from asymfusion_ros.replay.folder_source import file_name
+from asymfusion_ros.replay.frames import SKIPPED, RecordedFrame, open_source, read_frames
 from asymfusion_ros.replay.in_turn import InTurn
 from asymfusion_ros.replay.inference import Segmented, decoded_images, segment
 from asymfusion_ros.replay.job import Job, Places
-from asymfusion_ros.replay.labels import FolderLabels, LabelSource, TopicLabels
+from asymfusion_ros.replay.labels import LabelSource, open_labels
 from asymfusion_ros.replay.lock import alone
 from asymfusion_ros.replay.mask_bag import MaskBag
 from asymfusion_ros.replay.notes import Notes
@@ -50,7 +49,6 @@ from asymfusion_ros.replay.summary import summary_of, text
 FRAMES = 150  # of a part: what a run that is killed does again at most
 WAITING = 8  # frames that may wait to be written
 SUMMARY, COUNTS = "summary.json", "counts.npz"
-ALL = 1 << 62  # frames to skip: pairing alone
 
 Scores = Mapping[str, npt.NDArray[np.int64]]
 
@@ -129,21 +127,8 @@ class Replay:
         return open_source(job.path, modalities, job.read, self._notes, job.split, job.rate)
 
     def _labels(self, source: Source) -> LabelSource | None:
-        job, classes = self._job, self._segmenter.label_set
-        labels: LabelSource
-        if job.read.labels is not None:
-            labels = TopicLabels(job.path, job.read.labels, len(classes))
-        elif job.labels_dir is not None:
-            labels = FolderLabels(job.labels_dir, classes)
-        else:
-            return None
-        pairing = Frames(source, list(self._modalities.values()), job.read, Notes(), skip=ALL)
-        for _ in pairing:
-            raise AssertionError("all frames are skipped")
-        references = pairing.tally.references
-        if references:  # else there is more to say of the images than of their labels
-            labels.match([(stamp, file_name(source, base, stamp)) for base, stamp in references])
-        return labels
+        job, modalities = self._job, list(self._modalities.values())
+        return open_labels(source, modalities, self._segmenter.label_set, job.path, job.read, job.labels_dir)
 
     def _put_together(
         self, source: Source, places: Places, whole: Sequence[Part], tally: Any, parts: Parts
@@ -321,13 +306,6 @@ class _Run:
         self._parts.add(part)
         self._records, self._began, self._said = Records(), now, len(lines)
         self._exported = {name: [] for name in self._exports}
-
-
-def file_name(source: Source, modality: str, stamp: int) -> str:
-    """What the files of a frame are called: as those of a folder, or after its stamp."""
-    if isinstance(source, FolderSource):
-        return source.frame_name(modality, stamp)
-    return stamp_name(stamp)
 
 
 def finished(folder: Path) -> Replayed:

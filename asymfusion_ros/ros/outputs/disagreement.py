@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import cv2
-import numpy as np
 from sensor_msgs.msg import Image
 
+from asymfusion_ros.data.colouring import enlarged
 from asymfusion_ros.messages.fields import ImageMessage
 from asymfusion_ros.ros.messages import MessageType, image_message
 from asymfusion_ros.ros.scene import Scene
@@ -31,5 +30,4 @@ class DisagreementImage:
             return None
         height, width = scene.result.labels.shape
         # Here and not on the device: what is copied to the host is a sixteenth or less of the image.
-        full = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
-        return image_message(scene.header, full.astype(np.uint8, copy=False), "mono8")
+        return image_message(scene.header, enlarged(coarse, (height, width)), "mono8")
