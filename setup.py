@@ -86,6 +86,14 @@ setup(
         # Recordings on many machines, beside "replay".
         "cluster": ["dask>=2024.8", "distributed>=2024.8"],
         "label": ["apsw", "opencv-python-headless", "pillow", "rosbags", "rosbags-image"],
+        # Its files and calls change from one minor release to the next.
+        "view": [
+            "apsw",
+            "opencv-python-headless",
+            "rerun-sdk>=0.41,<0.42",
+            "rosbags",
+            "rosbags-image",
+        ],
         "export": ["onnx>=1.16", "onnxscript", "openvino>=2024.4", "protobuf"],
         "openvino": ["onnx>=1.16", "openvino>=2024.4", "protobuf"],
         "onnxruntime": ["onnx>=1.16", "onnxruntime>=1.17", "protobuf"],

@@ -133,12 +133,12 @@ def _recorded(args: argparse.Namespace) -> int:
     frames = RecordedFrames(segmenter, job, say)
     name = frames.source.name
     stream = new_stream(name)
-    with destination(stream) as line:
-        print(line, flush=True)
+    with destination(stream) as outlet:
+        print(outlet.line, flush=True)
         log = FrameLog(stream, segmenter.label_set, frames.modalities, detail)
         count = -(-min(frames.source.images.values()) // args.every)
         bar = tqdm(frames, total=count, desc=name, unit="frame", disable=None, leave=False)
-        stopped = show(bar, log, frames.notes)
+        stopped = show(bar, log, frames.notes, outlet)
         print(f"{name}: {log.frames} frames", flush=True)
         if args.web and not stopped:
             say("Ctrl-C ends it")
@@ -167,10 +167,10 @@ def _live(args: argparse.Namespace) -> int:
     with LiveFrames(args.node, read.topics, settings, labels, points, args.seconds) as frames:
         say(frames.description)
         stream = new_stream(frames.name)
-        with destination(stream) as line:
-            print(line, flush=True)
+        with destination(stream) as outlet:
+            print(outlet.line, flush=True)
             log = FrameLog(stream, labels, frames.modalities, detail)
-            show(islice(frames.named(log), 0, None, args.every), log, Notes())
+            show(islice(frames.named(log), 0, None, args.every), log, Notes(), outlet)
             print(f"{frames.name}: {log.frames} frames", flush=True)
     return 0
 

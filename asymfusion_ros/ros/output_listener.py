@@ -35,6 +35,7 @@ from asymfusion_ros.stream.pairing import stamp_nanoseconds
 FRAME, MASK = "frame", "mask"
 LEVELS = ("confidence", "disagreement")
 KEPT = 60  # frames that wait for their outputs
+WAIT = 5.0  # seconds for a node to be seen
 PATIENCE = 3.0  # seconds for a node to publish masks
 OUTPUT = Scalar("output", "output")
 
@@ -54,24 +55,22 @@ class OutputListener:
     """A node of its own that subscribes to the images of ``modalities`` (by topic, as the node ``name`` is
     remapped) and to the outputs of that node, until closed.
 
-    ``topics``: the image topic of each modality; empty to take those that the node subscribes to, which is
-    waited for as long as ``wait`` seconds. Raises ConfigError where there is none.
+    ``topics``: the image topic of each modality; empty to take those that the node subscribes to. Raises
+    ConfigError where it does not within WAIT seconds.
 
     modalities: what the images are. camera: their input. notes: the
     log. names: of the labels, once ``~/label_info``
     has come.
     """
 
-    def __init__(
-        self, name: str, topics: Mapping[str, str], settings: Mapping[str, Any], wait: float = 5.0
-    ) -> None:
+    def __init__(self, name: str, topics: Mapping[str, str], settings: Mapping[str, Any]) -> None:
         self.name = name if name.startswith("/") else f"/{name}"
         self.names: tuple[str, ...] | None = None
         self._context = rclpy.Context()
         # Not rclpy's signal handlers: a Ctrl-C is to reach the caller as a KeyboardInterrupt.
         rclpy.init(context=self._context, signal_handler_options=SignalHandlerOptions.NO)
         try:
-            found = {one: (topic, None) for one, topic in topics.items()} or self._asked(wait)
+            found = {one: (topic, None) for one, topic in topics.items()} or self._asked()
             self._subscribe(found, settings)
         except BaseException:
             rclpy.try_shutdown(context=self._context)
@@ -127,13 +126,13 @@ class OutputListener:
         self._node.destroy_node()
         rclpy.try_shutdown(context=self._context)
 
-    def _asked(self, wait: float) -> dict[str, tuple[str, str]]:
+    def _asked(self) -> dict[str, tuple[str, str]]:
         """The image topics that the node subscribes to, by modality, with their transports."""
         node = rclpy.create_node(
             f"asymfusion_view_{os.getpid()}", context=self._context, start_parameter_services=False
         )
         try:
-            end = time.monotonic() + wait
+            end = time.monotonic() + WAIT
             while not (found := image_topics(node, self.name)) and time.monotonic() < end:
                 time.sleep(0.1)
             if found:

@@ -1,6 +1,6 @@
 """Where a Rerun recording goes: a file, a viewer on this machine, one elsewhere, or browsers.
 
-Each is a context manager that gives what to tell the user; what it needs ends with it, but for a viewer.
+Each is a context manager of an Outlet; what it needs ends with it, but for a viewer.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -21,14 +23,26 @@ import rerun_cli
 from asymfusion_ros.atomic_write import check_place, whole
 from asymfusion_ros.demo.processes import Child
 from asymfusion_ros.errors import ConfigError, UserError
+from asymfusion_ros.view.piped import Piped
 
 LOOPBACK = "127.0.0.1"
 GRPC_PORT, WEB_PORT = 9876, 9090  # Rerun's own
 ANSWER = 3.0  # seconds for a viewer to answer
+LONGEST = 60.0  # seconds for a viewer to take a second's frames
 START = 20.0  # seconds for the web viewer's server to start
 DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY")
 
-Destination = Callable[[rr.RecordingStream], AbstractContextManager[str]]
+
+@dataclass(frozen=True)
+class Outlet:
+    """line: to tell the user. flush: waits until what was logged has been passed on; raises UserError, or
+    OSError of a file, where it can't be."""
+
+    line: str
+    flush: Callable[[], None]
+
+
+Destination = Callable[[rr.RecordingStream], AbstractContextManager[Outlet]]
 
 
 def to_file(path: Path) -> Destination:
@@ -40,13 +54,21 @@ def to_file(path: Path) -> Destination:
     check_place(path)
 
     @contextmanager
-    def saving(stream: rr.RecordingStream) -> Iterator[str]:
+    def saving(stream: rr.RecordingStream) -> Iterator[Outlet]:
         try:
-            with whole(path) as partial:
-                stream.save(partial)
-                yield f"writing {path}"
-                flushed(stream, f"cannot write {path}")
-                stream.disconnect()
+            with whole(path) as beside, Piped(beside) as pipe:
+
+                def passed_on() -> None:
+                    _flush(stream, f"cannot write {path}")
+                    if pipe.failed is not None:
+                        raise pipe.failed
+
+                try:
+                    stream.save(pipe.inlet)
+                    yield Outlet(f"writing {path}", passed_on)
+                    passed_on()
+                finally:
+                    stream.disconnect()
         except OSError as error:
             raise UserError(f"cannot write {path}: {error.strerror or error}") from error
 
@@ -63,13 +85,14 @@ def to_viewer(memory: str, environment: Mapping[str, str] = os.environ) -> Desti
         )
 
     @contextmanager
-    def spawned(stream: rr.RecordingStream) -> Iterator[str]:
+    def spawned(stream: rr.RecordingStream) -> Iterator[Outlet]:
         try:
             stream.spawn(memory_limit=memory, port=GRPC_PORT)
         except RuntimeError as error:
             raise UserError(f"the viewer did not start: {error}") from error
-        yield "sent to the viewer, which stays open"
-        flushed(stream, "the viewer does not answer any more")
+        outlet = Outlet("sent to the viewer, which stays open", partial(_flush, stream, "the viewer is gone"))
+        yield outlet
+        outlet.flush()
 
     return spawned
 
@@ -87,10 +110,12 @@ def to_address(address: str) -> Destination:
         ) from error
 
     @contextmanager
-    def connected(stream: rr.RecordingStream) -> Iterator[str]:
+    def connected(stream: rr.RecordingStream) -> Iterator[Outlet]:
         stream.connect_grpc(url)
-        yield f"sending to the viewer at {host}:{port}"
-        flushed(stream, f"the viewer at {host}:{port} does not answer any more")
+        there = f"the viewer at {host}:{port}"
+        outlet = Outlet(f"sending to {there}", partial(_flush, stream, f"{there} does not answer any more"))
+        yield outlet
+        outlet.flush()
 
     return connected
 
@@ -102,7 +127,7 @@ def to_browsers(memory: str, web_port: int = WEB_PORT, grpc_port: int = GRPC_POR
         _check_free(option, port)
 
     @contextmanager
-    def serving(stream: rr.RecordingStream) -> Iterator[str]:
+    def serving(stream: rr.RecordingStream) -> Iterator[Outlet]:
         # The SDK's own serve_web_viewer would listen on every interface.
         sink = rr.GrpcServerSink(LOOPBACK, grpc_port, server_memory_limit=memory)
         stream.set_sinks(sink)
@@ -110,19 +135,10 @@ def to_browsers(memory: str, web_port: int = WEB_PORT, grpc_port: int = GRPC_POR
             command = [_viewer(), "--serve-web", "--bind", LOOPBACK, "--web-viewer-port", str(web_port)]
             with Child("the web viewer", [*command, sink.uri], Path(folder) / "log") as child:
                 _wait(child, web_port)
-                yield f"http://{LOOPBACK}:{web_port}/?url={quote(sink.uri, safe='')}"
+                url = f"http://{LOOPBACK}:{web_port}/?url={quote(sink.uri, safe='')}"
+                yield Outlet(url, partial(_flush, stream, "the frames cannot be served"))
 
     return serving
-
-
-def flushed(stream: rr.RecordingStream, otherwise: str) -> None:
-    """Waits until everything that was logged has been passed on. Raises UserError, beginning with
-    ``otherwise``, where it can't be."""
-    try:
-        stream.flush()
-    except RuntimeError as error:
-        reason = "is the disk full?" if "File-writer" in str(error) else str(error)
-        raise UserError(f"{otherwise}: {reason}") from error
 
 
 def parsed(address: str) -> tuple[str, int, str]:
@@ -141,6 +157,14 @@ def parsed(address: str) -> tuple[str, int, str]:
         raise ConfigError(f"--connect {address} is not HOST, HOST:PORT or rerun+http://HOST:PORT/proxy")
     shown = f"[{host}]" if ":" in host else host
     return host, port, f"{parts.scheme}://{shown}:{port}/proxy"
+
+
+def _flush(stream: rr.RecordingStream, otherwise: str) -> None:
+    """Raises UserError, beginning with ``otherwise``, where what was logged can't be passed on."""
+    try:
+        stream.flush(timeout_sec=LONGEST)
+    except RuntimeError as error:
+        raise UserError(f"{otherwise}: {error}") from error
 
 
 def _check_free(option: str, port: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,9 +82,12 @@ class FrameLog:
         void = rr.AnnotationInfo(VOID, UNLABELED, (0, 0, 0, 0))
         self.stream.log("/", rr.AnnotationContext([*classes, void]), static=True)
 
-    def add(self, shown: Shown) -> None:
-        """Logs a frame."""
+    def add(self, shown: Shown, notes: Sequence[str] = ()) -> None:
+        """Logs a frame, and lines for the user at its stamp."""
         self._at(shown.stamp)
+        for line in notes:
+            self.stream.log("notes", rr.TextLog(line, level="INFO"))
+            self._kinds.add("notes")
         for name in shown.images:
             self._image(name, shown)
         if shown.geometry is not None:
@@ -103,11 +106,6 @@ class FrameLog:
         if not self._kinds <= self._arranged:
             self._arranged = frozenset(self._kinds)
             self.stream.send_blueprint(arranged(self._arranged, list(self._modalities), self._distance))
-
-    def note(self, line: str) -> None:
-        """A line for the user, at the frame that was logged last."""
-        self.stream.log("notes", rr.TextLog(line, level="INFO"))
-        self._kinds.add("notes")
 
     def _at(self, stamp: int) -> None:
         if stamp < YEAR:
@@ -192,7 +190,7 @@ class FrameLog:
                 principal_point=(camera.cx + 0.5, camera.cy + 0.5),
                 resolution=(camera.width, camera.height),
                 camera_xyz=rr.ViewCoordinates.RDF,
-                image_plane_distance=0.25 * (self._distance or 2.0),
+                image_plane_distance=0.3 * (self._distance or 2.0),
             )
             self.stream.log("camera", pinhole)
 
@@ -210,8 +208,10 @@ class FrameLog:
         if self._distance is None:
             self._distance = float(np.median(points["z"]))
         positions = np.stack([points["x"], points["y"], points["z"]], 1)
-        logged = rr.Points3D(positions, class_ids=points["label"].astype(np.uint16), radii=-1.6)
-        self.stream.log("points", logged)  # a radius below 0 is of the screen's points
+        # in the middle of the scene a point is as large as it is far from the next
+        radius = 0.6 * step * self._distance / geometry.camera.fx
+        logged = rr.Points3D(positions, class_ids=points["label"].astype(np.uint16), radii=radius)
+        self.stream.log("points", logged)
         self._kinds.add("points")
 
     def _curve(self, path: str, name: str, value: float, colour: tuple[int, int, int]) -> None:

@@ -11,7 +11,7 @@ from uuid import uuid4
 import rerun as rr
 
 from asymfusion_ros.replay.notes import Notes
-from asymfusion_ros.view.destinations import flushed
+from asymfusion_ros.view.destinations import Outlet
 from asymfusion_ros.view.frame_log import FrameLog
 from asymfusion_ros.view.shown import Shown
 
@@ -28,19 +28,17 @@ def new_stream(name: str) -> rr.RecordingStream:
     return stream
 
 
-def show(frames: Iterable[Shown], log: FrameLog, notes: Notes) -> bool:
+def show(frames: Iterable[Shown], log: FrameLog, notes: Notes, outlet: Outlet) -> bool:
     """Logs them all, and what there is to say of them; whether Ctrl-C came before the last. Raises UserError
     where they get no farther."""
     said, due = 0, time.monotonic() + ON_THE_WAY
     try:
         for frame in frames:
-            log.add(frame)
-            for line in notes.lines[said:]:
-                log.note(line)
+            log.add(frame, notes.lines[said:])
             said = len(notes.lines)
             if time.monotonic() > due:
                 # What the viewer is too slow for must not pile up here; and a full disk is noticed.
-                flushed(log.stream, "the frames cannot be passed on")
+                outlet.flush()
                 due = time.monotonic() + ON_THE_WAY
     except KeyboardInterrupt:
         return True

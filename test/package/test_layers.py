@@ -47,16 +47,20 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
         CORE | {"recordings", "replay", "demo"},
         {"torch", "numpy", "cv2", "tqdm", "yaml"},
     ),
+    "view": (
+        CORE | {"messages", "stream", "recordings", "replay", "ros", "demo"},
+        {"torch", "numpy", "cv2", "rerun", "rerun_cli"},
+    ),
     "cli": (
         CORE
         | {"benchmark", "export", "inspection", "stream", "recordings", "replay", "labelling", "ros", "demo"}
-        | {"tuning"},
+        | {"tuning", "view"},
         {"torch", "numpy", "tqdm"},
     ),
 }
 # What the demo runs in processes of their own.
 DEMO_ROS = ("assembler", "collector", "player", "streaming")
-OVER_TOPICS = tuple(f"asymfusion_ros.demo.{name}" for name in DEMO_ROS)
+OVER_TOPICS = (*(f"asymfusion_ros.demo.{name}" for name in DEMO_ROS), "asymfusion_ros.view.live")
 # fmt: off
 ROS_PACKAGES = (
     "ament_index_python", "builtin_interfaces", "cv_bridge", "diagnostic_msgs", "geometry_msgs", "launch",

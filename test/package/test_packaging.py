@@ -32,6 +32,8 @@ DISTRIBUTIONS = {
     "cv2": "opencv-python-headless",
     "skimage": "scikit-image",
     "lightning_fabric": "lightning-fabric",
+    "rerun": "rerun-sdk",
+    "rerun_cli": "rerun-sdk",
     "yaml": "pyyaml",
 }
 
@@ -111,7 +113,7 @@ def test_every_program_can_be_started(wheel: zipfile.ZipFile) -> None:
 def test_every_subcommand_has_its_module(command: str) -> None:
     module, _, extra = SUBCOMMANDS[command]
     assert find_spec(module) is not None
-    assert extra in ("", "demo", "export", "label", "replay", "train")
+    assert extra in ("", "demo", "export", "label", "replay", "train", "view")
 
 
 def test_the_version_is_the_same_everywhere(wheel: zipfile.ZipFile) -> None:
@@ -164,6 +166,7 @@ def test_package_xml_names_no_interfaces_that_are_not_imported() -> None:
         ("asymfusion_ros/recordings", ["demo"]),
         ("asymfusion_ros/replay", ["replay", "cluster"]),
         ("asymfusion_ros/labelling", ["label"]),
+        ("asymfusion_ros/view", ["view"]),
     ],
 )
 def test_what_is_imported_is_required(folder: str, extras: list[str], metadata: dict[str, list[str]]) -> None:
