@@ -200,9 +200,14 @@ class OutputListener:
             self._ready.append(Heard(one, frame, outputs, seconds))
 
     def _on_label_info(self, message: Any) -> None:
-        classes = {int(one.class_id): str(one.class_name) for one in message.class_map}
-        classes.pop(VOID, None)
-        self.names = tuple(classes.get(index, str(index)) for index in range(max(classes, default=-1) + 1))
+        self.names = label_names(message)
+
+
+def label_names(message: Any) -> tuple[str, ...]:
+    """The names of the labels 0, 1, ... in a vision_msgs/LabelInfo; a number where one has none."""
+    classes = {int(one.class_id): str(one.class_name) for one in message.class_map}
+    known = [index for index in classes if index < VOID]
+    return tuple(classes.get(index, str(index)) for index in range(max(known, default=-1) + 1))
 
 
 def _known(name: str) -> Modality:

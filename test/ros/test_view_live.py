@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -72,6 +73,15 @@ def test_a_nodes_images_and_masks_are_shown_as_they_come(make_rig, checkpoint, t
     assert times(found["/latency/mask"], "Scalars:scalars") == stamps
     context = one(found["/"], "AnnotationContext:context")[0]
     assert context[5]["class_description"]["info"]["label"] == "robot"
+
+
+def test_names_of_labels_are_those_of_label_info():
+    """vision_msgs comes only with ROS distributions: a stand-in plays its message."""
+    from asymfusion_ros.ros.output_listener import label_names
+
+    named = [(0, "road"), (2, "sky"), (255, "unlabeled")]
+    classes = [SimpleNamespace(class_id=number, class_name=name) for number, name in named]
+    assert label_names(SimpleNamespace(class_map=classes)) == ("road", "1", "sky")
 
 
 def test_without_a_node_one_line_says_so(capsys, monkeypatch, tmp_path):
