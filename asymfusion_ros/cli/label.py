@@ -5,7 +5,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from asymfusion_ros.cli.reading import add_network, add_reading, open_segmenter, read_options, say, share, whole
+from asymfusion_ros.cli.reading import (
+    add_network,
+    add_reading,
+    open_segmenter,
+    read_options,
+    say,
+    share,
+    whole,
+)
 from asymfusion_ros.errors import ConfigError
 from asymfusion_ros.labelling.corrections import summary, take_corrections
 from asymfusion_ros.labelling.labelling import FORMATS, LabelJob, Labelling, check_output, recording_names

@@ -69,8 +69,7 @@ def read_options(args: argparse.Namespace) -> ReadOptions:
         args.rectified,
         None if args.depth_to_rgb == "tf" else Transform.parse(args.depth_to_rgb),
         topics,
-        getattr(args, "labels", None),
-        args.seconds,
+        seconds=args.seconds,
     )
 
 
@@ -101,8 +100,8 @@ whole = number(int, 1, math.inf, "whole number from 1")
 share = number(float, 0, 1, "number from 0 to 1")
 
 
-def add_network(parser: argparse.ArgumentParser) -> None:
-    """Adds the options that choose what segments."""
+def add_network(parser: argparse.ArgumentParser) -> Any:
+    """Adds the options that choose what segments; their group."""
     group = parser.add_argument_group("the network")
     group.add_argument(
         "--checkpoint",
@@ -114,6 +113,7 @@ def add_network(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--backend", default="auto", help="auto, torch, openvino or onnxruntime (default: %(default)s)"
     )
+    return group
 
 
 def open_segmenter(args: argparse.Namespace, topics: Iterable[str]) -> Segmenter:

@@ -17,7 +17,7 @@ from tqdm import tqdm
 import asymfusion_ros.ros  # noqa: F401  (how long threads spin, which torch reads when it is loaded)
 from asymfusion_ros.atomic_write import make_folder
 from asymfusion_ros.checkpoint.description import ModelDescription
-from asymfusion_ros.cli.reading import add_reading, read_options, whole
+from asymfusion_ros.cli.reading import add_network, add_reading, read_options, whole
 from asymfusion_ros.engine.exported import load_model
 from asymfusion_ros.engine.segmenter import Segmenter
 from asymfusion_ros.errors import ConfigError, UserError
@@ -79,17 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ADDRESS",
         help="on the workers of a Dask cluster, which see the same files under the same names",
     )
-    group = parser.add_argument_group("the network")
-    group.add_argument(
-        "--checkpoint",
-        default="default",
-        help="a .safetensors or exported .onnx file (default: the package's)",
-    )
-    group.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
-    group.add_argument("--precision", default="auto", help="auto, fp32, fp16 or bf16 (default: %(default)s)")
-    group.add_argument(
-        "--backend", default="auto", help="auto, torch, openvino or onnxruntime (default: %(default)s)"
-    )
+    group = add_network(parser)
     group.add_argument(
         "--threads",
         type=whole,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import re
-from collections.abc import Callable
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from asymfusion_ros.cli.reading import (
     SHARED,
     add_network,
     add_reading,
+    number,
     open_segmenter,
     read_options,
     say,
@@ -86,14 +87,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--point-step",
-        type=_number(0, 64),
+        type=number(int, 0, 64, "whole number from 0 to 64"),
         default=detail.point_step,
         metavar="N",
         help="every N-th row and column of the cloud, 0 for none (default: %(default)s)",
     )
     group.add_argument(
         "--jpeg",
-        type=_number(0, 100),
+        type=number(int, 0, 100, "whole number from 0 to 100"),
         default=detail.jpeg,
         metavar="QUALITY",
         help="of colour images, 0 to keep every pixel as it is (default: %(default)s)",
@@ -125,7 +126,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _recorded(args: argparse.Namespace) -> int:
-    read, destination = read_options(args), _destination(args)
+    read, destination = replace(read_options(args), labels=args.labels), _destination(args)
     segmenter = open_segmenter(args, read.topics)
     detail = Detail(args.jpeg, args.point_step)
     points = detail.point_step > 0
@@ -191,15 +192,4 @@ def _memory(text: str) -> str:
     return text
 
 
-def _number(low: int, high: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        value = int(text)
-        if not low <= value <= high:
-            raise ValueError
-        return value
-
-    parse.__name__ = f"whole number from {low} to {high}"  # argparse names it where the text is none
-    return parse
-
-
-_port = _number(1, 65535)
+_port = number(int, 1, 65535, "port from 1 to 65535")

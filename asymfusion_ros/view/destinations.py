@@ -21,7 +21,7 @@ import rerun as rr
 import rerun_cli
 
 from asymfusion_ros.atomic_write import check_place, whole
-from asymfusion_ros.demo.processes import Child
+from asymfusion_ros.child import Child
 from asymfusion_ros.errors import ConfigError, UserError
 from asymfusion_ros.view.piped import Piped
 

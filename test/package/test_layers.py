@@ -48,7 +48,7 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
         {"torch", "numpy", "cv2", "tqdm", "yaml"},
     ),
     "view": (
-        CORE | {"messages", "stream", "recordings", "replay", "ros", "demo"},
+        CORE | {"messages", "stream", "recordings", "replay", "ros"},
         {"torch", "numpy", "cv2", "rerun", "rerun_cli"},
     ),
     "cli": (
