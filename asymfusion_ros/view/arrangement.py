@@ -72,11 +72,11 @@ def _cloud_view(base: str | None, distance: float) -> rrb.Spatial3DView:
         origin="/",
         contents=["points", "camera", *([] if base is None else [f"camera/{base}"])],
         name="cloud",
-        background=(52, 56, 64),  # on which dark classes can be seen
+        background=(18, 20, 24),
         line_grid=False,
         eye_controls=rrb.EyeControls3D(
-            position=(-0.5 * distance, -0.4 * distance, -0.2 * distance),
-            look_target=(0.04 * distance, 0.02 * distance, 0.7 * distance),
+            position=(-0.75 * distance, -0.55 * distance, -0.45 * distance),
+            look_target=(0.0, 0.0, 0.9 * distance),
             eye_up=(0.0, -1.0, 0.0),
         ),
     )

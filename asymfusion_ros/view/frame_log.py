@@ -24,6 +24,7 @@ from asymfusion_ros.view.shown import Pixels, Shown
 STAMP, FRAME = "stamp", "frame"  # the timelines
 DRAWN = 0.01  # a class is drawn from the first frame on of which it has this share
 YEAR = 31_536_000_000_000_000  # nanoseconds; earlier stamps are of a clock that began at 0
+RADIUS = -1.6  # of a point of the cloud; below 0: of the screen's points
 RIGHT, WRONG = 0, 1
 ERRORS = [
     rr.AnnotationInfo(RIGHT, "right", (46, 160, 67)),
@@ -190,7 +191,7 @@ class FrameLog:
                 principal_point=(camera.cx + 0.5, camera.cy + 0.5),
                 resolution=(camera.width, camera.height),
                 camera_xyz=rr.ViewCoordinates.RDF,
-                image_plane_distance=0.3 * (self._distance or 2.0),
+                image_plane_distance=0.25 * (self._distance or 2.0),
             )
             self.stream.log("camera", pinhole)
 
@@ -208,9 +209,7 @@ class FrameLog:
         if self._distance is None:
             self._distance = float(np.median(points["z"]))
         positions = np.stack([points["x"], points["y"], points["z"]], 1)
-        # in the middle of the scene a point is as large as it is far from the next
-        radius = 0.6 * step * self._distance / geometry.camera.fx
-        logged = rr.Points3D(positions, class_ids=points["label"].astype(np.uint16), radii=radius)
+        logged = rr.Points3D(positions, class_ids=points["label"].astype(np.uint16), radii=RADIUS)
         self.stream.log("points", logged)
         self._kinds.add("points")
 
