@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 from tqdm import tqdm
 
 from asymfusion_ros import __version__
@@ -204,6 +205,7 @@ class _Run:
         }
         self._bag = MaskBag(places.working / "masks", segmenter.label_set, parts.count)
         self._records = Records()
+        self._steady = Consistency((), ())
         self._exported: dict[str, list[dict[str, Any]]] = {name: [] for name in self._exports}
         self._last: npt.NDArray[np.uint8] = np.zeros((0, 0), np.uint8)
         self._began = time.perf_counter()
@@ -213,7 +215,7 @@ class _Run:
         kinds = {
             kind: tuple(n for n, m in modalities.items() if m.kind == kind) for kind in ("colour", "range")
         }
-        steady = Consistency(kinds["colour"], kinds["range"])
+        self._steady = Consistency(kinds["colour"], kinds["range"])
         before = Part.read(self._parts.path(self._parts.count - 1)) if self._parts.count else None
         done = -1 if before is None else before.frames.frames[-1].number
         options = self._job.read
@@ -234,13 +236,13 @@ class _Run:
                         bar.update(frame.number + 1 - bar.n)
                         if frame.number <= done:
                             assert before is not None
-                            steady.add(frame.stamp, decoded_images(self._segmenter, frame), before.last)
+                            decoded = decoded_images(self._segmenter, frame)
+                            turn.do(partial(self._look, frame.stamp, decoded, before.last))
                             continue
                         begun = time.perf_counter()
                         found = segment(self._segmenter, frame, branches=self._counter is not None)
                         seconds = time.perf_counter() - begun
-                        still = steady.add(frame.stamp, found.decoded, found.labels)
-                        turn.do(partial(self._take, frame, found, seconds, still, modalities))
+                        turn.do(partial(self._take, frame, found, seconds, modalities))
                 turn.do(self._end_part)
                 turn.wait()
         finally:
@@ -254,12 +256,15 @@ class _Run:
         for name, export in self._exports.items():
             export.finish(one for part in exported for one in part[name])
 
+    def _look(self, stamp: int, decoded: Mapping[str, Tensor], labels: npt.NDArray[np.uint8]) -> None:
+        """At a frame that is done, for the one after it."""
+        self._steady.add(stamp, decoded, labels)
+
     def _take(
         self,
         frame: RecordedFrame,
         found: Segmented,
         seconds: float,
-        still: tuple[int, int],
         modalities: Mapping[str, Modality],
     ) -> None:
         """Writes and counts a frame. Called in the writing thread, as everything that follows."""
@@ -286,7 +291,7 @@ class _Run:
                 available,
                 seconds,
                 counts,
-                *still,
+                *self._steady.add(frame.stamp, found.decoded, found.labels),
                 label is not None,
                 name,
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,12 @@ from rosbags.interfaces import (
     QosTime,
 )
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
+from rosbags.rosbag2.storage_mcap import McapWriter, zstd
 
 from asymfusion_ros.atomic_write import make_folder, write_whole
 from asymfusion_ros.replay.messages import store
 
+LEVEL = 1  # of compression: masks take a quarter of the time of rosbags' 3, and 7 % more room
 INFORMATION = "rosbag2_bagfile_information"
 
 
@@ -72,6 +75,8 @@ class SplitBag:
             self._writer = Writer(self._open_folder, version=9, storage_plugin=StoragePlugin.MCAP)
             self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
             self._writer.open()
+            assert isinstance(self._writer.storage, McapWriter)
+            self._writer.storage.compressor = partial(zstd.compress, level=LEVEL)
             self._connections = {}
         if topic not in self._connections:
             self._connections[topic] = self._writer.add_connection(
