@@ -20,7 +20,7 @@ from rosbags.interfaces import (
     QosTime,
 )
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
-from rosbags.rosbag2.storage_mcap import McapWriter, zstd
+from rosbags.rosbag2.storage_mcap import McapWriter, zstd  # type: ignore[attr-defined]  # Python's, or pip's
 
 from asymfusion_ros.atomic_write import make_folder, write_whole
 from asymfusion_ros.replay.messages import store
