@@ -58,7 +58,8 @@ from asymfusion_training.recipe import FOLDER as RECIPES
 from asymfusion_training.recipe import Recipe, load_recipe
 from asymfusion_training.tasks.segmentation.teachers import read_description
 
-SECONDS, MEMORY = 20, 1 << 30  # of a case, beyond what the process had before
+SECONDS, MEMORY = 20, 1 << 30  # of a case: processor time; bytes beyond what the process had before
+HANGING = 600  # seconds by the clock, which on a busy machine says little
 LONGEST = 2000  # characters of a refusal
 
 Mutation = Callable[[bytes, np.random.Generator], bytes]
@@ -457,7 +458,8 @@ def apart(read: Callable[[], object]) -> str:
         size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY, size + MEMORY))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        signal.alarm(SECONDS)
+        resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+        signal.alarm(HANGING)
         os.write(theirs, outcome(read).encode())
         os._exit(0)
     os.close(theirs)
