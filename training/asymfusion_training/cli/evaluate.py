@@ -12,6 +12,7 @@ from asymfusion_ros.atomic_write import write_whole
 from asymfusion_ros.checkpoint import load_checkpoint
 from asymfusion_ros.errors import UserError
 from asymfusion_training.cli.evaluate_options import EXAMPLES, add_arguments
+from asymfusion_training.cli.evaluate_translation import check_masks, run_translation
 from asymfusion_training.evaluation.bootstrap import Difference, paired_difference
 from asymfusion_training.evaluation.calibrate import (
     Fitted,
@@ -43,6 +44,10 @@ __all__ = ["EXAMPLES", "add_arguments", "run"]
 
 def run(args: argparse.Namespace) -> int:
     """Scores, and writes what was asked for. Raises UserError."""
+    checkpoint = load_checkpoint(args.checkpoint)
+    if checkpoint.target is not None:
+        return run_translation(args, checkpoint)
+    check_masks(args)
     plan = make_plan(args)
     found: list[SplitSum] | UserError = plan.fabric.launch(
         partial(run_jobs, jobs=plan.jobs, names=plan.names)

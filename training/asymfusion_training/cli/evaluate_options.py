@@ -7,6 +7,7 @@ from pathlib import Path
 
 from asymfusion_ros.engine.precision import PRECISIONS
 from asymfusion_ros.settings import declared
+from asymfusion_training.cli.evaluate_translation import add_image_options
 from asymfusion_training.evaluation.scoring_settings import ScoringSettings
 
 EXAMPLES = """\
@@ -21,6 +22,7 @@ EXAMPLES = """\
   asymfusion evaluate default --data data/nyudv2 --reliability reliability.png
   asymfusion evaluate default --data data/nyudv2 --calibrate calibrated.safetensors
   asymfusion evaluate default --data data/nyudv2 --check-precisions checked.safetensors
+  asymfusion evaluate runs/night/best.safetensors --data data/taskonomy --results night --bootstrap
   asymfusion evaluate default --data data/nyudv2 --processes 4
   torchrun --nproc-per-node 4 --no-python asymfusion evaluate default --data data/nyudv2
 """
@@ -111,6 +113,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SHARE",
         help=f"{HELP['boundary_ratio']} (default: %(default)s)",
     )
+
+    add_image_options(parser.add_argument_group("image translation"))
 
     add = parser.add_argument_group("where it runs").add_argument
     add("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")

@@ -37,7 +37,7 @@ def make_plan(args: argparse.Namespace) -> Plan:
     folder = Folder(args.data)
     jobs = [_job(path, found, args, folder, settings) for path, found in zip(paths, checkpoints)]
     jobs[0] = replace(jobs[0], masks=args.save_masks)
-    names = _names(args, folder)
+    names = frame_names(args, folder)
     if args.bootstrap or args.against is not None:
         _check_comparison(jobs, len(names))
     processes = choose_processes(args.device, args.processes, "--processes").count
@@ -100,7 +100,8 @@ def check_labels(
             )
 
 
-def _names(args: argparse.Namespace, folder: Folder) -> list[str]:
+def frame_names(args: argparse.Namespace, folder: Folder) -> list[str]:
+    """Those of --split, up to --limit. Raises UserError."""
     names = folder.names(args.split)
     if args.limit is not None:
         if args.limit < 1:
