@@ -56,7 +56,7 @@ def translation_scores(
     progress: bool = True,
 ) -> TranslationScores:
     """modalities: given to the network, in its order. scores: of IMAGE_SCORES and INCEPTION_SCORES, the
-    latter with their weights. results: a folder for results.html. Raises UserError for what cannot be read."""
+    latter with their weights. results: a folder for results.html. Raises UserError."""
     wanted = [score for score in scores if score in INCEPTION_SCORES]
     weights = check_inception(inception) if wanted else None
     assert checkpoint.target is not None
