@@ -178,7 +178,7 @@ def _live(args: argparse.Namespace) -> int:
 
 def _destination(args: argparse.Namespace) -> Destination:
     if args.save is not None:
-        return destinations.to_file(args.save)
+        return destinations.to_file(args.save, endless=args.live)
     if args.connect is not None:
         return destinations.to_address(args.connect)
     if args.web:

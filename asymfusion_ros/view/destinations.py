@@ -45,8 +45,9 @@ class Outlet:
 Destination = Callable[[rr.RecordingStream], AbstractContextManager[Outlet]]
 
 
-def to_file(path: Path) -> Destination:
-    """An .rrd file, written beside and renamed in the end. Raises UserError where one is there already."""
+def to_file(path: Path, endless: bool = False) -> Destination:
+    """An .rrd file, written beside and renamed in the end. ``endless``: without the index at its end, for
+    which some kilobytes of each frame are kept in memory. Raises UserError where one is there already."""
     if path.suffix != ".rrd":
         raise ConfigError(f"--save {path}: the viewer opens files that are called NAME.rrd")
     if path.exists():
@@ -64,7 +65,7 @@ def to_file(path: Path) -> Destination:
                         raise pipe.failed
 
                 try:
-                    stream.save(pipe.inlet)
+                    stream.save(pipe.inlet, write_footer=not endless)
                     yield Outlet(f"writing {path}", passed_on)
                     passed_on()
                 finally:
