@@ -119,7 +119,7 @@ class Replay:
                     shutil.rmtree(folder, ignore_errors=True)
             raise
         tally.failed = tally.frames - sum(len(part.frames) for part in whole)
-        with written(parts.count, places.working):
+        with written(parts, places.working):
             run.finish([part.exported for part in whole])
             return self._put_together(source, places, whole, tally, parts)
 
@@ -230,7 +230,7 @@ class _Run:
             leave=False,
         )
         try:
-            with written(self._parts.count, self._places.working), bar, InTurn(WAITING) as turn:
+            with written(self._parts, self._places.working), bar, InTurn(WAITING) as turn:
                 with reading:
                     for frame in reading:
                         bar.update(frame.number + 1 - bar.n)
@@ -333,7 +333,7 @@ def finished(folder: Path) -> Replayed:
 
 
 @contextmanager
-def written(parts: int, folder: Path) -> Iterator[None]:
+def written(parts: Parts, folder: Path) -> Iterator[None]:
     """Adds to an error of writing what is whole. Raises UserError."""
     try:
         yield
@@ -342,9 +342,9 @@ def written(parts: int, folder: Path) -> Iterator[None]:
         if not isinstance(cause, OSError):
             raise
         reason = cause.strerror or str(cause)
+        whole = f"what is whole can be read in {folder / 'masks'}" if parts.count else "nothing is whole yet"
         raise UserError(
-            f"cannot write {cause.filename or folder}: {reason}; what is whole can be read in "
-            f"{folder / 'masks'}: make room, and go on with --resume"
+            f"cannot write {cause.filename or folder}: {reason}; {whole}: make room, and go on with --resume"
         ) from error
 
 

@@ -249,13 +249,15 @@ def test_where_no_more_can_be_written_what_is_there_stays_readable(tmp_path, che
     large += [(DEPTH, T0 + SECOND + i, image(T0 + SECOND + i, distances(i), "16UC1")) for i in range(2)]
     bag = write_bag(tmp_path / "walk", [*frames(2), *large])
     words = ["replay", str(bag), "--output", str(tmp_path / "out"), "--checkpoint", str(checkpoint)]
-    monkeypatch.setattr(module, "FRAMES", 2)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
     try:
+        nothing = refusal([*words, "--device", "cpu"], capsys)
+        monkeypatch.setattr(module, "FRAMES", 2)
         line = refusal([*words, "--device", "cpu"], capsys)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "File too large; nothing is whole yet: make room" in nothing
     assert "File too large" in line and "can be read in" in line and "--resume" in line
     assert len(messages(tmp_path / "out/walk.partial/masks", "/segmentation/mask")) == 2
     replay(checkpoint, bag, "--output", tmp_path / "out", "--resume")
