@@ -87,7 +87,7 @@ bench: $(STAMP)
 
 # After another default checkpoint: its calibration, and the numbers and pictures of docs/sensor_monitor.md.
 sensor-study: $(STAMP)
-	$(BIN)/asymfusion evaluate default --data $(DATA) --calibrate $(DEFAULT)
+	$(BIN)/asymfusion evaluate default --data $(DATA) --calibrate $(DEFAULT) --check-precisions $(DEFAULT)
 	$(BIN)/python -m asymfusion_training.evaluation.sensor_study default --data $(DATA) \
 		--json docs/sensor_monitor.json --plot docs/sensor_monitor.png --example docs/sensor_example.png
 	$(BIN)/python docs/tables.py
