@@ -43,10 +43,13 @@ class SegmentationNetwork(nn.Module):
         self.decoder = sharing.shared_or_own(lambda: decoder.make(config.decoder_config, channels))
         self.ensemble = Ensemble(len(config.modalities))
 
-    def forward(self, inputs: Sequence[Tensor | None], branches: bool = True) -> NetworkOutput:
+    def forward(
+        self, inputs: Sequence[Tensor | None], branches: bool = True, once: bool = False
+    ) -> NetworkOutput:
         """One N x 3 x H x W tensor a modality (float, normalised), None for one that is missing.
 
-        branches: False where the ensemble alone is wanted; the modalities' logits may be None then.
+        once: where the modalities share a classifier, the ensemble is what that makes of their weighted
+        features; branches: False where it alone is wanted, and the modalities' logits may be None.
         """
         names = self.config.modalities
         if len(inputs) != len(names):
@@ -60,10 +63,13 @@ class SegmentationNetwork(nn.Module):
             raise ConfigError(f"the inputs differ in shape: {shapes}")
         available = tuple(given)
         features = self.encoder(stack(list(given.values())), available)
-        if not branches and len(available) > 1 and isinstance(self.decoder, ClassifyingDecoder):
+        if once and len(available) > 1 and isinstance(self.decoder, ClassifyingDecoder):
             weights = self.ensemble.weights([i in given for i in range(len(names))])
-            mean = weighted_mean(self.decoder.decode(features), [weights[i] for i in available])
-            return NetworkOutput((None,) * len(names), self.decoder.classifier(mean), weights)
+            x = self.decoder.decode(features)
+            ensemble = self.decoder.classifier(weighted_mean(x, [weights[i] for i in available]))
+            own = self.decoder.classifier(x).chunk(len(available)) if branches else ()
+            found = dict(zip(available, own))
+            return NetworkOutput(tuple(found.get(i) for i in range(len(names))), ensemble, weights)
         decoded = dict(zip(available, self._decode(features, available)))
         logits = tuple(decoded.get(i) for i in range(len(names)))
         ensemble, weights = self.ensemble(logits)

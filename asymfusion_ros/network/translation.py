@@ -25,7 +25,9 @@ class TranslationOutput(NetworkOutput):
 class TranslationNetwork(SegmentationNetwork):
     """The same encoder, decoder and ensemble over the domains that are there; what they make are images."""
 
-    def forward(self, inputs: Sequence[Tensor | None], branches: bool = True) -> TranslationOutput:
+    def forward(
+        self, inputs: Sequence[Tensor | None], branches: bool = True, once: bool = False
+    ) -> TranslationOutput:
         """One N x 3 x H x W tensor a domain (float, normalised), None for one that is missing; H and W are
         multiples of the coarsest stride, 256. Raises ConfigError for others."""
         stride = ENCODERS[self.config.encoder].strides[-1]
@@ -35,5 +37,5 @@ class TranslationNetwork(SegmentationNetwork):
                     f"the inputs are {x.shape[-1]}x{x.shape[-2]}; {self.config.encoder} takes multiples of "
                     f"{stride} pixels: resize them"
                 )
-        output = super().forward(inputs, branches)
+        output = super().forward(inputs, branches, once)
         return TranslationOutput(output.logits, output.ensemble, output.weights)

@@ -235,7 +235,7 @@ def test_the_picture(tiny, data, tmp_path):
             ["--calibrate", "/nowhere/a.safetensors"],
             "cannot write /nowhere/a.safetensors: there is no folder",
         ),
-        (["--calibrate", "a.safetensors", "--flip"], "--calibrate fits to the frames as they are"),
+        (["--calibrate", "a.safetensors", "--flip"], "--calibrate takes the frames as they are"),
         (
             ["--calibrate", "a.safetensors", "--depth-holes", "0.1"],
             "leave out --scales, --flip and --depth-h",

@@ -91,7 +91,7 @@ class TorchBackend:
         dtype = self._dtype if self.device.type == "cuda" else torch.float32
         ordered = [None if x is None else x.to(dtype, memory_format=torch.channels_last) for x in given]
         with torch.autocast(self.device.type, self._dtype) if self._autocast else nullcontext():
-            output: NetworkOutput = self._network(ordered, branches)
+            output: NetworkOutput = self._network(ordered, branches, once=True)
             return output
 
 
