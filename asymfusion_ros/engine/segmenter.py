@@ -2,36 +2,25 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from asymfusion_ros.checkpoint import Checkpoint
 from asymfusion_ros.checkpoint.description import ModelDescription, available_sets
 from asymfusion_ros.data.labels import LabelSet
-from asymfusion_ros.engine.backends import Backend, open_backend
 from asymfusion_ros.engine.disagreement import disagreement as disagreement_of
-from asymfusion_ros.engine.exported import load_model
-from asymfusion_ros.engine.geometry import Geometry, Projector
+from asymfusion_ros.engine.geometry import Geometry
 from asymfusion_ros.engine.label_rules import LabelRules
-from asymfusion_ros.engine.raw_image import RawImage
+from asymfusion_ros.engine.runner import FrameRunner, Image, alike, reference_name, stacked
 from asymfusion_ros.engine.staging import Download
 from asymfusion_ros.engine.stopwatch import Stopwatch
-from asymfusion_ros.engine.upload import Uploader
-from asymfusion_ros.errors import CheckpointError, ConfigError, ImageError
+from asymfusion_ros.errors import CheckpointError, ConfigError
 
-Image = RawImage | npt.NDArray[np.generic]
-
-
-def reference_name(names: Mapping[str, object]) -> str:
-    """The modality whose size, stamp and frame the outputs have: rgb, or the first where there is none."""
-    return "rgb" if "rgb" in names else next(iter(names))
+__all__ = ["HostResult", "Image", "Result", "Segmenter", "Wanted", "reference_name"]
 
 
 @dataclass(frozen=True)
@@ -63,10 +52,6 @@ class Result:
         the copy then runs beside that frame's work."""
         tensors = (self.labels, self.confidence, self.disagreement, self.points)
         return Downloading(Download(tensors), self.out_of_view, self.seconds)
-
-
-def _stacked(tensors: Sequence[Tensor]) -> Tensor:
-    return tensors[0] if len(tensors) == 1 else torch.cat(list(tensors))
 
 
 @dataclass(frozen=True)
@@ -105,13 +90,10 @@ class Downloading:
         return HostResult(labels, confidence, disagreement, points, self.out_of_view, self.seconds)
 
 
-class Segmenter:
-    """A checkpoint ready to run. Not for several threads at once.
+class Segmenter(FrameRunner):
+    """A checkpoint that labels pixels, ready to run; see FrameRunner.
 
-    The steps of a call are methods of their own, so that each can be timed.
-
-    Attributes: ``checkpoint``, the model's description; ``backend``, which runs its network; ``modalities``,
-    each name's Modality; ``rules``, which label a pixel is given: the checkpoint's class, unless replaced.
+    Attributes: ``rules``, which label a pixel is given: the checkpoint's class, unless replaced.
     """
 
     def __init__(
@@ -123,67 +105,14 @@ class Segmenter:
         cpu_fallback: bool = False,
         threads: int = 0,
     ) -> None:
+        """See ``from_checkpoint``."""
         if checkpoint.target is not None:
             raise ConfigError(
-                f"this checkpoint makes {checkpoint.target} images, no masks: it is for image translation, "
-                "not for segmentation"
+                f"this checkpoint makes {checkpoint.target} images, no masks: it is for image translation "
+                "(asymfusion translate, asymfusion_ros.Translator, translation_node)"
             )
-        self.checkpoint = checkpoint
-        if threads:
-            torch.set_num_threads(threads)
-        spec = checkpoint.input_spec
-        self._modalities = {name: spec.modality(name) for name in checkpoint.config.modalities}
-        self.backend: Backend = open_backend(backend, checkpoint, device, precision, cpu_fallback, threads)
+        super().__init__(checkpoint, device, precision, backend, cpu_fallback, threads)
         self.rules = LabelRules()
-        self._uploaders = {name: Uploader(self.device) for name in self.modalities}
-        self._projector = Projector(self.device)
-
-    @classmethod
-    def from_checkpoint(
-        cls,
-        path: str | Path = "default",
-        device: str = "auto",
-        precision: str = "auto",
-        backend: str = "auto",
-        cpu_fallback: bool = False,
-        threads: int = 0,
-    ) -> Segmenter:
-        """``path``: a .safetensors file, ``default`` for the one in the package, or an .onnx or
-        .engine file of `asymfusion export`.
-
-        device: auto, cpu, cuda or cuda:N. precision: auto (fp16 or bf16 where the device computes in it and
-        the checkpoint's recorded check has passed, else fp32), fp32, fp16 or bf16. backend: auto (torch for a
-        checkpoint, openvino or onnxruntime for an .onnx file, tensorrt for an .engine), or one of these.
-        cpu_fallback: whether the CPU may go on where a GPU's memory is full. threads: of the CPU, for the
-        backend and all else that torch computes in this process; 0: as many as they choose. Raises
-        CheckpointError, DeviceMemoryError or ConfigError (a modality of an unknown kind, a backend, device or
-        precision that is not there).
-        """
-        return cls(load_model(path), device, precision, backend, cpu_fallback, threads)
-
-    def at_input_size(self, height: int, width: int) -> Segmenter:
-        """The same network for inputs of another size, which are multiples of 8; its weights are shared, so
-        not for another thread. Raises ConfigError for a size that is not possible, and for an exported file,
-        which has one size.
-        """
-        if not isinstance(self.checkpoint, Checkpoint):
-            raise ConfigError(
-                "an exported file has one input size, its own: for others use the checkpoint it was made of"
-            )
-        other = copy.copy(self)
-        spec = replace(self.checkpoint.input_spec, height=height, width=width)
-        other.checkpoint = replace(self.checkpoint, input_spec=spec)
-        return other
-
-    @property
-    def device(self) -> torch.device:
-        """Where frames are segmented."""
-        return self.backend.device
-
-    @property
-    def modalities(self) -> tuple[str, ...]:
-        """The names of the images that it takes, in the network's order."""
-        return self.checkpoint.config.modalities
 
     @property
     def label_set(self) -> LabelSet:
@@ -258,13 +187,10 @@ class Segmenter:
         self, inputs: Sequence[Mapping[str, Tensor]], disagreement: Sequence[bool]
     ) -> list[tuple[Tensor, Tensor | None]]:
         """Each frame's logits, and where wanted and there its disagreement."""
-        alike: dict[object, list[int]] = {}
-        for number, one in enumerate(inputs):
-            alike.setdefault(tuple((name, image.shape) for name, image in one.items()), []).append(number)
         found: dict[int, tuple[Tensor, Tensor | None]] = {}
-        for numbers in alike.values():
+        for numbers in alike(inputs):
             first = inputs[numbers[0]]
-            together = {name: _stacked([inputs[number][name] for number in numbers]) for name in first}
+            together = {name: stacked([inputs[number][name] for number in numbers]) for name in first}
             branches: list[Tensor] = []
             if len(first) > 1 and any(disagreement[number] for number in numbers):
                 outputs = self.backend.outputs(together)
@@ -277,10 +203,6 @@ class Segmenter:
                 apart = disagreement_of([branch[i] for branch in branches]) if wanted else None
                 found[number] = logits[i : i + 1], apart
         return [found[number] for number in range(len(inputs))]
-
-    def registered(self, decoded: dict[str, Tensor], geometry: Geometry | None) -> dict[str, Tensor]:
-        """Decoded images with the depth as the reference camera sees it."""
-        return decoded if geometry is None else self._projector.registered(geometry, decoded)
 
     def _located(self, result: Result, decoded: Mapping[str, Tensor], geometry: Geometry | None) -> Result:
         """The result with its points, where they are wanted; ``decoded``: with registered depth."""
@@ -300,15 +222,7 @@ class Segmenter:
         Raises CheckpointError where the network gives anything but numbers, as weights do that are finite
         but meaningless, or beyond what a half precision holds.
         """
-        blank: dict[str, Image] = {}
-        for name, modality in self._modalities.items():
-            if modality.kind == "colour":
-                blank[name] = np.zeros((height, width, 3), np.uint8)
-            else:
-                # half of it as if nothing was measured there
-                blank[name] = np.repeat(np.array([0, 1], np.uint16), (height // 2, height - height // 2))[
-                    :, None
-                ].repeat(width, 1)
+        blank = self.blank(height, width)
         for names in available_sets(list(blank)):
             images = self.images({name: blank[name] for name in names})
             inputs = self.preprocess(images, self.upload(images))
@@ -323,40 +237,6 @@ class Segmenter:
         for count in range(2, batch + 1):
             for disagreement in (False, True):
                 self.segment_batch([(blank, Wanted(disagreement=disagreement))] * count)
-
-    def images(self, given: Mapping[str, Image | None]) -> dict[str, RawImage]:
-        """The images of the checkpoint's modalities among ``given``, checked, in the network's order."""
-        found = {}
-        for name in self.modalities:
-            image = given.get(name)
-            if image is not None:
-                found[name] = image if isinstance(image, RawImage) else RawImage.from_array(image)
-        if not found:
-            raise ImageError(f"no image: give at least one of {', '.join(self.modalities)}")
-        return found
-
-    def reference(self, images: Mapping[str, RawImage]) -> RawImage:
-        """The image whose size the result has: rgb, or the first that is there."""
-        return images[reference_name(images)]
-
-    def upload(self, images: Mapping[str, RawImage]) -> dict[str, Tensor]:
-        """The images' bytes on the device, flat uint8."""
-        return {name: self._uploaders[name](image) for name, image in images.items()}
-
-    def preprocess(self, images: Mapping[str, RawImage], buffers: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The network's inputs, 1 x 3 x h x w each, of the modalities that are there."""
-        reference = self.reference(images)
-        return self.normalise(self.decode(images, buffers), (reference.height, reference.width))
-
-    def decode(self, images: Mapping[str, RawImage], buffers: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The images in their physical units, 1 x C x H x W each."""
-        return {name: self._modalities[name].decode(buffers[name], image) for name, image in images.items()}
-
-    def normalise(self, decoded: Mapping[str, Tensor], size: tuple[int, int]) -> dict[str, Tensor]:
-        """The network's inputs of decoded images; ``size``: height and width of the reference image."""
-        spec = self.checkpoint.input_spec
-        size = spec.network_size(*size)
-        return {name: spec.network_input(name, image, size) for name, image in decoded.items()}
 
     def infer(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """The ensemble's logits, 1 x K x h x w at the decoder's resolution."""
