@@ -111,6 +111,7 @@ setup(
         "console_scripts": [
             "asymfusion = asymfusion_ros.cli.main:main",
             "segmentation_node = asymfusion_ros.ros.main:main",
+            "translation_node = asymfusion_ros.ros.translation:main",
         ],
     },
 )

@@ -30,7 +30,7 @@ from asymfusion_ros.data.labels import LabelSet
 from asymfusion_ros.data.topics import image_topic
 from asymfusion_ros.network import NetworkConfig, build_network
 from asymfusion_ros.ros.network import load_network
-from asymfusion_ros.ros.node import SegmentationNode
+from asymfusion_ros.ros.segmentation import SegmentationNode
 from asymfusion_ros.ros.settings import NodeSettings
 from asymfusion_ros.stream.counters import Counters
 

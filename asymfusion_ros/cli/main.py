@@ -45,6 +45,11 @@ SUBCOMMANDS = {
         "segment bags without a ROS graph: masks as a bag, plots, scores",
         "replay",
     ),
+    "translate": (
+        "asymfusion_ros.cli.translate",
+        "make colour images of a folder's or a bag's other modalities",
+        "replay",
+    ),
     "label": (
         "asymfusion_ros.cli.label",
         "pick a recording's frames worth labelling, for CVAT and Label Studio, and take corrections back",
@@ -77,7 +82,7 @@ SUBCOMMANDS = {
 
 
 # What these time or run computes as in the node: how its threads wait is set before torch is loaded.
-AS_THE_NODE = ("bench", "label", "replay", "tune", "view")
+AS_THE_NODE = ("bench", "label", "replay", "translate", "tune", "view")
 PIPE_CLOSED = 141  # as a shell says it of a program that SIGPIPE ended
 
 

@@ -160,6 +160,12 @@ class FrameRunner:
         """Decoded images with the depth as the reference camera sees it."""
         return decoded if geometry is None else self._projector.registered(geometry, decoded)
 
+    def warm_up(self, height: int, width: int, batch: int = 1) -> None:
+        """Runs blank frames of this size, once for each set of available modalities: first calls are slow.
+        Then up to ``batch`` of all modalities together. Raises CheckpointError where the network gives
+        anything but numbers."""
+        raise NotImplementedError
+
     def blank(self, height: int, width: int) -> dict[str, Image]:
         """An image of each modality to warm up with, of single channels half of it as if nothing was measured
         there."""

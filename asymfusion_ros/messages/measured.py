@@ -39,7 +39,7 @@ def read_measured(
         if not images:
             raise ImageError(f"{reason}, and there is no other image: uncover the {name} camera")
         rest = f"only {next(iter(images))}" if len(images) == 1 else " and ".join(images)
-        lines[name] = f"{reason}: segmenting {rest}; is the {name} camera covered or too close?"
+        lines[name] = f"{reason}: going on with {rest}; is the {name} camera covered or too close?"
     return images, lines
 
 

@@ -33,9 +33,9 @@ from asymfusion_ros.engine.segmenter import HostResult, Wanted
 from asymfusion_ros.errors import UserError
 from asymfusion_ros.messages.fields import ImageMessage, Stamp
 from asymfusion_ros.ros.messages import image_message, raw_image_message
-from asymfusion_ros.ros.network import Network, load_network
-from asymfusion_ros.ros.node import SegmentationNode
+from asymfusion_ros.ros.network import MaskNetwork, load_network
 from asymfusion_ros.ros.qos import OUTPUT_PROFILE
+from asymfusion_ros.ros.segmentation import SegmentationNode
 from asymfusion_ros.ros.settings import NodeSettings
 
 PATIENCE = 20.0  # seconds for one answer
@@ -215,7 +215,7 @@ def measure_node(
     """
     networks: list[TimedNetwork] = []
 
-    def load(settings: NodeSettings) -> Network:
+    def load(settings: NodeSettings) -> MaskNetwork:
         networks.append(TimedNetwork(settings))
         return networks[0]
 

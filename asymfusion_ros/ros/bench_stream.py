@@ -29,9 +29,9 @@ from asymfusion_ros.errors import UserError
 from asymfusion_ros.messages.fields import ImageMessage
 from asymfusion_ros.ros.bench import Spinner
 from asymfusion_ros.ros.messages import raw_image_message
-from asymfusion_ros.ros.network import Network, load_network
-from asymfusion_ros.ros.node import SegmentationNode
+from asymfusion_ros.ros.network import MaskNetwork, load_network
 from asymfusion_ros.ros.qos import OUTPUT_PROFILE
+from asymfusion_ros.ros.segmentation import SegmentationNode
 from asymfusion_ros.ros.settings import NodeSettings
 
 NAMESPACE = "bench_stream"
@@ -110,9 +110,9 @@ def measure_stream(
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
         closing.callback(rclpy.try_shutdown)
         overrides = [Parameter(name, value=value) for name, value in parameters.items()]
-        networks: list[Network] = []
+        networks: list[MaskNetwork] = []
 
-        def load(settings: NodeSettings) -> Network:
+        def load(settings: NodeSettings) -> MaskNetwork:
             networks.append(load_network(settings))
             return networks[0]
 

@@ -20,12 +20,12 @@ from asymfusion_ros.data.modality import Modality
 from asymfusion_ros.errors import ImageError
 from asymfusion_ros.messages.fields import Message
 from asymfusion_ros.messages.stamped_image import Frame, StampedImage
+from asymfusion_ros.ros.common_settings import CommonSettings
 from asymfusion_ros.ros.inputs.geometry import CameraGeometry
 from asymfusion_ros.ros.inputs.subscription import ImageInput
 from asymfusion_ros.ros.inputs.synchronizer import implementation, implementation_name
 from asymfusion_ros.ros.inputs.transports import Transport, load_transports
 from asymfusion_ros.ros.log import ThrottledLog, shortened
-from asymfusion_ros.ros.settings import NodeSettings
 from asymfusion_ros.ros.stream_faults import RECENT, jump_line, late_line, stream_faults
 from asymfusion_ros.stream.clock import ClockHealth
 from asymfusion_ros.stream.counters import Counters
@@ -48,7 +48,7 @@ class Camera:
         self,
         node: Node,
         modalities: Sequence[Modality],
-        settings: NodeSettings,
+        settings: CommonSettings,
         counters: Counters,
         log: ThrottledLog,
         on_frame: Callable[[Frame], None],

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from asymfusion_ros.ros.camera import Camera
+from asymfusion_ros.ros.common_settings import CommonSettings
 from asymfusion_ros.ros.frame_meter import FrameMeter
-from asymfusion_ros.ros.settings import NodeSettings
+from asymfusion_ros.ros.node_task import Words
 from asymfusion_ros.stream.rates import Rates
 from asymfusion_ros.stream.status import Fault, Level, Report
 from asymfusion_ros.stream.timing import quantile
@@ -23,10 +24,13 @@ FOREIGN_CLOCK = 3600.0  # seconds of latency that no pipeline has: a recording w
 class CameraStatus:
     """Called with ``time.monotonic()``; see stream/status.py."""
 
-    def __init__(self, camera: Camera, meter: FrameMeter, settings: NodeSettings, now: float) -> None:
+    def __init__(
+        self, camera: Camera, meter: FrameMeter, settings: CommonSettings, words: Words, now: float
+    ) -> None:
         self._camera = camera
         self._meter = meter
         self._settings = settings
+        self._words = words
         self._rates = Rates(RATE_WINDOW)
         self._counts: dict[str, int] = camera.counters.to_dict()
         self._rates.look(now, self._counts)
@@ -55,8 +59,8 @@ class CameraStatus:
                 latency = f"{stage} p50 {median:.0f} ms, p95 {p95:.0f} ms"
         dropped, unpaired = (self._rates.growth(name) for name in ("dropped", "unpaired"))
         return (
-            f"{rates.get('rate_out', '-')} masks a second of {into} images a second; {latency}; in the last "
-            f"{self._rates.span:.0f} s {dropped} frames dropped for a newer one, {max(0, unpaired)} images "
+            f"{rates.get('rate_out', '-')} {self._words.outputs} a second of {into} images a second; "
+            f"{latency}; in the last {self._rates.span:.0f} s {dropped} frames dropped for a newer one, {max(0, unpaired)} images "
             "unpaired"
         )
 
@@ -64,15 +68,15 @@ class CameraStatus:
         """What is wrong with the streams, and frames and images since the last report that were of no use."""
         level = Level.ERROR if now - self._last_frame >= NO_FRAME_AFTER else Level.WARN
         faults = [Fault(level, line) for line in self._camera.faults(now).values()]
-        rejected, failed, segmented = (
-            self._counts[name] - before[name] for name in ("rejected", "failed", "segmented")
+        rejected, failed, done = (
+            self._counts[name] - before[name] for name in ("rejected", "failed", self._words.done)
         )
         if rejected > 0:
             line = f"images rejected since the last report: {rejected}: see the node's log"
             faults.append(Fault(level, line))
         if failed > 0:
-            line = f"frames not segmented since the last report: {failed}: see the node's log"
-            faults.append(Fault(Level.ERROR if segmented == 0 else Level.WARN, line))
+            line = f"frames not {self._words.done} since the last report: {failed}: see the node's log"
+            faults.append(Fault(Level.ERROR if done == 0 else Level.WARN, line))
         return faults
 
     def _latency_fault(self) -> Fault | None:
@@ -88,15 +92,15 @@ class CameraStatus:
         return Fault(level, f"latency {limit.newest:.0f} ms, {over}: {advice}")
 
     def _rate_fault(self) -> Fault | None:
-        least, rate = self._settings.min_rate, self._rates.per_second("segmented")
+        least, rate = self._settings.min_rate, self._rates.per_second(self._words.done)
         # Nobody subscribes: nothing is segmented, and nothing is missed.
         idle = self._rates.growth("unsubscribed") > 0
         if least == 0 or rate is None or rate >= least or idle or self._rates.span < SETTLED_AFTER:
             return None
         return Fault(
             Level.ERROR if rate < least / 2 else Level.WARN,
-            f"{rate:.1f} masks a second are under min_rate = {least:g}: compare rate_in with rate_out to see "
-            "whether images are late or the network is slow",
+            f"{rate:.1f} {self._words.outputs} a second are under min_rate = {least:g}: compare rate_in with "
+            "rate_out to see whether images are late or the network is slow",
         )
 
     def _values(self, now: float) -> dict[str, object]:
@@ -121,7 +125,7 @@ class CameraStatus:
 
     def _rate_values(self) -> dict[str, str]:
         names = {f"received_{name}": f"rate_in_{name}" for name in self._camera.inputs}
-        names["segmented"] = "rate_out"
+        names[self._words.done] = "rate_out"
         names |= {f"published_{name}": f"rate_out_{name}" for name in self._camera.counters.published}
         rates = {shown: self._rates.per_second(name) for name, shown in names.items()}
         return {name: f"{rate:.1f}" for name, rate in rates.items() if rate is not None}

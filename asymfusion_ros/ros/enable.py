@@ -1,4 +1,4 @@
-"""~/enable: pauses and resumes the segmenting, without letting go of the camera's topics."""
+"""~/enable: pauses and resumes the network, without letting go of the camera's topics."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ class Enable:
     gets a line.
 
     While it is disabled, images still arrive and pair, so that the topics' health stays known; frames are
-    neither segmented nor published.
+    neither put through the network nor published. ``done``: what becomes of them otherwise (segmented).
 
     Attributes: ``enabled``.
     """
 
-    def __init__(self, node: Node, log: Callable[[str], object]) -> None:
+    def __init__(self, node: Node, done: str, log: Callable[[str], object]) -> None:
         self.enabled = True
+        self._done = done
         self._log = log
         try:
             from std_srvs.srv import SetBool
@@ -32,7 +33,7 @@ class Enable:
         self._service: Any = node.create_service(SetBool, SERVICE, self._on_request)
 
     def _on_request(self, request: Any, response: Any) -> Any:
-        now = "enabled: frames are segmented" if request.data else "disabled: no frame is segmented"
+        now = f"enabled: frames are {self._done}" if request.data else f"disabled: no frame is {self._done}"
         if request.data == self.enabled:
             response.message = f"was already {now}"
         else:

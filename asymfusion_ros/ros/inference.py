@@ -7,28 +7,31 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Mapping
+from typing import Any
 
-from asymfusion_ros.engine.segmenter import HostResult
 from asymfusion_ros.messages.stamped_image import Frame
-from asymfusion_ros.ros.frame_segmenter import FrameSegmenter, PreparedFrame
+from asymfusion_ros.ros.frame_processor import FrameProcessor, PreparedFrame
 from asymfusion_ros.ros.log import ThrottledLog
 from asymfusion_ros.ros.network import Network
+from asymfusion_ros.ros.node_task import NodeTask
 
-Work = tuple[FrameSegmenter, PreparedFrame]
+Work = tuple[FrameProcessor, PreparedFrame]
 
 
 class Inference:
-    """Segments frames with ``network``. ``cameras``: each one's FrameSegmenter by its name. ``log``: for what
-    concerns several. ``enabled``: whether what comes out is to be published.
+    """Runs ``network`` on frames as ``task`` does. ``cameras``: each one's FrameProcessor by its
+    name. ``log``: for what concerns several. ``enabled``: whether what comes out is to be published.
     """
 
     def __init__(
         self,
+        task: NodeTask,
         network: Network,
-        cameras: Mapping[str, FrameSegmenter],
+        cameras: Mapping[str, FrameProcessor],
         log: ThrottledLog,
         enabled: Callable[[], bool],
     ) -> None:
+        self._task = task
         self._network = network
         self._cameras = cameras
         self._log = log
@@ -47,26 +50,19 @@ class Inference:
             return
         for camera, prepared in works:
             with camera.accounted():
-                self._publish(camera, prepared, self._alone(prepared))
-
-    def _alone(self, prepared: PreparedFrame) -> HostResult:
-        wanted = prepared.wanted
-        # Only what is wanted is named: a network without geometry serves where none is asked for.
-        options = {} if wanted.geometry is None else {"geometry": wanted.geometry}
-        return self._network.segment(
-            prepared.images, confidence=wanted.confidence, disagreement=wanted.disagreement, **options
-        ).numpy()
+                result = self._task.infer(self._network, prepared.images, prepared.wanted)
+                self._publish(camera, prepared, result.numpy())
 
     def _together(self, works: list[Work]) -> bool:
-        """Whether the frames could be segmented in one call; where not, each is to be tried alone."""
+        """Whether the frames could go through it in one call; where not, each is to be tried alone."""
         try:
             batch = [(prepared.images, prepared.wanted) for _, prepared in works]
-            results = [result.numpy() for result in self._network.segment_batch(batch)]
+            results = [result.numpy() for result in self._task.infer_batch(self._network, batch)]
         except Exception:
             self._log.warning(
                 "batch",
-                f"the frames of {len(works)} cameras could not be segmented together, so one at a time:\n"
-                f"{traceback.format_exc()}",
+                f"the frames of {len(works)} cameras could not be {self._task.words.done} together, so one at "
+                f"a time:\n{traceback.format_exc()}",
             )
             return False
         for (camera, prepared), result in zip(works, results, strict=True):
@@ -74,6 +70,6 @@ class Inference:
                 self._publish(camera, prepared, result)
         return True
 
-    def _publish(self, camera: FrameSegmenter, prepared: PreparedFrame, result: HostResult) -> None:
+    def _publish(self, camera: FrameProcessor, prepared: PreparedFrame, result: Any) -> None:
         if self._enabled():  # it may have been disabled since the frame was taken up
             camera.publish(prepared, result)

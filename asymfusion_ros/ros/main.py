@@ -1,4 +1,4 @@
-"""``segmentation_node``: arguments, signals, and the loop around the node."""
+"""``segmentation_node``, and every node's program: arguments, signals, and the loop around the node."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import FrameType
 
 import rclpy
@@ -17,7 +18,9 @@ from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
 
-from asymfusion_ros.ros.node import SegmentationNode
+from asymfusion_ros.ros.common_settings import CommonSettings
+from asymfusion_ros.ros.node import StreamNode
+from asymfusion_ros.ros.segmentation import SegmentationNode
 from asymfusion_ros.ros.settings import NodeSettings
 from asymfusion_ros.ros.shared_memory import remove_unowned
 from asymfusion_ros.settings import declared
@@ -28,7 +31,33 @@ SIGNAL_PERIOD = 0.2  # seconds that a signal may wait while no message comes
 PAUSE = 0.01  # seconds after something was raised: what is raised each time must not take a whole core
 
 
+@dataclass(frozen=True)
+class Program:
+    """name, description, example: for ``--help``. settings: the node's parameters. node: makes it."""
+
+    name: str
+    description: str
+    example: str
+    settings: type[CommonSettings]
+    node: Callable[[], StreamNode]
+
+
+SEGMENTATION = Program(
+    "segmentation_node",
+    "Segments the images of a camera and publishes masks (a ROS 2 lifecycle node).",
+    "segmentation_node --ros-args -p checkpoint:=model.safetensors -p slop:=0.03 "
+    "-r rgb/image_rect_color:=/camera/color/image_raw",
+    NodeSettings,
+    SegmentationNode,
+)
+
+
 def main(arguments: list[str] | None = None) -> int:
+    """See run_program."""
+    return run_program(SEGMENTATION, arguments)
+
+
+def run_program(program: Program, arguments: list[str] | None = None) -> int:
     """Runs the node until SIGINT, SIGTERM or its shutdown transition (0), or a refused start (1)."""
     arguments = sys.argv if arguments is None else arguments
     since: list[float] = []  # not an Event: setting one in a handler that a signal interrupts never ends
@@ -44,14 +73,14 @@ def main(arguments: list[str] | None = None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, on_signal)
     try:
-        parser().parse_args(remove_ros_args(arguments)[1:])
+        parser(program).parse_args(remove_ros_args(arguments)[1:])
         freed = remove_unowned()
         rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
     except (_rclpy.RCLInvalidROSArgsError, _rclpy.UnknownROSArgsError) as error:
-        print(f"segmentation_node: error: wrong ROS arguments: {error}", file=sys.stderr)
+        print(f"{program.name}: error: wrong ROS arguments: {error}", file=sys.stderr)
         return 1
     try:
-        return run(lambda: bool(since), freed)
+        return run(program, lambda: bool(since), freed)
     finally:
         rclpy.try_shutdown()
         if since:
@@ -61,9 +90,9 @@ def main(arguments: list[str] | None = None) -> int:
                 signal.signal(number, signal.SIG_IGN)
 
 
-def run(stopped: Callable[[], bool], freed: int = 0) -> int:
+def run(program: Program, stopped: Callable[[], bool], freed: int = 0) -> int:
     """Spins the node until it is ``stopped``; the exit code. freed: bytes of shared memory, for the log."""
-    node = SegmentationNode()
+    node = program.node()
     if freed:
         node.get_logger().info(f"removed {freed >> 20} MiB that killed processes had left in /dev/shm")
     executor = SingleThreadedExecutor()
@@ -92,7 +121,7 @@ def run(stopped: Callable[[], bool], freed: int = 0) -> int:
     return 0
 
 
-def _spin_once(executor: Executor, node: SegmentationNode) -> None:
+def _spin_once(executor: Executor, node: StreamNode) -> None:
     """Handles what comes next. What is raised there is a fault of one message (a parameter of an unknown
     type raises in rclpy itself): it is logged, and the node goes on.
     """
@@ -105,18 +134,16 @@ def _spin_once(executor: Executor, node: SegmentationNode) -> None:
         time.sleep(PAUSE)
 
 
-def parser() -> argparse.ArgumentParser:
+def parser(program: Program = SEGMENTATION) -> argparse.ArgumentParser:
     """The program's own options; ROS's arguments come after ``--ros-args``."""
     lines = []
-    for one in declared(NodeSettings):
+    for one in declared(program.settings):
         limits = f"; {one.limits.text}" if one.limits.text else ""
         lines.append(f"  {one.name} (default {one.default}{limits}): {one.help}")
     return argparse.ArgumentParser(
-        prog="segmentation_node",
-        description="Segments the images of a camera and publishes masks (a ROS 2 lifecycle node).",
-        epilog="parameters:\n" + "\n".join(lines) + "\n\nexample:\n"
-        "  segmentation_node --ros-args -p checkpoint:=model.safetensors -p slop:=0.03 "
-        "-r rgb/image_rect_color:=/camera/color/image_raw",
+        prog=program.name,
+        description=program.description,
+        epilog="parameters:\n" + "\n".join(lines) + f"\n\nexample:\n  {program.example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import asymfusion_ros
 from asymfusion_ros.checkpoint.description import ModelDescription
@@ -15,25 +15,34 @@ from asymfusion_ros.engine.exported import ExportedModel
 from asymfusion_ros.engine.geometry import Geometry
 from asymfusion_ros.engine.label_rules import LabelRules
 from asymfusion_ros.engine.raw_image import RawImage
-from asymfusion_ros.engine.segmenter import HostResult, Wanted
+from asymfusion_ros.engine.runner import FrameRunner
+from asymfusion_ros.engine.segmenter import Wanted
 from asymfusion_ros.ros.settings import NodeSettings
 
 WARM_UP_SIZE = (480, 640)  # height and width of the images that most cameras send
 
 
 class HostCopy(Protocol):
-    """What a network gives: an asymfusion_ros.engine.Result."""
+    """What a network gives: an asymfusion_ros.engine.Result or Translation."""
 
-    def numpy(self) -> HostResult:
-        """The labels and confidence on the host."""
+    def numpy(self) -> Any:
+        """The same on the host: an asymfusion_ros.engine.HostResult or HostTranslation."""
 
 
 class Network(Protocol):
-    """What the node needs of an asymfusion_ros.Segmenter."""
+    """What every node needs of its network, an asymfusion_ros.engine.FrameRunner."""
 
     @property
     def checkpoint(self) -> ModelDescription:
         """What it was loaded from."""
+
+    @property
+    def backend(self) -> Backend:
+        """What runs it."""
+
+
+class MaskNetwork(Network, Protocol):
+    """What the node `segmentation` needs of an asymfusion_ros.Segmenter."""
 
     @property
     def label_set(self) -> LabelSet:
@@ -42,10 +51,6 @@ class Network(Protocol):
     @property
     def unlabeled(self) -> tuple[str, ...]:
         """The checkpoint's classes that have no label."""
-
-    @property
-    def backend(self) -> Backend:
-        """What runs it."""
 
     def segment(
         self,
@@ -70,7 +75,7 @@ def batch_size(backend: Backend, cameras: int) -> int:
     return cameras
 
 
-def load_network(settings: NodeSettings) -> Network:
+def load_network(settings: NodeSettings) -> MaskNetwork:
     """The checkpoint as an asymfusion_ros.Segmenter, ready to run at full speed. Raises UserError.
 
     It goes by the label_groups of now, and by the confidence_threshold that ``settings`` have at each frame.
@@ -86,7 +91,12 @@ def load_network(settings: NodeSettings) -> Network:
     classes = segmenter.checkpoint.labels
     groups = read_label_groups(settings.label_groups, classes) if settings.label_groups else None
     segmenter.rules = LabelRules(groups, lambda: settings.confidence_threshold, segmenter.device)
-    model = segmenter.checkpoint
-    size = model.size if isinstance(model, (ExportedModel, EngineModel)) else WARM_UP_SIZE
-    segmenter.warm_up(*size, batch_size(segmenter.backend, len(settings.cameras)))
+    warm_up(segmenter, len(settings.cameras))
     return segmenter
+
+
+def warm_up(runner: FrameRunner, cameras: int) -> None:
+    """Frames as they will come: of an exported network's own size, else of WARM_UP_SIZE."""
+    model = runner.checkpoint
+    size = model.size if isinstance(model, (ExportedModel, EngineModel)) else WARM_UP_SIZE
+    runner.warm_up(*size, batch_size(runner.backend, cameras))

@@ -1,5 +1,6 @@
-"""The node `segmentation`: the images of a camera in, masks out; or of several cameras, with one network.
+"""A node of one network: the images of a camera in, what it makes of them out; or of several cameras.
 
+What that is, masks or images, is a NodeTask (node_task.py): see segmentation.py and translation.py.
 A managed node: configuring loads the checkpoint and makes the publishers of each camera (pipeline.py);
 activating subscribes (camera.py) and starts the inference thread (worker.py, inference.py), which gets the
 newest frame of each camera.
@@ -25,26 +26,23 @@ from asymfusion_ros.errors import UserError
 from asymfusion_ros.messages.stamped_image import Frame
 from asymfusion_ros.ros import parameters
 from asymfusion_ros.ros.camera import Camera
+from asymfusion_ros.ros.common_settings import CommonSettings
 from asymfusion_ros.ros.debug_topics import DebugTopics
-from asymfusion_ros.ros.diagnostics import TASK
 from asymfusion_ros.ros.enable import SERVICE, Enable
 from asymfusion_ros.ros.inference import Inference
 from asymfusion_ros.ros.inputs.transports import load_transports
 from asymfusion_ros.ros.log import ThrottledLog
-from asymfusion_ros.ros.network import Network, batch_size, load_network
+from asymfusion_ros.ros.network import Network, batch_size
 from asymfusion_ros.ros.node_status import NodeStatus, facts, faults
-from asymfusion_ros.ros.outputs import OUTPUTS, outputs
+from asymfusion_ros.ros.node_task import NodeTask
+from asymfusion_ros.ros.outputs import outputs
 from asymfusion_ros.ros.outputs.base import Publishers
-from asymfusion_ros.ros.outputs.labels import LabelInfoPublisher
 from asymfusion_ros.ros.pipeline import Pipeline
-from asymfusion_ros.ros.settings import NodeSettings
-from asymfusion_ros.ros.tuned import take_tuning
 from asymfusion_ros.ros.worker import InferenceWorker
 from asymfusion_ros.stream.counters import Counters
 from asymfusion_ros.stream.rate import RateLimit
 from asymfusion_ros.stream.status import Report, StatusParts
 
-NODE_NAME = "segmentation"
 LOADING_PERIOD = 5.0  # seconds between two lines that say that the checkpoint is still being loaded
 
 Transition = Callable[[Any, LifecycleState], TransitionCallbackReturn]
@@ -73,9 +71,8 @@ def _inference_thread() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(1, thread_name_prefix="inference")
 
 
-class SegmentationNode(LifecycleNode):
-    """See the module's description. ``options`` are the keyword arguments of rclpy.node.Node; ``load`` makes
-    the network from the settings, in the thread that will run it.
+class StreamNode(LifecycleNode):
+    """See the module's description. ``options`` are the keyword arguments of rclpy.node.Node.
 
     Attributes: ``throttled_log``, of the node as a whole; ``pipelines``, by the cameras' names, while the
     node is configured: ``""`` is the name of the only one where the parameter cameras names none;
@@ -83,34 +80,28 @@ class SegmentationNode(LifecycleNode):
     ``finalized``, whether it was shut down, from which no transition leads back.
     """
 
-    def __init__(
-        self,
-        node_name: str = NODE_NAME,
-        load: Callable[[NodeSettings], Network] = load_network,
-        **options: Any,
-    ) -> None:
+    def __init__(self, task: NodeTask, node_name: str, **options: Any) -> None:
         # Declared from what the user gave, so that a misspelt name can be found (parameters.py).
         super().__init__(node_name, automatically_declare_parameters_from_overrides=True, **options)
         self.throttled_log = ThrottledLog(self.get_logger())
         self.pipelines: dict[str, Pipeline] = {}
-        self._counters = {"": Counters()}
-        self._settings: NodeSettings | None = None
+        self._task = task
+        self._counters = {"": Counters(done=task.words.done)}
+        self._settings: CommonSettings | None = None
         self._network: Network | None = None
         self._debug: dict[str, DebugTopics] = {}
-        self._label_info: LabelInfoPublisher | None = None
         self._worker: InferenceWorker[Frame] | None = None
         self._was_active = False
         self.finalized = False
-        self._load = load
         # The network is loaded, warmed up and run in this one thread, whatever state the node goes through:
         # OpenMP gives every thread that computes a pool of its own, and two of them slow each other down
         # (by half, with two cores) even while one is idle.
         self._inference_thread = _inference_thread()
         self.hung = False  # whether an inference thread was given up: Python would wait for it at its end
-        for name in parameters.declare(self):
+        for name in parameters.declare(self, task.settings):
             self.get_logger().warning(f"there is no parameter {name}: it is ignored (see --help)")
-        self._enable = Enable(self, self.get_logger().info)
-        self.status_parts = StatusParts(TASK)
+        self._enable = Enable(self, task.words.done, self.get_logger().info)
+        self.status_parts = StatusParts(task.name)
         self.status_parts.add(self._state_part)
         self._status = NodeStatus(self, self.status_parts, self._state, self.throttled_log)
 
@@ -154,7 +145,7 @@ class SegmentationNode(LifecycleNode):
     def set_parameters_atomically(self, parameter_list: list[Parameter[Any]]) -> SetParametersResult:
         """As in rclpy; a value that is refused is named with what is allowed."""
         # Before rclpy's own check of the range, whose message names neither.
-        answer = parameters.check_changes(parameter_list, configured=self._network is not None)
+        answer = parameters.check_changes(parameter_list, self._network is not None, self._task.settings)
         if answer.successful:
             answer = super().set_parameters_atomically(parameter_list)
         if answer.successful and self._settings is not None:
@@ -167,55 +158,38 @@ class SegmentationNode(LifecycleNode):
     @logged
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Loads the checkpoint and makes the publishers."""
-        settings = parameters.read(self)
+        settings = parameters.read(self, self._task.settings)
         began = time.monotonic()
-        self._take_tuning(settings)
+        self._task.prepare(settings, self.get_logger())
         self.get_logger().info(f"loading checkpoint {settings.checkpoint!r} for device {settings.device!r}")
         network = self._loaded(settings, began)
         checkpoint = network.checkpoint
         modalities = [checkpoint.input_spec.modality(name) for name in checkpoint.config.modalities]
         load_transports(modalities, settings, lambda line: None)  # what is missing is said here, not later
         for name in settings.cameras:
-            counters = self._counters.setdefault(name, Counters())
+            counters = self._counters.setdefault(name, Counters(done=self._task.words.done))
             # Of its own: two cameras that fail in the same way must not hide each other.
             log = ThrottledLog(self.get_logger(), prefix=f"{name}: ") if name else self.throttled_log
             if name not in self._debug:
                 self._debug[name] = DebugTopics(self, self.get_logger().info, name)
-            made = outputs(settings, OUTPUTS)
+            made = outputs(settings, self._task.outputs)
             debug = self._debug[name]
-            self.pipelines[name] = Pipeline(self, name, settings, made, counters, log, debug)
-        if self._label_info is None:
-            self._label_info = LabelInfoPublisher(self, self.get_logger().info)
+            self.pipelines[name] = Pipeline(self, self._task, name, settings, made, counters, log, debug)
+        what = self._task.configured(self, network)
         self._settings, self._network = settings, network
-        labels = network.label_set
         self.get_logger().info(
-            f"checkpoint {settings.checkpoint!r} ready after {time.monotonic() - began:.1f} s: "
-            f"{len(labels.names)} labels ({labels.name})"
+            f"checkpoint {settings.checkpoint!r} ready after {time.monotonic() - began:.1f} s: {what}"
         )
         backend = network.backend
         self.get_logger().info(
             f"{backend.name} on {backend.device} in {backend.precision}: {backend.precision_reason}"
         )
-        if network.unlabeled:
-            self.get_logger().info(
-                f"label_groups names no group for {', '.join(network.unlabeled)}: they are unlabeled (255)"
-            )
         return super().on_configure(state)
-
-    def _take_tuning(self, settings: NodeSettings) -> None:
-        """A file that does not hold here costs a line, not the node."""
-        try:
-            said = take_tuning(settings)
-        except UserError as error:
-            self.get_logger().warning(str(error))
-        else:
-            if said:
-                self.get_logger().info(said)
 
     @logged
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribes, and starts the inference thread."""
-        assert self._network and self._label_info
+        assert self._network
         result = super().on_activate(state)
         self._was_active = True
         self.throttled_log.forget()
@@ -230,17 +204,17 @@ class SegmentationNode(LifecycleNode):
         self._rates = {name: RateLimit() for name in cameras}
         # No frame comes before this method is done: it runs in the executor's thread.
         self._worker = InferenceWorker(
-            Inference(self._network, cameras, self.throttled_log, lambda: self._enable.enabled),
+            Inference(self._task, self._network, cameras, self.throttled_log, lambda: self._enable.enabled),
             self._on_inference_error,
             self._inference_thread,
             batch_size(self._network.backend, len(cameras)),
         )
         now = Header(stamp=self.get_clock().now().to_msg())
-        self._label_info.publish(now, self._network.label_set.names)
+        self._task.activated(now, self._network)
         for camera in self.cameras:
             self.get_logger().info(camera.description())
         if not self._enable.enabled:
-            self.get_logger().warning(f"no frame is segmented: {SERVICE} has disabled the node")
+            self.get_logger().warning(f"no frame is {self._task.words.done}: {SERVICE} has disabled the node")
         return result
 
     @logged
@@ -268,8 +242,8 @@ class SegmentationNode(LifecycleNode):
         self._release()
         return super().on_error(state)
 
-    def _loaded(self, settings: NodeSettings, began: float) -> Network:
-        loading = self._inference_thread.submit(self._load, settings)
+    def _loaded(self, settings: CommonSettings, began: float) -> Network:
+        loading = self._inference_thread.submit(self._task.load, settings)
         while True:
             try:
                 return loading.result(LOADING_PERIOD)
@@ -288,7 +262,7 @@ class SegmentationNode(LifecycleNode):
             counters.skipped += 1
 
     def _on_inference_error(self, trace: str) -> None:
-        self.throttled_log.error("inference", f"frames were not segmented:\n{trace}")
+        self.throttled_log.error("inference", f"frames were not {self._task.words.done}:\n{trace}")
 
     def _state(self) -> str:
         if self.cameras and not self._enable.enabled:

@@ -1,9 +1,9 @@
-"""NodeSettings as the parameters of a ROS node: declared, described, read and checked."""
+"""Settings as the parameters of a ROS node: declared, described, read and checked."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from rcl_interfaces.msg import (
     FloatingPointRange,
@@ -15,49 +15,59 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from asymfusion_ros.errors import ConfigError
-from asymfusion_ros.ros.settings import NodeSettings
+from asymfusion_ros.ros.common_settings import CommonSettings
 from asymfusion_ros.settings import Setting, declared
 
 # What every node has.
 ROS_PARAMETERS = ("use_sim_time", "start_type_description_service", "qos_overrides.")
-SETTINGS = {one.name: one for one in declared(NodeSettings)}
+Settings = TypeVar("Settings", bound=CommonSettings)
 
 
-def declare(node: Node) -> list[str]:
-    """Declares every setting as a parameter with its description; values are checked when they are read.
+def by_name(kind: type[CommonSettings]) -> dict[str, Setting]:
+    """The settings of a node."""
+    return {one.name: one for one in declared(kind)}
+
+
+def declare(node: Node, kind: type[CommonSettings]) -> list[str]:
+    """Declares every setting of ``kind`` as a parameter with its description; values are checked when they
+    are read.
 
     ``node`` has declared what the user gave. Returns the names among it that no setting has: rclpy would
     ignore them without a word.
     """
     given = node.get_parameters_by_prefix("")
-    for name, one in SETTINGS.items():
+    settings = by_name(kind)
+    for name, one in settings.items():
         if name in given:
             node.set_descriptor(name, _descriptor(one, with_range=_is_valid(one, given[name].value)))
         else:
             default = list(one.default) if isinstance(one.default, tuple) else one.default
             node.declare_parameter(name, default, _descriptor(one))
-    return sorted(name for name in given if name not in SETTINGS and not name.startswith(ROS_PARAMETERS))
+    return sorted(name for name in given if name not in settings and not name.startswith(ROS_PARAMETERS))
 
 
-def read(node: Node) -> NodeSettings:
+def read(node: Node, kind: type[Settings]) -> Settings:
     """The parameters' present values. Raises ConfigError naming the first that is wrong."""
-    return NodeSettings(
-        **{name: _checked(one, node.get_parameter(name).value) for name, one in SETTINGS.items()}
+    return kind(
+        **{name: _checked(one, node.get_parameter(name).value) for name, one in by_name(kind).items()}
     )
 
 
-def check_changes(changes: Sequence[Parameter[Any]], configured: bool) -> SetParametersResult:
+def check_changes(
+    changes: Sequence[Parameter[Any]], configured: bool, kind: type[CommonSettings]
+) -> SetParametersResult:
     """What to answer to ``ros2 param set``: values must be valid, and a configured node keeps those that
     aren't ``live``.
     """
+    settings = by_name(kind)
     for change in changes:
-        if change.name not in SETTINGS:
+        if change.name not in settings:
             continue
         try:
-            _checked(SETTINGS[change.name], change.value)
+            _checked(settings[change.name], change.value)
         except ConfigError as error:
             return SetParametersResult(successful=False, reason=str(error))
-        if configured and not SETTINGS[change.name].live:
+        if configured and not settings[change.name].live:
             reason = (
                 f"parameter {change.name} is read when the node is configured: deactivate and clean up the "
                 "node first, then set it and configure again"
@@ -66,12 +76,13 @@ def check_changes(changes: Sequence[Parameter[Any]], configured: bool) -> SetPar
     return SetParametersResult(successful=True)
 
 
-def take_live(settings: NodeSettings, changes: Sequence[Parameter[Any]]) -> dict[str, Any]:
+def take_live(settings: CommonSettings, changes: Sequence[Parameter[Any]]) -> dict[str, Any]:
     """Writes the changed values of ``live`` settings into ``settings``; returns them. They are valid."""
+    known = by_name(type(settings))
     values = {
-        change.name: _checked(SETTINGS[change.name], change.value)
+        change.name: _checked(known[change.name], change.value)
         for change in changes
-        if change.name in SETTINGS and SETTINGS[change.name].live
+        if change.name in known and known[change.name].live
     }
     changed = {name: value for name, value in values.items() if value != getattr(settings, name)}
     for name, value in changed.items():

@@ -17,23 +17,23 @@ from asymfusion_ros.data.modality import Modality
 from asymfusion_ros.messages.stamped_image import Frame
 from asymfusion_ros.ros.camera import Camera
 from asymfusion_ros.ros.camera_status import CameraStatus
+from asymfusion_ros.ros.common_settings import CommonSettings
 from asymfusion_ros.ros.debug_topics import DebugTopics
-from asymfusion_ros.ros.disagreement import DisagreementMonitor
 from asymfusion_ros.ros.frame_meter import FrameMeter
-from asymfusion_ros.ros.frame_segmenter import FrameSegmenter
+from asymfusion_ros.ros.frame_processor import FrameProcessor
 from asymfusion_ros.ros.log import ThrottledLog
 from asymfusion_ros.ros.network import Network
 from asymfusion_ros.ros.node_status import NodeStatus
+from asymfusion_ros.ros.node_task import NodeTask
 from asymfusion_ros.ros.outputs.base import Output, Publishers
-from asymfusion_ros.ros.settings import NodeSettings
 from asymfusion_ros.stream.counters import Counters
 from asymfusion_ros.stream.latency_limit import LatencyLimit
 from asymfusion_ros.stream.status import StatusParts
 
 
 class Pipeline:
-    """See the module's description. ``name``: the camera's, empty for a node's only one. ``outputs``: what is
-    published of it; its publishers live until ``close``.
+    """See the module's description. ``task``: the node's. ``name``: the camera's, empty for a node's
+    only one. ``outputs``: what is published of it; its publishers live until ``close``.
 
     Attributes: ``name``; ``counters``; ``log``; ``publishers``; ``camera``, while it is open.
     """
@@ -41,8 +41,9 @@ class Pipeline:
     def __init__(
         self,
         node: LifecycleNode,
+        task: NodeTask,
         name: str,
-        settings: NodeSettings,
+        settings: CommonSettings,
         outputs: Sequence[Output],
         counters: Counters,
         log: ThrottledLog,
@@ -54,6 +55,7 @@ class Pipeline:
         self.publishers = Publishers(node, outputs, name)
         self.camera: Camera | None = None
         self._node = node
+        self._task = task
         self._settings = settings
         self._debug = debug
         self._remove_part: Callable[[], None] = _nothing
@@ -64,7 +66,7 @@ class Pipeline:
         status: NodeStatus,
         parts: StatusParts,
         on_frame: Callable[[str, Frame], Any],
-    ) -> FrameSegmenter:
+    ) -> FrameProcessor:
         """Subscribes: ``on_frame(name, frame)`` gets each frame. Returns what it goes through then. The
         camera reports to ``status`` and ``parts``, where it has a name as a task of its own.
         """
@@ -77,23 +79,23 @@ class Pipeline:
         self.camera = Camera(
             self._node, modalities, settings, self.counters, self.log, partial(on_frame, self.name)
         )
-        monitor = DisagreementMonitor(checkpoint, settings, self._node.get_logger().info)
-        parts.add(monitor.report, self.name or None)
-        self._remove_part = partial(parts.remove, monitor.report)
+        frame_task = self._task.frame_task(network, settings, self._node.get_logger().info, self.log)
+        parts.add(frame_task.report, self.name or None)
+        self._remove_part = partial(parts.remove, frame_task.report)
         limit = LatencyLimit(settings.max_latency_ms, settings.consecutive)
         clock = self._node.get_clock()
         meter = FrameMeter(lambda: clock.now().nanoseconds, self.counters, limit, self._debug)
-        watched = CameraStatus(self.camera, meter, settings, time.monotonic())
+        watched = CameraStatus(self.camera, meter, settings, self._task.words, time.monotonic())
         status.watch(watched, settings.status_period, self.name or None)
-        return FrameSegmenter(
-            network,
+        return FrameProcessor(
+            frame_task,
+            self._task.words,
             modalities,
             self.publishers,
             {name: source.topic for name, source in self.camera.inputs.items()},
             self.camera.geometry,
             self.counters,
             self.log,
-            monitor,
             meter,
         )
 

@@ -45,3 +45,11 @@ class Scene:
         """H x W x 3 RGB: each pixel in its class's colour. Made once, whatever number of outputs show it."""
         # OpenCV's table takes three values for one, whatever they are called; a third of np.take's time.
         return cv2.applyColorMap(self.result.labels, self.palette[:, None]).astype(np.uint8, copy=False)
+
+
+@dataclass(frozen=True)
+class TranslatedScene:
+    """A translated frame. header: of the reference image. image: H x W x 3 uint8 RGB on the host."""
+
+    header: Header
+    image: npt.NDArray[np.uint8]

@@ -15,7 +15,7 @@ class Counters:
     that gave way to a newer one before their turn came. skipped: frames left out by max_rate, or while the
     node was disabled. unsubscribed: frames not segmented because no output had a subscriber. failed: frames
     that could not be segmented. segmented: frames whose outputs were published. framed:
-    images that became part of a frame. published: messages by output.
+    images that became part of a frame. published: messages by output. done: what ``segmented`` is called.
     """
 
     received: dict[str, int] = field(default_factory=dict)
@@ -29,6 +29,7 @@ class Counters:
     framed: int = 0
     skipped: int = 0
     published: dict[str, int] = field(default_factory=dict)
+    done: str = "segmented"
 
     def expect(self, modalities: Iterable[str]) -> None:
         """Counts images of these modalities from now on, and keeps what was counted before."""
@@ -42,7 +43,8 @@ class Counters:
     def to_dict(self) -> dict[str, int]:
         """Every number under a name of its own: ``received_rgb``, ``rejected``, ..., ``published_mask``."""
         numbers = {f"received_{name}": count for name, count in self.received.items()}
-        numbers |= {name: value for name, value in vars(self).items() if isinstance(value, int)}
+        called = {"segmented": self.done}
+        numbers |= {called.get(name, name): n for name, n in vars(self).items() if isinstance(n, int)}
         # Copied, because the thread that segments may add an output meanwhile.
         published = {f"published_{name}": count for name, count in dict(self.published).items()}
         return numbers | {"unpaired": self.unpaired} | published
@@ -52,7 +54,7 @@ class Counters:
         received = " and ".join(f"{count} {name}" for name, count in self.received.items()) or "no"
         return (
             f"received {received} images, rejected {self.rejected}, paired {self.paired}, "
-            f"incomplete {self.incomplete}, segmented {self.segmented}, dropped for a newer frame "
+            f"incomplete {self.incomplete}, {self.done} {self.segmented}, dropped for a newer frame "
             f"{self.dropped}, skipped {self.skipped}, without a subscriber {self.unsubscribed}, "
             f"failed {self.failed}"
         )

@@ -16,7 +16,7 @@ from std_msgs.msg import String
 from asymfusion_ros.engine.raw_image import RawImage
 from asymfusion_ros.errors import ImageError
 from asymfusion_ros.messages.stamped_image import StampedImage
-from asymfusion_ros.ros import node as node_module
+from asymfusion_ros.ros import segmentation as segmentation_module
 from asymfusion_ros.ros.inputs.transports import TRANSPORTS, Entry
 
 
@@ -36,7 +36,7 @@ class Counts:
 
 
 def test_a_new_output_is_a_class_and_a_line(checkpoint, monkeypatch):
-    monkeypatch.setattr(node_module, "OUTPUTS", (*node_module.OUTPUTS, Counts))
+    monkeypatch.setattr(segmentation_module, "OUTPUTS", (*segmentation_module.OUTPUTS, Counts))
     rig = Rig(checkpoint, load=lambda settings: engine(checkpoint), listen=())
     try:
         received = []

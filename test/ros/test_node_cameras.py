@@ -25,7 +25,7 @@ from sensor_msgs.msg import Image
 from asymfusion_ros.engine.segmenter import Wanted
 from asymfusion_ros.ros import network
 from asymfusion_ros.ros import node as node_module
-from asymfusion_ros.ros.settings import wrong_names
+from asymfusion_ros.ros.common_settings import wrong_names
 
 INPUTS = {"rgb": "rgb/image_rect_color", "depth": "depth_registered/image_rect"}
 

@@ -26,6 +26,7 @@ from rclpy.parameter import Parameter
 
 from asymfusion_ros.ros import network
 from asymfusion_ros.ros import node as node_module
+from asymfusion_ros.ros import segmentation as segmentation_module
 
 std_srvs = pytest.importorskip("std_srvs.srv", reason="needs std_srvs")
 
@@ -168,7 +169,7 @@ def test_label_groups_are_what_is_published(make_rig, checkpoint, tmp_path, monk
         def publish(self, header, names):
             published.append(names)
 
-    monkeypatch.setattr(node_module, "LabelInfoPublisher", LabelInfo)
+    monkeypatch.setattr(segmentation_module, "LabelInfoPublisher", LabelInfo)
     path = tmp_path / "robot.yaml"
     # The checkpoint's classes: wall, floor, door, chair, table, robot.
     path.write_text(

@@ -216,7 +216,7 @@ def test_depth_without_a_valid_pixel_is_left_out(
 ):
     rig.send(image(RGB, "rgb8", stamp), image(depth, encoding, stamp))
     np.testing.assert_array_equal(pixels_of(rig.mask(stamp)), expected_labels(checkpoint, RGB, None))
-    words = (DEPTH_NAME, "no pixel of the 64x48 depth image is valid", "segmenting only rgb")
+    words = (DEPTH_NAME, "no pixel of the 64x48 depth image is valid", "going on with only rgb")
     rig.until(lambda: rig.logged(*words))
     rig.good_frame_is_segmented(stamp + SECOND)
 

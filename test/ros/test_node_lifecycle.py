@@ -19,9 +19,9 @@ from rclpy.parameter import Parameter
 from asymfusion_ros import Segmenter
 from asymfusion_ros.errors import ConfigError
 from asymfusion_ros.ros import network
-from asymfusion_ros.ros.node import SegmentationNode
-from asymfusion_ros.ros.parameters import SETTINGS, read
-from asymfusion_ros.ros.settings import configuration_file
+from asymfusion_ros.ros.parameters import by_name, read
+from asymfusion_ros.ros.segmentation import SegmentationNode
+from asymfusion_ros.ros.settings import NodeSettings, configuration_file
 
 
 def change(rig, transition):
@@ -139,20 +139,20 @@ def test_a_wrong_value_at_start_refuses_to_configure_and_a_misspelt_name_is_poin
 )
 def test_a_wrong_value_is_named_with_what_is_allowed(name, value, words):
     node = SimpleNamespace(get_parameter=lambda asked: Parameter(asked, value=given[asked]))
-    given = {one.name: one.default for one in SETTINGS.values()} | {name: value}
+    given = {one.name: one.default for one in by_name(NodeSettings).values()} | {name: value}
     with pytest.raises(ConfigError, match=words):
-        read(node)
+        read(node, NodeSettings)
 
 
 def test_the_defaults_pass_their_own_checks():
-    assert all(one.check(one.default, "") == one.default for one in SETTINGS.values())
-    assert all(one.help for one in SETTINGS.values())
+    assert all(one.check(one.default, "") == one.default for one in by_name(NodeSettings).values())
+    assert all(one.help for one in by_name(NodeSettings).values())
 
 
 def test_the_configuration_file_lists_every_parameter_with_its_default():
     path = Path(__file__).parents[2] / "config" / "segmentation.yaml"
     written = yaml.safe_load(path.read_text())["/**"]["ros__parameters"]
-    defaults = {one.name: one.default for one in SETTINGS.values()}
+    defaults = {one.name: one.default for one in by_name(NodeSettings).values()}
     assert written == defaults | {"cameras": [""]}
     # python -m asymfusion_ros.ros.settings > config/segmentation.yaml
     assert path.read_text() == configuration_file()
@@ -161,7 +161,7 @@ def test_the_configuration_file_lists_every_parameter_with_its_default():
 def test_descriptions_reach_ros2_param_describe(make_rig):
     rig = make_rig(autostart=False, slop=0.03)
     for name in ("slop", "queue_size"):  # given and not given
-        assert rig.node.describe_parameter(name).description == SETTINGS[name].help
+        assert rig.node.describe_parameter(name).description == by_name(NodeSettings)[name].help
     (limits,) = rig.node.describe_parameter("slop").floating_point_range
     assert (limits.from_value, limits.to_value) == (0, 10)
     (whole,) = rig.node.describe_parameter("queue_size").integer_range

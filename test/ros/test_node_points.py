@@ -34,8 +34,8 @@ from asymfusion_ros.engine.cloud import POINT
 from asymfusion_ros.messages.geometry import is_rectified
 from asymfusion_ros.ros.inputs.camera_info import beside
 from asymfusion_ros.ros.inputs.transforms import StaticTransforms
-from asymfusion_ros.ros.node import SegmentationNode
 from asymfusion_ros.ros.outputs import cloud
+from asymfusion_ros.ros.segmentation import SegmentationNode
 
 FOCAL = 50.0
 CENTRE = (WIDTH - 1) / 2, (HEIGHT - 1) / 2

@@ -27,7 +27,7 @@ from node_harness import (
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import CompressedImage, Image
 
-from asymfusion_ros.ros.node import SegmentationNode
+from asymfusion_ros.ros.segmentation import SegmentationNode
 
 RGB_TOPIC, DEPTH_TOPIC = "rgb/image_rect_color", "depth_registered/image_rect"
 RGB_NAME, DEPTH_NAME = f"/{RGB_TOPIC}/compressed", f"/{DEPTH_TOPIC}/compressedDepth"

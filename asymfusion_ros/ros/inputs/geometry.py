@@ -9,10 +9,10 @@ from rclpy.node import Node
 from asymfusion_ros.data.modality import Modality
 from asymfusion_ros.engine.segmenter import reference_name
 from asymfusion_ros.messages.geometry import FrameGeometry, is_rectified
+from asymfusion_ros.ros.common_settings import CommonSettings
 from asymfusion_ros.ros.inputs.camera_info import CameraInfoInput
 from asymfusion_ros.ros.inputs.transforms import StaticTransforms
 from asymfusion_ros.ros.log import ThrottledLog
-from asymfusion_ros.ros.settings import NodeSettings
 
 
 class CameraGeometry(FrameGeometry):
@@ -23,7 +23,7 @@ class CameraGeometry(FrameGeometry):
     """
 
     def __init__(
-        self, node: Node, modalities: Sequence[Modality], settings: NodeSettings, log: ThrottledLog
+        self, node: Node, modalities: Sequence[Modality], settings: CommonSettings, log: ThrottledLog
     ) -> None:
         given = settings.given_transform()
         depths = [modality.name for modality in modalities if modality.kind == "range"]

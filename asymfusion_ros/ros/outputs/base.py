@@ -9,22 +9,21 @@ from rclpy.lifecycle import LifecycleNode
 
 from asymfusion_ros.ros.messages import MessageType
 from asymfusion_ros.ros.qos import OUTPUT_PROFILE
-from asymfusion_ros.ros.scene import Scene
 
 
 class Output(Protocol):
-    """One topic that gets a message for each segmented frame.
+    """One topic that gets a message for each frame that went through the network.
 
     topic: its name, ``~/...``. type: the class of its messages. needs: the fields of the result that it is
-    made from: "labels", "confidence", "disagreement" and "points".
+    made from: "labels", "confidence", "disagreement" and "points"; "image" of a translation.
     """
 
     topic: str
     type: MessageType
     needs: frozenset[str]
 
-    def message(self, scene: Scene) -> Any:
-        """The message of a scene, with the scene's header; None where the scene has nothing for it."""
+    def message(self, scene: Any) -> Any:
+        """The message of a scene (scene.py), with its header; None where the scene has nothing for it."""
 
 
 class Publishers:
@@ -49,7 +48,7 @@ class Publishers:
         """The fields of the result that the outputs on ``topics`` are made from."""
         return frozenset().union(*(output.needs for output, _ in self._publishers if output.topic in topics))
 
-    def publish(self, topics: frozenset[str], scene: Scene) -> None:
+    def publish(self, topics: frozenset[str], scene: Any) -> None:
         """Publishes the scene on ``topics``."""
         for output, publisher in self._publishers:
             if output.topic in topics and (message := output.message(scene)) is not None:

@@ -10,21 +10,20 @@ import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from asymfusion_ros.data.modality import Modality
 from asymfusion_ros.engine.raw_image import RawImage
-from asymfusion_ros.engine.segmenter import HostResult, Wanted, reference_name
+from asymfusion_ros.engine.runner import reference_name
 from asymfusion_ros.engine.stopwatch import Stopwatch
 from asymfusion_ros.errors import UserError
 from asymfusion_ros.messages.measured import read_measured
 from asymfusion_ros.messages.stamped_image import Frame
-from asymfusion_ros.ros.disagreement import DisagreementMonitor
 from asymfusion_ros.ros.frame_meter import FrameMeter
 from asymfusion_ros.ros.inputs.geometry import CameraGeometry
 from asymfusion_ros.ros.log import ThrottledLog, shortened
-from asymfusion_ros.ros.network import Network
+from asymfusion_ros.ros.node_task import FrameTask, Words
 from asymfusion_ros.ros.outputs.base import Publishers
-from asymfusion_ros.ros.scene import Scene
 from asymfusion_ros.stream.counters import Counters
 
 
@@ -39,27 +38,27 @@ class PreparedFrame:
     frame: Frame
     images: Mapping[str, RawImage]
     topics: frozenset[str]
-    wanted: Wanted
+    wanted: Any
     watch: Stopwatch
 
 
-class FrameSegmenter:
-    """What one camera's frames go through on both sides of ``network``.
+class FrameProcessor:
+    """What one camera's frames go through on both sides of the network.
 
-    ``modalities``: the network's. ``topics``: the resolved name of each one's topic, for the log.
-    ``cameras``: what is known of their geometry. ``monitor`` looks at how far they disagree.
+    ``task``: what they are for. ``modalities``: the network's. ``topics``: the resolved name of each one's
+    topic, for the log. ``cameras``: what is known of their geometry.
     """
 
     def __init__(
         self,
-        network: Network,
+        task: FrameTask,
+        words: Words,
         modalities: Sequence[Modality],
         publishers: Publishers,
         topics: Mapping[str, str],
         cameras: CameraGeometry,
         counters: Counters,
         log: ThrottledLog,
-        monitor: DisagreementMonitor,
         meter: FrameMeter,
     ) -> None:
         self._modalities = {modality.name: modality for modality in modalities}
@@ -68,9 +67,9 @@ class FrameSegmenter:
         self._cameras = cameras
         self._counters = counters
         self._log = log
-        self._monitor = monitor
         self._meter = meter
-        self._palette = network.label_set.palette
+        self._task = task
+        self._words = words
 
     @contextmanager
     def accounted(self) -> Iterator[None]:
@@ -84,10 +83,10 @@ class FrameSegmenter:
             self._log.warning("failed", f"a frame was skipped: {error}")
         except Exception:
             self._counters.failed += 1
-            self._log.error("inference", f"a frame was not segmented:\n{traceback.format_exc()}")
+            self._log.error("inference", f"a frame was not {self._words.done}:\n{traceback.format_exc()}")
 
     def prepare(self, frame: Frame) -> PreparedFrame | None:
-        """What the network is to segment; None where nobody subscribes to any output. Raises ImageError for
+        """What the network is to be given; None where nobody subscribes to any output. Raises ImageError for
         a frame that can't be used.
         """
         watch = Stopwatch()
@@ -99,38 +98,32 @@ class FrameSegmenter:
         needs = self._publishers.needs(topics)
         geometry = self._cameras.of(frame, images, points="points" in needs)
         self._compare(frame, images)
-        needs |= self._monitor.needs(images)
-        wanted = Wanted("confidence" in needs, "disagreement" in needs, geometry)
+        wanted = self._task.wanted(needs, images, geometry)
         watch.lap("read")
         return PreparedFrame(frame, images, topics, wanted, watch)
 
-    def publish(self, prepared: PreparedFrame, result: HostResult) -> None:
+    def publish(self, prepared: PreparedFrame, result: Any) -> None:
         """Publishes what came out for a prepared frame."""
         frame, images, watch = prepared.frame, prepared.images, prepared.watch
         watch.lap("inference")
         watch.seconds |= result.seconds
-        self._monitor.look(images, result)
         self._say(prepared, result)
+        self._task.seen(images, prepared.wanted, result)
         base = reference_name(images)
         header, info = frame[base].header, self._cameras.message(base)
-        scene = Scene(header, images, self._modalities, result, self._palette, info)
+        scene = self._task.scene(header, images, self._modalities, result, info)
         self._publishers.publish(prepared.topics, scene)
         watch.lap("publish")
         self._counters.segmented += 1
         self._meter.published(frame, header, prepared.topics, watch)
 
-    def _say(self, prepared: PreparedFrame, result: HostResult) -> None:
+    def _say(self, prepared: PreparedFrame, result: Any) -> None:
         images, geometry = prepared.images, prepared.wanted.geometry
         if geometry is not None and result.out_of_view:
             self._log.warning(
                 "out of view",
-                f"no pixel of {geometry.depth} falls into {reference_name(images)}'s image: segmenting "
+                f"no pixel of {geometry.depth} falls into {reference_name(images)}'s image: going on "
                 "without it; is the transform right (depth_to_rgb or /tf_static), and its direction?",
-            )
-        if prepared.wanted.disagreement and result.disagreement is None:
-            only = next(iter(images))
-            self._log.info_once(
-                ("disagreement", only), f"nothing on ~/disagreement for frames of {only} alone: it takes two"
             )
 
     def _usable(self, frame: Frame) -> dict[str, RawImage]:
