@@ -25,6 +25,7 @@ from asymfusion_ros.network.choices import go_together
 from asymfusion_ros.network.decoders.registry import DECODERS
 from asymfusion_ros.network.encoders.registry import ENCODERS
 from asymfusion_ros.ros.settings import NodeSettings
+from asymfusion_ros.ros.translation_settings import TranslationSettings
 from asymfusion_ros.settings import markdown_table
 from asymfusion_training.evaluation.sensor_study import percent, rate_table
 from asymfusion_training.recipe import settings_tables
@@ -107,6 +108,7 @@ def tables(scores: dict[str, Any]) -> dict[str, str]:
     found |= {name: difference_table(differences) for name, differences in scores["differences"].items()}
     kinds = {
         "node": NodeSettings,
+        "translation": TranslationSettings,
         "input": InputSpec,
         "images": ImageDescription,
         "network": NetworkConfig,

@@ -8,6 +8,7 @@ import itertools
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -81,8 +82,18 @@ def kelvin(seed: int = 0, height: int = HEIGHT, width: int = WIDTH) -> np.ndarra
     return blocks.repeat(8, axis=0).repeat(8, axis=1)
 
 
+def shades(seed: int = 0, height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
+    """Random blocks of grey: H x W uint8."""
+    return picture(seed + 3, height, width)[..., 0]
+
+
 # modality -> (images of it, their encoding)
-IMAGES = {"rgb": (picture, "rgb8"), "depth": (distances, "16UC1"), "thermal": (kelvin, "16UC1")}
+IMAGES = {
+    "rgb": (picture, "rgb8"),
+    "depth": (distances, "16UC1"),
+    "thermal": (kelvin, "16UC1"),
+    "shade": (shades, "mono8"),
+}
 
 
 def made(name: str, stamp: int, seed: int = 0) -> Image:
@@ -142,8 +153,10 @@ class Rig:
         listen: tuple[str, ...] = ("mask",),
         modalities: tuple[str, ...] = ("rgb", "depth"),
         load: Callable[[NodeSettings], Any] = load_network,
+        make_node: Callable[..., Any] | None = None,
         **values: Any,
     ) -> None:
+        """make_node: a node other than `segmentation`, which loads its network itself."""
         self.context = rclpy.Context()
         # A domain and a namespace for each: neither what is left of the last rig nor another test run on this
         # machine must be taken for a part of this one.
@@ -156,8 +169,6 @@ class Rig:
         self.received: dict[str, list[Any]] = {}
         self.log: list[str] = []
         self.client.create_subscription(Log, "/rosout", self._on_log, LATCHED)
-        for topic in listen:
-            self.listen(topic)
         self.qos = qos
         self.cameras: dict[str, Any] = {}
         for name in modalities:
@@ -170,14 +181,16 @@ class Rig:
 
         overrides = [Parameter("checkpoint", value=str(checkpoint))]
         overrides += [Parameter(name, value=value) for name, value in values.items()]
-        self.node = SegmentationNode(
-            context=self.context, namespace=self.namespace, parameter_overrides=overrides, load=noted
-        )
+        make_node = make_node or partial(SegmentationNode, load=noted)
+        self.node = make_node(context=self.context, namespace=self.namespace, parameter_overrides=overrides)
+        self.name = self.node.get_name()
+        for topic in listen:
+            self.listen(topic)
         self.executor.add_node(self.client)
         self.executor.add_node(self.node)
 
     def _on_log(self, entry: Log) -> None:
-        if entry.name == f"{self.namespace[1:]}.segmentation":
+        if entry.name == f"{self.namespace[1:]}.{self.node.get_name()}":
             self.log.append(entry.msg)
 
     @property
@@ -194,7 +207,7 @@ class Rig:
 
     def listen(self, topic: str) -> None:
         kept = self.received.setdefault(topic, [])
-        self.client.create_subscription(Image, f"segmentation/{topic}", kept.append, 20)
+        self.client.create_subscription(Image, f"{self.name}/{topic}", kept.append, 20)
 
     def start(self, listening: Iterable[str] = ()) -> Rig:
         """Configures, activates, and waits until every connection stands, those to the outputs ``listening``
@@ -207,8 +220,8 @@ class Rig:
         """Whether the cameras, the node and the listeners on ``topics`` (those of the rig) see each other."""
         topics = self.received if topics is None else topics
         inputs = all(publisher.get_subscription_count() == 1 for publisher in self.cameras.values())
-        listening = all(self.client.count_publishers(f"segmentation/{topic}") for topic in topics)
-        heard = all(self.node.count_subscribers(f"segmentation/{topic}") for topic in topics)
+        listening = all(self.client.count_publishers(f"{self.name}/{topic}") for topic in topics)
+        heard = all(self.node.count_subscribers(f"{self.name}/{topic}") for topic in topics)
         outputs = self.node.outputs
         subscribed = outputs is not None and outputs.subscribed() == {f"~/{topic}" for topic in topics}
         return inputs and listening and heard and subscribed
@@ -279,7 +292,7 @@ def engine(checkpoint: Path) -> Segmenter:
 
 def call(rig: Rig, service: Any, name: str, request: Any) -> Any:
     """The answer of the node's service ``name``."""
-    client = rig.client.create_client(service, f"segmentation/{name}")
+    client = rig.client.create_client(service, f"{rig.name}/{name}")
     rig.until(client.service_is_ready)
     future = client.call_async(request)
     rig.until(future.done)

@@ -60,8 +60,8 @@ class CameraStatus:
         dropped, unpaired = (self._rates.growth(name) for name in ("dropped", "unpaired"))
         return (
             f"{rates.get('rate_out', '-')} {self._words.outputs} a second of {into} images a second; "
-            f"{latency}; in the last {self._rates.span:.0f} s {dropped} frames dropped for a newer one, {max(0, unpaired)} images "
-            "unpaired"
+            f"{latency}; in the last {self._rates.span:.0f} s {dropped} frames dropped for a newer one, "
+            f"{max(0, unpaired)} images unpaired"
         )
 
     def _faults(self, now: float, before: Mapping[str, int]) -> list[Fault]:

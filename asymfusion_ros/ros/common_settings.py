@@ -5,7 +5,9 @@ No ROS, so that the launch files can read them anywhere.
 
 from __future__ import annotations
 
+import json
 import re
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from asymfusion_ros.data.transform import Transform
 from asymfusion_ros.errors import ConfigError
 from asymfusion_ros.packaged import is_packaged, packaged
 from asymfusion_ros.ros.inputs.transports import names
-from asymfusion_ros.settings import setting
+from asymfusion_ros.settings import declared, setting
 
 
 def missing_file(path: str) -> str:
@@ -184,3 +186,21 @@ class CommonSettings:
             raise ConfigError(
                 f"parameter depth_to_rgb: {error}; or tf, to take it from /tf_static"
             ) from error
+
+
+def configuration_file(kind: type[CommonSettings], node: str) -> str:
+    """config/NODE.yaml: every parameter with its default. A test holds the file equal to it."""
+    lines = [
+        f"# Parameters of the node `{node}` (ros2 run asymfusion_ros {node}_node --ros-args",
+        "# --params-file ...). The values are the defaults: keep what you change and delete the rest.",
+        "/**:",
+        "  ros__parameters:",
+    ]
+    for one in declared(kind):
+        text = one.help[0].upper() + one.help[1:]
+        text += f" ({one.limits.text})." if one.limits.text else "."
+        lines += [f"    # {line}" for line in textwrap.wrap(text, 100)]
+        plain = isinstance(one.default, float) or (isinstance(one.default, str) and one.default)
+        value = one.default if plain else json.dumps(one.default)
+        lines.append(f"    {one.name}: {value}")
+    return "\n".join(lines) + "\n"

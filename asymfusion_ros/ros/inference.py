@@ -61,8 +61,8 @@ class Inference:
         except Exception:
             self._log.warning(
                 "batch",
-                f"the frames of {len(works)} cameras could not be {self._task.words.done} together, so one at "
-                f"a time:\n{traceback.format_exc()}",
+                f"the frames of {len(works)} cameras could not be {self._task.words.done} together, so one "
+                f"at a time:\n{traceback.format_exc()}",
             )
             return False
         for (camera, prepared), result in zip(works, results, strict=True):

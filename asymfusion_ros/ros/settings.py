@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import textwrap
 from dataclasses import dataclass
 
-from asymfusion_ros.ros.common_settings import CommonSettings, missing_file
-from asymfusion_ros.settings import declared, setting
+from asymfusion_ros.ros.common_settings import CommonSettings, configuration_file, missing_file
+from asymfusion_ros.settings import setting
 
 
 @dataclass
@@ -55,23 +53,5 @@ class NodeSettings(CommonSettings):
     publish_points: bool = setting(True, "whether there is ~/points")
 
 
-def configuration_file() -> str:
-    """config/segmentation.yaml: every parameter with its default. A test holds the file equal to it."""
-    lines = [
-        "# Parameters of the node `segmentation` (ros2 run asymfusion_ros segmentation_node --ros-args",
-        "# --params-file ...). The values are the defaults: keep what you change and delete the rest.",
-        "/**:",
-        "  ros__parameters:",
-    ]
-    for one in declared(NodeSettings):
-        text = one.help[0].upper() + one.help[1:]
-        text += f" ({one.limits.text})." if one.limits.text else "."
-        lines += [f"    # {line}" for line in textwrap.wrap(text, 100)]
-        plain = isinstance(one.default, float) or (isinstance(one.default, str) and one.default)
-        value = one.default if plain else json.dumps(one.default)
-        lines.append(f"    {one.name}: {value}")
-    return "\n".join(lines) + "\n"
-
-
 if __name__ == "__main__":
-    print(configuration_file(), end="")
+    print(configuration_file(NodeSettings, "segmentation"), end="")

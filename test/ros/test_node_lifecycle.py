@@ -19,9 +19,10 @@ from rclpy.parameter import Parameter
 from asymfusion_ros import Segmenter
 from asymfusion_ros.errors import ConfigError
 from asymfusion_ros.ros import network
+from asymfusion_ros.ros.common_settings import configuration_file
 from asymfusion_ros.ros.parameters import by_name, read
 from asymfusion_ros.ros.segmentation import SegmentationNode
-from asymfusion_ros.ros.settings import NodeSettings, configuration_file
+from asymfusion_ros.ros.settings import NodeSettings
 
 
 def change(rig, transition):
@@ -155,7 +156,7 @@ def test_the_configuration_file_lists_every_parameter_with_its_default():
     defaults = {one.name: one.default for one in by_name(NodeSettings).values()}
     assert written == defaults | {"cameras": [""]}
     # python -m asymfusion_ros.ros.settings > config/segmentation.yaml
-    assert path.read_text() == configuration_file()
+    assert path.read_text() == configuration_file(NodeSettings, "segmentation")
 
 
 def test_descriptions_reach_ros2_param_describe(make_rig):
