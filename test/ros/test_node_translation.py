@@ -98,7 +98,7 @@ def test_diagnostics_are_the_shared_ones(rig):
 def test_a_bad_image_is_refused_and_the_next_is_translated(rig):
     started = rig().start()
     started.send(shade=image(np.zeros((HEIGHT, WIDTH, 3), np.uint8), "rgb8", SECOND))
-    started.until(lambda: started.logged("shade/image_rect: image skipped", "not that of a scalar image"))
+    started.until(lambda: started.logged("shade/image_rect: image skipped", "is not one of shade"))
     started.send_frame(2 * SECOND)
     assert started.mask(2 * SECOND, "image").height == HEIGHT
 
