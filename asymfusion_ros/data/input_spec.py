@@ -115,13 +115,12 @@ class InputSpec:
         """A modality's N x C x H x W in its physical unit -> N x 3 x size, float32, normalised."""
         return self.modality(name).normalise(x, size, self.stats(name))
 
-    def network_size(self, height: int, width: int, granule: int = GRANULE) -> tuple[int, int]:
-        """(height, width) that a frame of this size is resized to, for a network that takes multiples of
-        ``granule``."""
+    def network_size(self, height: int, width: int) -> tuple[int, int]:
+        """(height, width) that a frame of this size is resized to."""
         if height * self.width == width * self.height:
             return self.height, self.width
         scale = math.sqrt(self.height * self.width / (height * width))
-        return tuple(max(granule, round(side * scale / granule) * granule) for side in (height, width))  # type: ignore[return-value]
+        return tuple(max(GRANULE, round(side * scale / GRANULE) * GRANULE) for side in (height, width))  # type: ignore[return-value]
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as JSON can hold them; ``images`` only where there are any."""

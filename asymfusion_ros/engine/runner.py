@@ -15,7 +15,6 @@ from torch import Tensor
 
 from asymfusion_ros.checkpoint import Checkpoint
 from asymfusion_ros.checkpoint.description import ModelDescription
-from asymfusion_ros.data.input_spec import GRANULE
 from asymfusion_ros.engine.backends import Backend, open_backend
 from asymfusion_ros.engine.exported import load_model
 from asymfusion_ros.engine.geometry import Geometry, Projector
@@ -51,10 +50,8 @@ class FrameRunner:
     The steps of a call are methods of their own, so that each can be timed.
 
     Attributes: ``checkpoint``, the model's description; ``backend``, which runs its network; ``modalities``,
-    each name's Modality; ``granule``, what the sides of the network's inputs are multiples of.
+    each name's Modality.
     """
-
-    granule = GRANULE
 
     def __init__(
         self,
@@ -152,13 +149,16 @@ class FrameRunner:
 
     def normalise(self, decoded: Mapping[str, Tensor], size: tuple[int, int]) -> dict[str, Tensor]:
         """The network's inputs of decoded images; ``size``: height and width of the reference image."""
-        spec = self.checkpoint.input_spec
-        size = spec.network_size(*size, self.granule)
+        spec, size = self.checkpoint.input_spec, self.network_size(*size)
         return {name: spec.network_input(name, image, size) for name, image in decoded.items()}
 
     def registered(self, decoded: dict[str, Tensor], geometry: Geometry | None) -> dict[str, Tensor]:
         """Decoded images with the depth as the reference camera sees it."""
         return decoded if geometry is None else self._projector.registered(geometry, decoded)
+
+    def network_size(self, height: int, width: int) -> tuple[int, int]:
+        """(height, width) of the network's inputs for a frame of this size."""
+        return self.checkpoint.input_spec.network_size(height, width)
 
     def warm_up(self, height: int, width: int, batch: int = 1) -> None:
         """Runs blank frames of this size, once for each set of available modalities: first calls are slow.

@@ -18,7 +18,6 @@ from asymfusion_ros.engine.runner import FrameRunner, Image, alike, stacked
 from asymfusion_ros.engine.staging import Download
 from asymfusion_ros.engine.stopwatch import Stopwatch
 from asymfusion_ros.errors import CheckpointError, ConfigError
-from asymfusion_ros.network.encoders.registry import ENCODERS
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -87,7 +86,6 @@ class Translator(FrameRunner):
             )
         super().__init__(checkpoint, device, precision, backend, cpu_fallback, threads)
         self.target: str = checkpoint.target
-        self.granule = ENCODERS[checkpoint.config.encoder].strides[-1]
 
     def __call__(self, each: bool = False, **images: Image | None) -> Translation:
         """Translates a frame: ``translator(depth=..., shade=...)``.
@@ -97,6 +95,11 @@ class Translator(FrameRunner):
         Raises ImageError for an image that cannot be used.
         """
         return self.translate_batch([(images, Asked(each))])[0]
+
+    def network_size(self, height: int, width: int) -> tuple[int, int]:
+        """The recipe's, to which every frame is stretched, as in training: the network takes multiples of 256
+        pixels, so that other frames have no size near their own shape."""
+        return self.checkpoint.input_spec.height, self.checkpoint.input_spec.width
 
     @torch.inference_mode()
     def translate_batch(
