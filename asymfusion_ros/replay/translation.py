@@ -19,11 +19,10 @@ from asymfusion_ros.data.text_file import parse_json, read_text
 from asymfusion_ros.engine.translator import Asked, HostTranslation, Translator
 from asymfusion_ros.errors import UserError
 from asymfusion_ros.replay import messages
-from asymfusion_ros.replay.folder_source import FolderSource
+from asymfusion_ros.replay.folder_source import FolderSource, file_name
 from asymfusion_ros.replay.frames import SKIPPED, RecordedFrame, open_source, read_frames
 from asymfusion_ros.replay.notes import Notes
 from asymfusion_ros.replay.options import ReadOptions
-from asymfusion_ros.replay.replay import file_name
 from asymfusion_ros.replay.split_bag import SplitBag
 
 SETTINGS = "translation.json"

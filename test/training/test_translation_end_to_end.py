@@ -1,4 +1,4 @@
-"""Image translation from the official tree to a robot: prepare, train, evaluate, Translator, translate, node."""
+"""Image translation from the official tree to a robot: prepare, train, evaluate, translate, the node."""
 
 import json
 
@@ -61,8 +61,11 @@ def test_shards_train_as_a_folder_does(place):
     assert set(line["val"]) == {"depth", "shade", "ensemble"}
 
 
-def test_what_was_trained_is_what_is_used(place, best, tmp_path):
-    """The Translator in Python, and the command, give the images that the network makes of each view."""
+def test_what_was_trained_is_what_is_scored_and_used(place, best, tmp_path):
+    """The scores, the Translator in Python, and the command are of one image of each view."""
+    report = tmp_path / "scores.json"
+    run("evaluate", best, "--data", place / "folder", "--split", "val", "--device", "cpu", "--json", report)
+    differences = []
     folder = Folder(place / "folder")
     translator = Translator.from_checkpoint(best, device="cpu", precision="fp32")
     assert (translator.modalities, translator.target) == (("shade", "depth"), "rgb")
@@ -74,6 +77,10 @@ def test_what_was_trained_is_what_is_used(place, best, tmp_path):
         assert image.shape == views["rgb"].shape
         written = cv2.imread(str(tmp_path / "out" / "rgb" / f"{name}.png"))[..., ::-1]
         np.testing.assert_array_equal(written, image)
+        differences.append(np.abs(image.astype(float) - views["rgb"]).mean() / 255)
+    scored = json.loads(report.read_text())["branches"]["ensemble"]["l1"]
+    # scored at the network's size; of the views' own size, a quarter of it, here
+    assert scored == pytest.approx(np.mean(differences), rel=0.1)
 
 
 def test_the_node_publishes_it(place, best):
