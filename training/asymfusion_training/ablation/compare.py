@@ -9,17 +9,18 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
+from asymfusion_training.ablation.measure import MEAN_IOU, OUTPUT, Measure
 from asymfusion_training.ablation.outcome import Outcome
 from asymfusion_training.ablation.tables import Claim, Table
-from asymfusion_training.evaluation.bootstrap import all_resamples, interval, mean_ious
+from asymfusion_training.evaluation.bootstrap import all_resamples, interval
 
 Outcomes = Mapping[str, Mapping[int, Outcome]]  # by row and seed
-OUTPUT = "ensemble"  # whose scores are compared
 
 
 @dataclass(frozen=True)
 class Ordering:
-    """Mean IoU of one row minus that of another, in points, mean over the seeds that both have.
+    """How much better one row's score is than another's, in the table's unit, mean over the seeds that both
+    have.
 
     low, high: the interval of a paired bootstrap over the frames, seeds as they are. by_seed: of each seed.
     printed: the paper's difference, None where it prints none.
@@ -49,39 +50,37 @@ class Ordering:
 
 
 class Bootstrap:
-    """Mean IoUs of rows over the same draws of frames, which makes their differences paired."""
+    """Scores of rows over the same draws of frames, which makes their differences paired; of a measure whose
+    less is better, negative ones."""
 
-    def __init__(self, outcomes: Outcomes, seed: int = 0) -> None:
-        self.outcomes = outcomes
+    def __init__(self, outcomes: Outcomes, seed: int = 0, measure: Measure = MEAN_IOU) -> None:
+        self.outcomes, self.measure = outcomes, measure
         frames = {len(found.margins[OUTPUT]) for by_seed in outcomes.values() for found in by_seed.values()}
         assert len(frames) <= 1  # made_from holds them together
         self.draws = list(all_resamples(frames.pop() if frames else 1, seed))
         self.found: dict[tuple[str, int], npt.NDArray[np.float64]] = {}
 
-    def ious(self, row: str, seed: int) -> npt.NDArray[np.float64]:
-        """RESAMPLES mean IoUs, as fractions."""
+    def resampled(self, row: str, seed: int) -> npt.NDArray[np.float64]:
+        """RESAMPLES of them, in the table's unit."""
         if (row, seed) not in self.found:
             margins = self.outcomes[row][seed].margins[OUTPUT]
-            self.found[row, seed] = np.concatenate([mean_ious(draws, margins) for draws in self.draws])
+            drawn = [self.measure.resampled(draws, margins) for draws in self.draws]
+            self.found[row, seed] = self.measure.sign * np.concatenate(drawn)
         return self.found[row, seed]
 
+    def score(self, row: str, seed: int) -> float:
+        """Over all frames."""
+        return self.measure.sign * self.outcomes[row][seed].scores[OUTPUT][self.measure.compared]
+
     def difference(self, one: str, other: str) -> tuple[float, float, float, tuple[float, ...]] | None:
-        """(mean, low, high, by seed) in points; None where no seed has both rows."""
+        """(mean, low, high, by seed) of how much better one is; None where no seed has both rows."""
         seeds = sorted(self.outcomes.get(one, {}).keys() & self.outcomes.get(other, {}).keys())
         if not seeds:
             return None
-        by_seed = tuple(
-            100 * (mean_iou(self.outcomes[one][seed]) - mean_iou(self.outcomes[other][seed]))
-            for seed in seeds
-        )
-        drawn = np.mean([self.ious(one, seed) - self.ious(other, seed) for seed in seeds], axis=0)
-        low, high = interval(100 * drawn)
+        by_seed = tuple(self.score(one, seed) - self.score(other, seed) for seed in seeds)
+        drawn = np.mean([self.resampled(one, seed) - self.resampled(other, seed) for seed in seeds], axis=0)
+        low, high = interval(drawn)
         return float(np.mean(by_seed)), low, high, by_seed
-
-
-def mean_iou(outcome: Outcome) -> float:
-    """Of the ensemble, as a fraction."""
-    return outcome.scores[OUTPUT]["mean_iou"]
 
 
 def orderings(table: Table, outcomes: Outcomes, bootstrap: Bootstrap) -> list[Ordering]:
@@ -96,14 +95,16 @@ def orderings(table: Table, outcomes: Outcomes, bootstrap: Bootstrap) -> list[Or
 
 
 def printed_difference(table: Table, one: str, other: str) -> float | None:
-    """Of the paper's mean IoUs of two rows, in points; None where it does not print both."""
-    ours, theirs = (table.rows[key].printed.mean_iou for key in (one, other))
-    return None if ours is None or theirs is None else ours - theirs
+    """By how much the paper has one row better than another; None where it does not print both."""
+    ours, theirs = (getattr(table.rows[key].printed, table.measure.printed_score) for key in (one, other))
+    if ours is None or theirs is None:
+        return None
+    return float(ours - theirs) if table.measure.larger else float(theirs - ours)
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """Of all pairs of rows that the paper's mean IoUs order: how many come in the same order here, and of
+    """Of all pairs of rows that the paper's scores order: how many come in the same order here, and of
     these and the others, how many are significant."""
 
     pairs: int

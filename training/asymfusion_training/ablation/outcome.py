@@ -12,11 +12,11 @@ from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
+import numpy.typing as npt
 
 from asymfusion_ros.atomic_write import write_whole
 from asymfusion_ros.data.text_file import parse_json
 from asymfusion_ros.errors import ConfigError, UserError
-from asymfusion_training.evaluation.counts import Counts
 from asymfusion_training.recipe import Recipe
 
 FILE = "outcome.json"
@@ -27,8 +27,10 @@ COUNTS = "counts.npz"
 class Outcome:
     """One row with one seed. made_from: recipe, data and scoring, which a later call is compared with.
 
-    scores: by modality and of ``ensemble``: pixel_accuracy, mean_accuracy, mean_iou, as fractions.
-    margins: likewise, F x 3 x K: of each frame the hits, the label's and the prediction's pixels.
+    scores: by modality and of ``ensemble``: pixel_accuracy, mean_accuracy, mean_iou, as fractions; of images
+    l1, psnr, ssim and what else was asked for.
+    margins: likewise, F x 3 x K: of each frame the hits, the label's and the prediction's pixels; of images
+    F x 3, the first three scores of each frame.
     """
 
     made_from: Mapping[str, Any]
@@ -36,7 +38,7 @@ class Outcome:
     parameters: int
     minutes: float
     machine: str
-    margins: Mapping[str, Counts]
+    margins: Mapping[str, npt.NDArray[Any]]
 
 
 def save_outcome(folder: Path, outcome: Outcome) -> None:

@@ -10,14 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from asymfusion_training.ablation.compare import OUTPUT, Agreement, Ordering, Outcomes, spread
+from asymfusion_training.ablation.compare import Agreement, Ordering, Outcomes, spread
+from asymfusion_training.ablation.measure import OUTPUT, Measure
 from asymfusion_training.ablation.outcome import Outcome
 from asymfusion_training.ablation.rows import Comparison
 from asymfusion_training.ablation.tables import Row, Table
 from asymfusion_training.evaluation.bootstrap import CONFIDENCE, RESAMPLES
-
-METRICS = {"pixel_accuracy": "pixel acc.", "mean_accuracy": "mean acc.", "mean_iou": "mean IoU"}
-COLUMNS = (*METRICS, "parameters")
 
 
 @dataclass(frozen=True)
@@ -43,34 +41,37 @@ class Report:
 
 def as_markdown(report: Report) -> str:
     """The table, the orderings and how far they agree with the paper."""
-    table = report.table
+    table, measure = report.table, report.table.measure
     number = table.name.removeprefix("table")
     lines = [f"# Table {number}: {table.title}", ""]
     lines += [f"- {condition}" for condition in report.conditions]
     lines += [
         "",
-        f"Paper: {table.source}. In percent; parameters in millions; ± is the spread over seeds. "
-        "Scores are the ensemble's; a modality's is its own mean IoU with all modalities given.",
+        f"Paper: {table.source}. {measure.note}; ± is the spread over seeds. "
+        f"Scores are the ensemble's; a modality's is its own {measure.title} with all modalities given.",
         "",
     ]
-    titles = [*METRICS.values(), "parameters"]
+    titles = [*(column.title for column in measure.columns.values()), "parameters"]
+    printed = list(measure.printed.values())
     own = [f"{name}'s own" for name in report.modalities]
-    lines.append(_line(["row", "seeds", *titles, *(f"paper: {title}" for title in titles), *own]))
-    lines.append(_line(["---"] * (2 + 2 * len(titles) + len(own))))
+    lines.append(_line(["row", "seeds", *titles, *(f"paper: {title}" for title in printed), *own]))
+    lines.append(_line(["---"] * (2 + len(titles) + len(printed) + len(own))))
     for key, row in table.rows.items():
         done = report.outcomes.get(key, {})
         cells = [row.title + (f" ({row.note})" if row.note else ""), str(len(done) or "-")]
-        cells += [_scored(done, metric) for metric in METRICS]
+        cells += [_scored(measure, done, metric) for metric in measure.columns]
         cells.append(_millions(report.parameters(key)))
-        cells += [_number(getattr(row.printed, column)) for column in COLUMNS]
-        cells += [_scored(done, "mean_iou", name) for name in report.modalities]
+        cells += [_number(getattr(row.printed, column)) for column in measure.printed]
+        cells += [_scored(measure, done, measure.compared, name) for name in report.modalities]
         lines.append(_line(cells))
     lines += ["", "## Which orderings hold", ""]
     if not report.orderings:
         return "\n".join([*lines, "No two rows that the paper compares are done.", ""])
+    less = "" if measure.larger else " (how much less the better one has)"
     lines += [
-        f"Differences in mean IoU, in points, with the {100 * CONFIDENCE:.0f} % interval of a paired "
-        f"bootstrap over the frames ({RESAMPLES} resamples). An ordering holds only where the interval "
+        f"Differences in {measure.title}, in {measure.unit}{less}, with the "
+        f"{100 * CONFIDENCE:.0f} % interval of a paired bootstrap over the frames ({RESAMPLES} resamples). "
+        f"An ordering holds only where the interval "
         "leaves out zero and every seed agrees. Training noise is not in it: "
         "with one or two seeds, one ordering in four to six would hold by chance.",
         "",
@@ -90,25 +91,27 @@ def as_markdown(report: Report) -> str:
                 ]
             )
         )
-    lines += ["", agreement_line(report.agreement), ""]
+    lines += ["", agreement_line(report.agreement, measure.printed[measure.printed_score]), ""]
     return "\n".join(lines)
 
 
 def conditions(comparison: Comparison, outcomes: Outcomes) -> list[str]:
     """What all rows have in common, and how long they took."""
     recipe, spec = comparison.recipe, comparison.recipe.input_spec()
-    config = recipe.network_config(len(comparison.data.labels))
+    config = recipe.network_config()
     crop = recipe.data.crop or (spec.height, spec.width)
     done = [found for by_seed in outcomes.values() for found in by_seed.values()]
     machines = sorted({found.machine for found in done})
     minutes = sum(found.minutes for found in done)
+    resolution = "the input's" if recipe.translates else "the labels'"
     lines = [
         f"network: {config.architecture} with {config.encoder}, input {spec.width}x{spec.height}",
         f"training: recipe {comparison.recipe_name}, {recipe.loop.total_epochs} epochs of "
         f"{len(comparison.data.names('train'))} frames, windows of {crop[1]}x{crop[0]}, "
         f"batch {recipe.loop.batch}, {recipe.loop.precision}",
         f"scored: the last weights on {comparison.data.name} {comparison.split}, "
-        f"{len(comparison.data.names(comparison.split))} frames at the labels' resolution, "
+        f"{len(comparison.data.names(comparison.split))} frames at "
+        f"{resolution} resolution, "
         f"{str(comparison.scoring) or 'one scale'}; the ensemble",
     ]
     if done:
@@ -116,10 +119,10 @@ def conditions(comparison: Comparison, outcomes: Outcomes) -> list[str]:
     return lines
 
 
-def agreement_line(found: Agreement) -> str:
+def agreement_line(found: Agreement, title: str = "mean IoU") -> str:
     """The agreement as a sentence."""
     return (
-        f"Of the {found.pairs} pairs of rows that the paper's mean IoU orders, {found.same} come in the same "
+        f"Of the {found.pairs} pairs of rows that the paper's {title} orders, {found.same} come in the same "
         f"order here ({found.same_significant} of them significant), {found.pairs - found.same} do not "
         f"({found.reversed_significant} significant)."
     )
@@ -138,10 +141,11 @@ def as_csv(report: Report) -> str:
         "distilled",
     ]
     names += ["larger", "seeds"]
-    for metric in METRICS:
+    measure = report.table.measure
+    for metric in measure.columns:
         names += [metric, f"{metric}_spread"]
-    names += ["parameters", "minutes", *(f"paper_{column}" for column in COLUMNS)]
-    names += [f"{name}_mean_iou" for name in report.modalities]
+    names += ["parameters", "minutes", *(f"paper_{column}" for column in measure.printed)]
+    names += [f"{name}_{measure.compared}" for name in report.modalities]
     return _csv(names, [_csv_row(report, key, row) for key, row in report.table.rows.items()])
 
 
@@ -153,13 +157,15 @@ def _csv_row(report: Report, key: str, row: Row) -> list[Any]:
     cells += [*varied, variant.distilled] if len(variant.modalities) > 1 else [None] * 5
     cells.append(variant.larger)
     cells.append(" ".join(str(seed) for seed in done))
-    for metric in METRICS:
-        values = percentages(done, metric)
+    measure = report.table.measure
+    for metric in measure.columns:
+        values = shown_scores(measure, done, metric)
         cells += [_mean(values), _rounded(spread(values))]
     cells.append(report.parameters(key))
     cells.append(_mean([found.minutes for found in done.values()]))
-    cells += [getattr(printed, column) for column in COLUMNS]
-    return [*cells, *(_mean(percentages(done, "mean_iou", name)) for name in report.modalities)]
+    cells += [getattr(printed, column) for column in measure.printed]
+    own = (shown_scores(measure, done, measure.compared, name) for name in report.modalities)
+    return [*cells, *(_mean(values) for values in own)]
 
 
 def orderings_csv(report: Report) -> str:
@@ -192,25 +198,29 @@ def orderings_csv(report: Report) -> str:
     )
 
 
-def percentages(done: Mapping[int, Outcome], metric: str, output: str = OUTPUT) -> list[float]:
-    """Of each seed; empty for an output that the row does not have."""
-    return [100 * found.scores[output][metric] for found in done.values() if output in found.scores]
+def shown_scores(
+    measure: Measure, done: Mapping[int, Outcome], metric: str, output: str = OUTPUT
+) -> list[float]:
+    """Of each seed, as the table shows them; empty for an output that the row does not have."""
+    factor, scores = measure.columns[metric].factor, [found.scores.get(output, {}) for found in done.values()]
+    return [factor * found[metric] for found in scores if metric in found]
 
 
-def plain_table(rows: Mapping[str, Row], parameters: Mapping[str, int]) -> str:
+def plain_table(measure: Measure, rows: Mapping[str, Row], parameters: Mapping[str, int]) -> str:
     """The rows of a table without anything trained, for `--list`."""
     width = max(len(key) for key in rows) + 2
     titles = max(len(row.title) for row in rows.values()) + 2
-    lines = ["row".ljust(width) + "title".ljust(titles) + "parameters".rjust(12) + "paper's IoU".rjust(13)]
+    title = f"paper's {measure.printed[measure.printed_score].removeprefix('mean ')}"
+    lines = ["row".ljust(width) + "title".ljust(titles) + "parameters".rjust(12) + title.rjust(13)]
     for key, row in rows.items():
         count = f"{parameters[key]:,}" if key in parameters else "-"
-        iou = _number(row.printed.mean_iou)
-        lines.append(key.ljust(width) + row.title.ljust(titles) + count.rjust(12) + iou.rjust(13))
+        printed = _number(getattr(row.printed, measure.printed_score))
+        lines.append(key.ljust(width) + row.title.ljust(titles) + count.rjust(12) + printed.rjust(13))
     return "\n".join(lines)
 
 
-def _scored(done: Mapping[int, Outcome], metric: str, output: str = OUTPUT) -> str:
-    values = percentages(done, metric, output)
+def _scored(measure: Measure, done: Mapping[int, Outcome], metric: str, output: str = OUTPUT) -> str:
+    values = shown_scores(measure, done, metric, output)
     if not values:
         return "-"
     deviation = spread(values)

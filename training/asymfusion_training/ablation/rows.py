@@ -9,19 +9,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy.typing as npt
 import torch
 from lightning_fabric import Fabric
 
+from asymfusion_ros.checkpoint import load_checkpoint
 from asymfusion_ros.data.folder import Folder
 from asymfusion_ros.errors import UserError
 from asymfusion_ros.inspection.trace import on_meta
 from asymfusion_ros.network import NetworkConfig
 from asymfusion_training.ablation.outcome import FILE, Outcome, load_outcome, save_outcome
 from asymfusion_training.ablation.variant import Variant
-from asymfusion_training.evaluation.counts import SplitScores
 from asymfusion_training.evaluation.evaluate import check_labelled
 from asymfusion_training.evaluation.job import Job, run_jobs
 from asymfusion_training.evaluation.scoring_settings import ScoringSettings
+from asymfusion_training.evaluation.translation_scores import translation_scores
 from asymfusion_training.folder_lock import locked
 from asymfusion_training.loop.state import FILE as STATE
 from asymfusion_training.loop.trainer import RunOptions
@@ -31,15 +33,17 @@ from asymfusion_training.run import make_trainer
 
 @dataclass(frozen=True)
 class Comparison:
-    """What all rows of a call have in common. split: the frames that are scored."""
+    """What all rows of a call have in common. split: the frames that are scored. inception: the weights of
+    FID and KID, where the scoring has them."""
 
     recipe: Recipe
     recipe_name: str
     data: Folder
     split: str
-    scoring: ScoringSettings
+    scoring: ScoringSettings | ImageScoring
     output: Path
     hold_frames: bool = False
+    inception: Path | None = None
 
     def folder(self, variant: Variant, seed: int) -> Path:
         """Where a row's run is."""
@@ -49,7 +53,8 @@ class Comparison:
         """What a row's outcome depends on: another call must have the same."""
         scored = self.data.names(self.split)
         data: dict[str, Any] = {"name": self.data.name, "split": self.split, "frames": len(scored)}
-        data["classes"] = list(self.data.labels.names)
+        if not self.recipe.translates:
+            data["classes"] = list(self.data.labels.names)
         # Rows are compared frame by frame, so they must be of the same ones.
         data["frames_trained"], data["frames_scored"] = (
             _digest(self.data.names(self.recipe.data.train_split)),
@@ -76,6 +81,20 @@ class Comparison:
             if outcome is not None:
                 found[int(number)] = outcome
         return dict(sorted(found.items()))
+
+
+@dataclass(frozen=True)
+class ImageScoring:
+    """How the rows of image translation are scored: ``scores`` of IMAGE_SCORES and INCEPTION_SCORES."""
+
+    scores: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON can hold it."""
+        return {"scores": list(self.scores)}
+
+    def __str__(self) -> str:
+        return ", ".join(self.scores)
 
 
 def _digest(names: Sequence[str]) -> str:
@@ -114,16 +133,16 @@ def make_row(
         )
         trainer.run()
         fabric.barrier()  # the first process has written the checkpoint
-        config = recipe.network_config(len(comparison.data.labels))
-        scores = _scores(comparison, config, folder / "last.safetensors", fabric)
+        last = folder / "last.safetensors"
+        scores, margins = (_image_scores if recipe.translates else _scores)(comparison, recipe, last, fabric)
         if fabric.is_global_zero:
             outcome = Outcome(
                 comparison.made_from(variant, seed),
-                {output: counts.confusion.scores() for output, counts in scores.items()},
-                parameters(config),
+                scores,
+                parameters(trained_config(recipe, comparison.data)),
                 trainer.minutes,
                 machine(fabric),
-                {output: counts.margins for output, counts in scores.items()},
+                margins,
             )
             save_outcome(folder, outcome)
             # Three times the weights' size, and of no use to a row that is done.
@@ -141,15 +160,46 @@ def machine(fabric: Fabric) -> str:
     return f"CPU, {threads} thread{'s' if threads > 1 else ''}"
 
 
-def _scores(comparison: Comparison, config: NetworkConfig, path: Path, fabric: Fabric) -> SplitScores:
+def trained_config(recipe: Recipe, data: Folder) -> NetworkConfig:
+    """The network that a recipe makes of the data."""
+    return recipe.network_config(None if recipe.translates else len(data.labels))
+
+
+Scored = tuple[dict[str, dict[str, float]], Mapping[str, npt.NDArray[Any]]]  # scores and margins by output
+
+
+def _image_scores(comparison: Comparison, recipe: Recipe, path: Path, fabric: Fabric) -> Scored:
+    """The first process makes the images; the others wait for it to write the outcome."""
+    if not fabric.is_global_zero:
+        return {}, {}
+    checkpoint, names = load_checkpoint(path), comparison.data.names(comparison.split)
+    assert isinstance(comparison.scoring, ImageScoring)
+    found = translation_scores(
+        checkpoint,
+        comparison.data,
+        names,
+        checkpoint.config.modalities,
+        comparison.scoring.scores,
+        comparison.inception,
+        str(fabric.device),
+    )
+    return found.means(), found.values
+
+
+def _scores(comparison: Comparison, recipe: Recipe, path: Path, fabric: Fabric) -> Scored:
     names = comparison.data.names(comparison.split)
+    config = trained_config(recipe, comparison.data)
+    assert isinstance(comparison.scoring, ScoringSettings)
     job = Job(str(path), comparison.data.root, config.modalities, comparison.scoring)
     found = run_jobs(fabric, [job], names)
     if isinstance(found, UserError):
         raise found
     scores = found[0].scores()
     check_labelled(scores, comparison.data)
-    return scores
+    return (
+        {output: counts.confusion.scores() for output, counts in scores.items()},
+        {output: counts.margins for output, counts in scores.items()},
+    )
 
 
 def pending(

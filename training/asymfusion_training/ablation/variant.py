@@ -60,10 +60,5 @@ class Variant:
             if encoder not in LARGER:
                 raise ConfigError(f"there is no larger encoder than {encoder}")
             network["encoder"] = LARGER[encoder]
-        distillation = base.task.distillation if self.distilled else 0.0
-        return replace(
-            base,
-            network=network,
-            task=replace(base.task, distillation=distillation),
-            loop=replace(base.loop, seed=seed),
-        )
+        task = base.task if self.distilled else replace(base.task, distillation=0.0)
+        return replace(base, network=network, task=task, loop=replace(base.loop, seed=seed))

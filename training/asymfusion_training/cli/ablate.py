@@ -6,12 +6,14 @@ import argparse
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from asymfusion_ros.atomic_write import make_folder, write_whole
 from asymfusion_ros.data.folder import Folder
 from asymfusion_ros.data.labels import BUILT_IN
 from asymfusion_ros.errors import ConfigError
 from asymfusion_training.ablation.compare import Bootstrap, agreement, orderings
+from asymfusion_training.ablation.measure import image_measure
 from asymfusion_training.ablation.picture import save_picture
 from asymfusion_training.ablation.report import (
     Report,
@@ -21,11 +23,14 @@ from asymfusion_training.ablation.report import (
     orderings_csv,
     plain_table,
 )
-from asymfusion_training.ablation.rows import Comparison, make_row, parameters, pending
+from asymfusion_training.ablation.rows import Comparison, ImageScoring, make_row, parameters, pending
 from asymfusion_training.ablation.tables import Row, Table, table_of
 from asymfusion_training.ablation.variant import LARGER
-from asymfusion_training.cli.ablate_options import EXAMPLES, add_arguments
+from asymfusion_training.cli.ablate_options import EXAMPLES, SEGMENTATION, TRANSLATION, add_arguments
+from asymfusion_training.cli.evaluate_translation import SCORES, check_masks
 from asymfusion_training.cli.run_options import run_options
+from asymfusion_training.evaluation.image_scores import IMAGE_SCORES
+from asymfusion_training.evaluation.inception_scores import INCEPTION_SCORES, check_inception
 from asymfusion_training.evaluation.scoring_settings import ScoringSettings
 from asymfusion_training.folder_lock import locked
 from asymfusion_training.loop.allocator import keep_freed_memory
@@ -38,16 +43,25 @@ __all__ = ["EXAMPLES", "add_arguments", "run"]
 def run(args: argparse.Namespace) -> int:
     """Trains the rows that are not done, and writes the table. Raises UserError."""
     _check(args)
+    args.recipe = args.recipe or (TRANSLATION if args.table == "table3" else SEGMENTATION)
     recipe = load_recipe(args.recipe, args.set)
+    if recipe.translates != (args.table == "table3"):
+        makes = "images" if args.table == "table3" else "masks"
+        raise ConfigError(f"recipe {args.recipe}: {args.table} compares networks that make {makes}")
     if args.list:
         return _list(args, recipe)
     if args.data is None:
         raise ConfigError("--data is missing: name a folder in the folder format, with splits train and val")
     data = Folder(args.data)
-    table = table_of(args.table, data.labels.name)
-    scoring = ScoringSettings(tuple(args.scales), args.flip)
-    comparison = Comparison(recipe, args.recipe, data, args.split, scoring, args.output, args.hold_frames)
+    table = _table(args, recipe, data)
+    scoring = _scoring(args, recipe)
+    comparison = Comparison(
+        recipe, args.recipe, data, args.split, scoring, args.output, args.hold_frames, args.inception
+    )
     rows = chosen_rows(table, recipe, args.rows)
+    if recipe.translates:
+        for row in rows.values():
+            data.check_modalities((*row.variant.modalities, recipe.translation.target))
     # Whatever a row could be refused for comes before hours of work: its network, what is there already.
     for row in table.rows.values():  # the table shows them all
         comparison.outcomes(row.variant)
@@ -60,6 +74,27 @@ def run(args: argparse.Namespace) -> int:
     print(as_markdown(report))
     print(f"written: {args.output / table.name}.md, .csv, .png, and {table.name}_orderings.csv")
     return 0
+
+
+def _table(args: argparse.Namespace, recipe: Recipe, data: Folder) -> Table:
+    """With columns of the scores that are asked for."""
+    if not recipe.translates:
+        return table_of(args.table, data.labels.name)
+    wanted = tuple(score for score in INCEPTION_SCORES if score in (args.scores or ()))
+    return replace(table_of(args.table, ""), measure=image_measure(wanted))
+
+
+def _scoring(args: argparse.Namespace, recipe: Recipe) -> ScoringSettings | ImageScoring:
+    if not recipe.translates:
+        check_masks(args)
+        return ScoringSettings(tuple(args.scales), args.flip)
+    if args.flip or args.scales != [1.0]:
+        raise ConfigError("--scales and --flip are of masks; table3 compares images: leave them out")
+    # What no weights are needed for is scored in any case: the rows are compared by it.
+    scores = tuple(score for score in SCORES if score in IMAGE_SCORES or score in (args.scores or ()))
+    if set(scores) & set(INCEPTION_SCORES) and not args.report:
+        check_inception(args.inception)
+    return ImageScoring(scores)
 
 
 DECIDED = ("seed", *(f"network.{name}" for name in ("modalities", "fusion", "direction")))
@@ -101,15 +136,17 @@ def chosen_rows(table: Table, recipe: Recipe, names: Sequence[str] | None) -> di
 
 def _list(args: argparse.Namespace, recipe: Recipe) -> int:
     published = BUILT_IN["cityscapes19" if args.table == "table2" else "nyu40"]
-    labels = published if args.data is None else Folder(args.data).labels
+    given = args.data is not None and not recipe.translates
+    labels = Folder(args.data).labels if given else published
     table = table_of(args.table, labels.name)
     rows = chosen_rows(table, recipe, args.rows)
     counts = {
         key: parameters(row.variant.recipe(recipe, 0).network_config(len(labels)))
         for key, row in rows.items()
     }
-    print(f"{table.name}: {table.title} ({table.source}); recipe {args.recipe}, {len(labels)} classes")
-    print(plain_table(rows, counts))
+    classes = "" if recipe.translates else f", {len(labels)} classes"
+    print(f"{table.name}: {table.title} ({table.source}); recipe {args.recipe}{classes}")
+    print(plain_table(table.measure, rows, counts))
     return 0
 
 
@@ -146,9 +183,10 @@ def _train(
         if outcome is None:
             print(f"  {rows[key].title}, seed {seed}: another process is training it", flush=True)
         else:
-            score = 100 * outcome.scores["ensemble"]["mean_iou"]
+            measure = table.measure
+            score = measure.columns[measure.compared].factor * outcome.scores["ensemble"][measure.compared]
             print(
-                f"  {rows[key].title}, seed {seed}: mean IoU {score:.2f}, {outcome.minutes:.1f} min",
+                f"  {rows[key].title}, seed {seed}: {measure.title} {score:.2f}, {outcome.minutes:.1f} min",
                 flush=True,
             )
             _write(args, comparison, table)  # a call that is cut short leaves what it has
@@ -161,7 +199,7 @@ def _write(args: argparse.Namespace, comparison: Comparison, table: Table) -> Re
         outcomes = {
             key: found for key, row in table.rows.items() if (found := comparison.outcomes(row.variant))
         }
-        bootstrap = Bootstrap(outcomes)
+        bootstrap = Bootstrap(outcomes, measure=table.measure)
         report = Report(
             table,
             outcomes,

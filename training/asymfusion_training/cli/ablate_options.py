@@ -7,8 +7,10 @@ from pathlib import Path
 
 from asymfusion_training.ablation.tables import TABLES
 from asymfusion_training.cli.evaluate_options import add_views
+from asymfusion_training.cli.evaluate_translation import add_scores
 from asymfusion_training.cli.run_options import add_run_options
 
+SEGMENTATION, TRANSLATION = "ablation_efficientnet_lite0", "taskonomy_unet"
 EXAMPLES = """\
   asymfusion ablate table5 --list
   asymfusion ablate table5 --data data/nyudv2 --output runs/ablation --seeds 0 1 2
@@ -21,6 +23,10 @@ EXAMPLES = """\
       --rows rgb depth asymfusion
   asymfusion ablate table5 --data data/nyudv2 --output runs/short --set epochs=12 --rows none both all
   asymfusion ablate table5 --data data/nyudv2 --output runs/ablation --report
+  asymfusion ablate table3 --data data/taskonomy --output runs/table3 --device cuda --seeds 0 1 2 \\
+      --scores l1 ssim fid kid --inception weights-inception-2015-12-05-6726825d.pth
+  asymfusion ablate table3 --data data/taskonomy --output runs/small --scores l1 ssim \\
+      --recipe taskonomy_unet16
 
 Interrupted, the same command goes on in the row that it was in. Rows that two tables have in common are run
 once where both have the same --output. Several commands with one --output share its rows, each on a GPU of
@@ -41,8 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--recipe",
-        default="ablation_efficientnet_lite0",
-        help="a recipe of the package, or a YAML file: encoder, decoder, schedule (default: %(default)s)",
+        help="a recipe of the package, or a YAML file: encoder, decoder, schedule (default: "
+        f"{SEGMENTATION}; of table3 {TRANSLATION})",
     )
     add(
         "--set",
@@ -66,5 +72,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("scoring")
     group.add_argument("--split", default="val", help="the frames to score (default: %(default)s)")
     add_views(group)
+    add_scores(group)
 
     add_run_options(parser.add_argument_group("where it runs"))

@@ -34,21 +34,26 @@ OF_IMAGES = {"scores": None, "inception": None, "results": None}
 
 def add_image_options(group: argparse._ActionsContainer) -> None:
     """Of checkpoints that make images."""
+    add_scores(group)
+    group.add_argument(
+        "--results",
+        metavar="DIR",
+        type=Path,
+        help=f"write DIR/{PAGE}: inputs, each domain's image, the fused one, the truth",
+    )
+
+
+def add_scores(group: argparse._ActionsContainer) -> None:
+    """Which scores of images, and what they need."""
     add = group.add_argument
     add(
         "--scores",
         nargs="+",
         choices=SCORES,
         metavar="SCORE",
-        help=f"of {', '.join(SCORES)} (default: {' '.join(IMAGE_SCORES)}, which need no weights)",
+        help=f"of images: {', '.join(SCORES)} (default: {' '.join(IMAGE_SCORES)}, which need no weights)",
     )
     add("--inception", type=Path, metavar="FILE", help=f"for fid and kid: {WEIGHTS}")
-    add(
-        "--results",
-        metavar="DIR",
-        type=Path,
-        help=f"write DIR/{PAGE}: inputs, each domain's image, the fused, the truth",
-    )
 
 
 def check_masks(args: argparse.Namespace) -> None:
@@ -58,7 +63,7 @@ def check_masks(args: argparse.Namespace) -> None:
 
 def _check(args: argparse.Namespace, defaults: dict[str, Any], fault: str) -> None:
     for name, default in defaults.items():
-        if getattr(args, name) != default:
+        if getattr(args, name, default) != default:
             raise ConfigError(f"--{name.replace('_', '-')} {fault}")
 
 
