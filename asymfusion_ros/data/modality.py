@@ -70,7 +70,8 @@ class Modality(Protocol):
     topic: the node's relative topic for it. encodings: those that ``decode`` reads. unit: of integers that a
     camera sends or a folder holds, where the encoding does not say. stats: the default normalisation.
     fill: the value of pixels beyond the image, in the physical unit. smooth: whether a resized pixel may be
-    a mean of its neighbours.
+    a mean of its neighbours. vector: whether red, green and blue are a vector's x, y and z, of which x
+    changes its sign where the image is mirrored.
     """
 
     kind: ClassVar[str]
@@ -93,6 +94,10 @@ class Modality(Protocol):
     @property
     def stats(self) -> Stats:
         """The default normalisation."""
+
+    @property
+    def vector(self) -> bool:
+        """Whether red, green and blue are x, y and z."""
 
     def decode(self, buffer: Tensor, image: ImageLayout) -> Tensor:
         """The image's bytes, flat uint8 -> 1 x C x H x W in the physical unit. Raises ImageError for an
@@ -156,6 +161,7 @@ class Colour:
     topic: str
     unit: float = 1.0
     stats: Stats = Stats(IMAGENET_MEAN, IMAGENET_STD)
+    vector: bool = False
 
     def decode(self, buffer: Tensor, image: ImageLayout) -> Tensor:
         """Flat bytes -> 1 x 3 x H x W uint8, RGB."""
@@ -191,6 +197,7 @@ class Range:
     encodings: ClassVar[Mapping[str, Layout]] = RANGE
     fill: ClassVar[float] = 0.0
     smooth: ClassVar[bool] = False
+    vector: ClassVar[bool] = False
     name: str
     topic: str
     unit: float = 0.001
@@ -232,6 +239,7 @@ class Scalar:
     encodings: ClassVar[Mapping[str, Layout]] = SCALAR
     fill: ClassVar[float] = math.nan
     smooth: ClassVar[bool] = True
+    vector: ClassVar[bool] = False
     name: str
     topic: str
     unit: float = 1.0
@@ -277,7 +285,7 @@ KNOWN: dict[str, Modality] = {
         Range("depth", image_topic("depth")),
         Scalar("thermal", image_topic("thermal"), unit=0.01, stats=Stats((295.0,), (10.0,))),  # kelvin
         Scalar("infrared", image_topic("infrared")),
-        Colour("normal", image_topic("normal"), stats=UNIT),  # a unit vector, -1 to 1 as 0 to 255
+        Colour("normal", image_topic("normal"), stats=UNIT, vector=True),  # -1 to 1 as 0 to 255
         Scalar("shade", image_topic("shade"), stats=UNIT),
         Scalar("edge", image_topic("edge"), stats=SPARSE),
         Scalar("texture", image_topic("texture"), stats=SPARSE),

@@ -9,12 +9,14 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
+import torch
 from helpers import write_folder
 
 from asymfusion_ros.data.folder import Folder, Frame
 from asymfusion_ros.data.input_spec import InputSpec
 from asymfusion_ros.data.modality import modality
 from asymfusion_training.data.augment import augmented
+from asymfusion_training.data.augment_on_device import augmented_on_device
 from asymfusion_training.data.change import Augmentation
 from asymfusion_training.data.frames import TrainingFrames
 from asymfusion_training.data.settings import DataSettings
@@ -259,3 +261,29 @@ def test_class_crops_without_changing_the_rest_of_the_draw():
             cropped.mirrored,
             cropped.contrast,
         )
+
+
+@pytest.mark.parametrize("on_device", [False, True])
+def test_a_mirrored_normal_looks_the_other_way(on_device):
+    """A wall that faces left faces right in the mirror; up, and towards the camera, stay what they are."""
+    faces = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    faces[:, : WIDTH // 2], faces[:, WIDTH // 2 :] = (0, 200, 90), (250, 200, 90)
+    settings = DataSettings(scale=(1, 1), colours=0, **WITHOUT_NOISE)
+    one = {"normal": modality("normal")}
+    plan = Augmentation(settings, one, {"normal": 1.0}, (HEIGHT, WIDTH), (HEIGHT, WIDTH), recolours=False)
+    frame = Frame("wall", {"normal": faces}, np.zeros((HEIGHT, WIDTH), np.uint8))
+    found = set()
+    for seed in range(8):
+        if on_device:
+            change = plan.draw((HEIGHT, WIDTH), np.random.default_rng(seed))
+            image = torch.from_numpy(faces).permute(2, 0, 1)
+            made, _ = augmented_on_device(
+                [{"normal": image}], [torch.from_numpy(frame.label)], [change], plan
+            )
+            out = made["normal"][0].permute(1, 2, 0).numpy()
+        else:
+            out = augmented(frame, plan, np.random.default_rng(seed)).images["normal"]
+        found.add((tuple(out[0, 0].tolist()), tuple(out[0, -1].tolist())))
+    plain = ((0, 200, 90), (250, 200, 90))
+    assert found == {plain, ((5, 200, 90), (255, 200, 90))}
+    assert faces[0, 0, 0] == 0  # the frame itself stays

@@ -35,6 +35,9 @@ def augmented(frame: Frame, augmentation: Augmentation, rng: np.random.Generator
         image = _window(
             _resized(frame.images[name], modality, change), change, augmentation.size, modality.fill
         )
+        if change.mirrored and modality.vector:
+            image = image.copy()
+            image[..., 0] = 255 - image[..., 0]
         if modality.kind != "colour" or augmentation.recolours:
             image = _changed(image, modality, augmentation.units[name], change, rng)
         images[name] = np.ascontiguousarray(image)

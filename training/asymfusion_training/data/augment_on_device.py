@@ -37,6 +37,8 @@ def augmented_on_device(
             window = _window(_resized(image[name][None], modality, change), change, size, modality.fill)
             if modality.kind == "colour" and change.blur:
                 window = _blurred(window, change.blur)
+            if change.mirrored and modality.vector:
+                window[:, 0] = 255 - window[:, 0]
             windows.append(window)
         made[name] = torch.cat(windows)
         if modality.kind == "colour" and not augmentation.recolours:
