@@ -28,6 +28,7 @@ SCORES = (*IMAGE_SCORES, *INCEPTION_SCORES)
 OF_MASKS = {
     "flip": False, "depth_holes": 0.0, "against": None, "reliability": None, "calibrate": None,
     "per_class": False, "confusion": None, "save_masks": None, "scales": [1.0], "processes": 1,
+    "check_precisions": None, "boundary_ratio": 0.02,
 }  # fmt: skip
 OF_IMAGES = {"scores": None, "inception": None, "results": None}
 
