@@ -14,7 +14,7 @@ class TranslationSettings(CommonSettings):
 
     checkpoint: str = setting(
         "",
-        "path of a .safetensors checkpoint of image translation, or of what `asymfusion export` made of one",
+        "path of a .safetensors checkpoint of image translation",
         fault=missing_file,
     )
 
