@@ -30,7 +30,7 @@ RECIPE = f"""\
 extends: taskonomy_unet
 network: {{encoder: {TINY}}}
 translation: {{discriminator_width: 2, domain_dropout: 0.3}}
-loop: {{epochs: 2, batch: 2, accumulate: 2, ema: 0.9, validate_every: 1}}
+loop: {{epochs: 2, batch: 2, accumulate: 2, ema: 0.9, validate_every: 2}}
 """
 
 
