@@ -7,7 +7,7 @@ JSON. Loading one builds the network from that description and runs no code from
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,11 @@ class Checkpoint(ModelDescription):
         # strict: load_checkpoint has compared every name and shape
         network.load_state_dict({name: tensor.float() for name, tensor in self.state_dict.items()})
         return network.eval()
+
+    def at_input_size(self, height: int, width: int) -> Checkpoint:
+        """The same weights for inputs of another size, multiples of 8. Raises ConfigError for a size that is
+        not possible."""
+        return replace(self, input_spec=replace(self.input_spec, height=height, width=width))
 
     def save(self, path: str | Path) -> None:
         """As it is, each tensor in the format that it has: see ``save_checkpoint``."""

@@ -21,6 +21,7 @@ from asymfusion_ros.benchmark.stages import measure_geometry
 from asymfusion_ros.benchmark.text import lines
 from asymfusion_ros.checkpoint.description import available_sets
 from asymfusion_ros.cli.bench_node import measured_node
+from asymfusion_ros.data.size_text import size_of
 from asymfusion_ros.engine.segmenter import Segmenter
 from asymfusion_ros.errors import UserError
 
@@ -220,14 +221,6 @@ def _plan(args: argparse.Namespace, segmenter: Segmenter, height: int, width: in
         cameras=args.cameras or (),
         streams=args.streams or (),
     )
-
-
-def size_of(text: str, option: str = "--size") -> tuple[int, int]:
-    """(width, height) of ``640x480``. Raises UserError."""
-    parts = text.lower().split("x")
-    if len(parts) != 2 or not all(part.isdigit() and int(part) > 0 for part in parts):
-        raise UserError(f"{option} {text!r} is not WIDTHxHEIGHT in pixels, as in 640x480")
-    return int(parts[0]), int(parts[1])
 
 
 def _device_name(device: torch.device) -> str:

@@ -18,9 +18,9 @@ from asymfusion_ros.atomic_write import check_place, whole
 from asymfusion_ros.checkpoint import load_checkpoint
 from asymfusion_ros.checkpoint.description import available_sets
 from asymfusion_ros.checkpoint.precision_check import LEAST_AGREEMENT
-from asymfusion_ros.cli.bench import size_of
 from asymfusion_ros.data.folder import Folder
 from asymfusion_ros.data.made_images import made_images
+from asymfusion_ros.data.size_text import size_of
 from asymfusion_ros.engine.engine_file import load_engine
 from asymfusion_ros.engine.exported import load_exported
 from asymfusion_ros.engine.segmenter import Segmenter
@@ -61,6 +61,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="WIDTHxHEIGHT of the camera's images: only their aspect ratio matters (default: %(default)s)",
     )
     parser.add_argument(
+        "--input-size",
+        metavar="WxH",
+        help="of the network's inputs, multiples of 8: fewer pixels are faster and give other labels "
+        "(default: the checkpoint's)",
+    )
+    parser.add_argument(
         "--data",
         type=Path,
         metavar="DIR",
@@ -84,6 +90,9 @@ def run(args: argparse.Namespace) -> int:
     names = None if args.data is None else Folder(args.data).names(args.split)[: args.frames]
     target = tensorrt_file.built_for(_command(args)) if tensorrt else None  # before minutes of work
     checkpoint = load_checkpoint(args.checkpoint)
+    if args.input_size is not None:
+        input_width, input_height = size_of(args.input_size, "--input-size")
+        checkpoint = checkpoint.at_input_size(input_height, input_width)
     if args.data is not None:
         Folder(args.data).check_modalities(checkpoint.config.modalities)
     path = checkpoint_file(args.checkpoint)
@@ -143,6 +152,7 @@ def _command(args: argparse.Namespace) -> str:
     """What builds the file anew."""
     words = ["asymfusion", "export", args.checkpoint, "--format", "tensorrt", "--output", str(args.output)]
     words += ["--size", args.size, *(["--precision", args.precision] if args.precision else [])]
+    words += ["--input-size", args.input_size] if args.input_size else []
     return shlex.join(words)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -105,8 +104,7 @@ class FrameRunner:
                 "an exported file has one input size, its own: for others use the checkpoint it was made of"
             )
         other = copy.copy(self)
-        spec = replace(self.checkpoint.input_spec, height=height, width=width)
-        other.checkpoint = replace(self.checkpoint, input_spec=spec)
+        other.checkpoint = self.checkpoint.at_input_size(height, width)
         return other
 
     @property

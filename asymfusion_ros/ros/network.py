@@ -9,6 +9,7 @@ import asymfusion_ros
 from asymfusion_ros.checkpoint.description import ModelDescription
 from asymfusion_ros.data.label_groups import read_label_groups
 from asymfusion_ros.data.labels import LabelSet
+from asymfusion_ros.data.size_text import size_of
 from asymfusion_ros.engine.backends import Backend
 from asymfusion_ros.engine.engine_file import EngineModel
 from asymfusion_ros.engine.exported import ExportedModel
@@ -88,6 +89,9 @@ def load_network(settings: NodeSettings) -> MaskNetwork:
         cpu_fallback=settings.cpu_fallback,
         threads=settings.threads,
     )
+    if settings.input_size:
+        width, height = size_of(settings.input_size, "parameter input_size")
+        segmenter = segmenter.at_input_size(height, width)
     classes = segmenter.checkpoint.labels
     groups = read_label_groups(settings.label_groups, classes) if settings.label_groups else None
     segmenter.rules = LabelRules(groups, lambda: settings.confidence_threshold, segmenter.device)

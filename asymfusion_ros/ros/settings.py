@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from asymfusion_ros.data.size_text import wrong_size
 from asymfusion_ros.ros.common_settings import CommonSettings, configuration_file, missing_file
 from asymfusion_ros.settings import setting
 
@@ -14,8 +15,14 @@ class NodeSettings(CommonSettings):
 
     tuning: str = setting(
         "auto",
-        "file of `asymfusion tune` that chooses backend, precision and threads, where they are auto and 0; "
-        "auto: the one that it writes by itself, if there is one; none: no file",
+        "file of `asymfusion tune` that chooses device, backend, precision, threads and input_size, where "
+        "they are auto, 0 and empty; auto: the one that it writes by itself, if there is one; none: no file",
+    )
+    input_size: str = setting(
+        "",
+        "WIDTHxHEIGHT of the network's inputs, multiples of 8, as 320x240: fewer pixels are faster and give "
+        "other labels; empty: the checkpoint's; not for an exported file, which has one size",
+        fault=wrong_size,
     )
     label_groups: str = setting(
         "",

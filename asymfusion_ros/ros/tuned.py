@@ -10,7 +10,13 @@ from asymfusion_ros.ros.settings import NodeSettings
 from asymfusion_ros.tuning import read_tuning, standard_path
 
 AUTO, NONE = "auto", "none"
-CHOSEN = ("device", "backend", "precision", "threads")  # by the file, where they are auto or 0
+CHOSEN = (
+    "device",
+    "backend",
+    "precision",
+    "threads",
+    "input_size",
+)  # by the file, where all are as by default
 
 
 def take_tuning(settings: NodeSettings) -> str:
@@ -24,7 +30,7 @@ def take_tuning(settings: NodeSettings) -> str:
     path = standard_path() if settings.tuning == AUTO else Path(settings.tuning)
     if settings.tuning == AUTO and not path.is_file():
         return ""
-    explicit = [name for name in CHOSEN if getattr(settings, name) not in (AUTO, 0)]
+    explicit = [name for name in CHOSEN if getattr(settings, name) not in (AUTO, 0, "")]
     if explicit:
         are = "is" if len(explicit) == 1 else "are"
         return f"tuning {path} is not used: {' and '.join(explicit)} {are} set"
@@ -40,7 +46,9 @@ def take_tuning(settings: NodeSettings) -> str:
     settings.checkpoint = choice.model if tuning.exported else settings.checkpoint
     settings.device, settings.backend = choice.device, choice.backend
     settings.precision, settings.threads = choice.precision, choice.threads
+    settings.input_size = "" if tuning.exported else choice.size  # an exported network is of its size
+    size = f" at inputs of {choice.size}" if choice.size else ""
     return (
-        f"tuning {path}: {choice.backend} on {choice.device}, {choice.precision}, {choice.threads} threads, "
-        "the fastest that was measured here"
+        f"tuning {path}: {choice.backend} on {choice.device}, {choice.precision}, {choice.threads} threads"
+        f"{size}, the fastest that was measured here"
     )

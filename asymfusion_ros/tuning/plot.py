@@ -31,6 +31,7 @@ def times_picture(trials: Sequence[Trial], load: int) -> bytes:
         axes.barh(at, medians, height, xerr=[np.zeros(len(beyond)), beyond], label=label)
     names = [
         f"{trial.way.backend} {trial.way.precision}, {trial.way.threads} threads"
+        + (f", {trial.way.size}" if trial.way.size else "")
         + (" (GPU)" if trial.way.device == "cuda" else "")
         + ("" if trial.passes else ", other labels")
         for trial in trials

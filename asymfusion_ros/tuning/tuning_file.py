@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from asymfusion_ros.atomic_write import write_whole
+from asymfusion_ros.data.size_text import wrong_size
 from asymfusion_ros.data.yaml_file import read_yaml
 from asymfusion_ros.errors import UserError
 from asymfusion_ros.tuning.machine import differences, this_machine
@@ -26,13 +27,15 @@ class TuningError(UserError):
 
 @dataclass(frozen=True)
 class Way:
-    """A way to run the network. model: the file that the backend opens. threads: 0 is its own choice."""
+    """A way to run the network. model: the file that the backend opens. threads: 0 is its own choice. size:
+    WIDTHxHEIGHT of the network's inputs; empty: the checkpoint's own."""
 
     model: str
     backend: str
     device: str
     precision: str
     threads: int
+    size: str = ""
 
 
 @dataclass(frozen=True)
@@ -92,11 +95,13 @@ def read_tuning(path: Path) -> Tuning:
     for name, kind in wanted.items():
         if not isinstance(content.get(name), kind):
             raise TuningError(f"{path}: {name} is missing or not a {kind.__name__}: {AGAIN}")
-    kinds = {"model": str, "backend": str, "device": str, "precision": str, "threads": int}
-    choice = content["choice"]
+    kinds = {"model": str, "backend": str, "device": str, "precision": str, "threads": int, "size": str}
+    choice = {"size": "", **content["choice"]}  # files before there was a choice of sizes have none
     if set(choice) != set(kinds) or not all(type(choice[name]) is kind for name, kind in kinds.items()):
         raise TuningError(f"{path}: choice must have {', '.join(kinds)}: {AGAIN}")
     if not 0 <= choice["threads"] <= 1024:
         raise TuningError(f"{path}: threads is {choice['threads']}, and must be 0 to 1024: {AGAIN}")
+    if wrong := wrong_size(choice["size"]):
+        raise TuningError(f"{path}: size {wrong}: {AGAIN}")
     machine = {str(name): str(value) for name, value in content["machine"].items()}
     return Tuning(content["checkpoint"], machine, Way(**choice), content["exported"], content["table"])

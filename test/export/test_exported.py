@@ -1,6 +1,8 @@
 """An exported file: written, compared, opened by both runtimes, and refused where it can't be used."""
 
 import json
+from argparse import Namespace
+from dataclasses import replace
 from importlib.util import find_spec
 
 import numpy as np
@@ -13,11 +15,20 @@ from onnx import TensorProto
 from asymfusion_ros import Segmenter
 from asymfusion_ros.checkpoint.description import available_sets
 from asymfusion_ros.cli.main import main
+from asymfusion_ros.cli.tune_ways import exported_files, remove_others, ways_to_try
 from asymfusion_ros.engine.exported import load_exported
+from asymfusion_ros.engine.raw_image import RawImage
 from asymfusion_ros.errors import CheckpointError, ConfigError, ImageError
 from asymfusion_ros.export import tensorrt_file
 from asymfusion_ros.export.half import EXACT_CONVOLUTIONS, to_half
 from asymfusion_ros.network import NetworkConfig
+from asymfusion_ros.ros.network import load_network
+from asymfusion_ros.ros.settings import NodeSettings
+from asymfusion_ros.ros.tuned import take_tuning
+from asymfusion_ros.tuning import Tuning
+from asymfusion_ros.tuning.machine import this_machine
+from asymfusion_ros.tuning.trials import Frame, Trials
+from asymfusion_ros.tuning.tuning_file import sha256
 
 RUNTIMES = ("openvino", "onnxruntime")
 CONFIG = NetworkConfig("refinenet_lw", "resnet18", 3, decoder_channels=8, dropout=0.0)
@@ -287,6 +298,35 @@ def test_the_node_takes_what_was_tuned(files, tmp_path, backend):
         rig.close()
     reference = Segmenter.from_checkpoint(checkpoint, device="cpu", precision="fp32")
     assert (mask == reference.segment({"rgb": rgb, "depth": depth}).numpy().labels).mean() > 0.99
+
+
+def test_a_size_to_tune_is_exported_tried_and_taken(tmp_path):
+    """Of one modality, whose single graph is made soon."""
+    checkpoint = write_checkpoint(tmp_path / "rgb.safetensors", replace(CONFIG, modalities=("rgb",)))
+    rgb = frame()["rgb"]
+    own = tmp_path / "own.onnx"  # given, and not opened here
+    args = Namespace(checkpoint=str(checkpoint), backends=["onnxruntime"], threads=[1], exported=own)
+    files = exported_files(args, tmp_path / "tuned.yaml", ["", "32x24"], RawImage.from_array(rgb))
+    made = tmp_path / "tuned_network_32x24.onnx"
+    assert files == {"": own, "32x24": made}
+    (way,) = ways_to_try(args, checkpoint, files, ["32x24"])
+    reference = Segmenter.from_checkpoint(checkpoint, "cpu", "fp32", "torch")
+    expected = reference.at_input_size(24, 32).segment({"rgb": rgb}).numpy().labels
+    trials = Trials([way], [Frame({"rgb": rgb}, expected)], reference, lambda items, what: items)
+    assert trials.mean_iou[way] > 0.98
+    labels = reference.segment({"rgb": rgb}).numpy().labels
+    assert trials.agreement[way] == pytest.approx((labels == expected).mean(), abs=0.01)
+
+    Tuning(sha256(checkpoint), this_machine(), way, sha256(made)).write(tmp_path / "tuned.yaml")
+    settings = NodeSettings(checkpoint=str(checkpoint), tuning=str(tmp_path / "tuned.yaml"))
+    take_tuning(settings)
+    network = load_network(settings)
+    assert (network.backend.name, network.checkpoint.size) == ("onnxruntime", (24, 32))
+    assert (network.segment({"rgb": rgb}).numpy().labels == expected).mean() > 0.99
+    remove_others(files, made.resolve())
+    assert made.exists()
+    remove_others(files, checkpoint)
+    assert not made.exists()
 
 
 def test_a_node_whose_tuning_does_not_hold_says_so_and_goes_on(files, tmp_path):

@@ -2,12 +2,16 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import yaml
 from helpers import refused, write_checkpoint, write_folder
 
+from asymfusion_ros import Segmenter
 from asymfusion_ros.cli.main import main
+from asymfusion_ros.data.folder import Folder
 from asymfusion_ros.errors import UserError
+from asymfusion_ros.ros.network import load_network
 from asymfusion_ros.ros.settings import NodeSettings
 from asymfusion_ros.ros.tuned import take_tuning
 from asymfusion_ros.tuning import Tuning, TuningError, Way, read_tuning, standard_path
@@ -33,6 +37,12 @@ def test_the_fastest_with_the_right_labels_is_chosen():
 def test_bf16_may_differ_in_more_pixels():
     assert best([Trial(way(precision="bf16"), 0.985, [1]), Trial(way(), 1.0, [2])]).way.precision == "bf16"
     assert best([Trial(way(precision="bf16"), 0.984, [1]), Trial(way(), 1.0, [2])]).way.precision == "fp32"
+
+
+def test_another_input_size_needs_the_agreement_that_is_given():
+    own, other = Trial(way(), 1.0, [30]), replace(way(), size="48x40")
+    assert best([own, Trial(other, 0.85, [10], other_size=0.85)]).way is other
+    assert best([own, Trial(other, 0.84, [10], other_size=0.85)]) is own
 
 
 def test_fewer_threads_are_better_where_they_are_as_fast():
@@ -90,7 +100,49 @@ def test_the_node_s_settings_are_filled(tuned, checkpoint):
     assert found == (str(checkpoint), "torch", "cpu", "fp32", 3)
 
 
-@pytest.mark.parametrize("explicit", [{"threads": 1}, {"backend": "openvino"}, {"precision": "fp32"}])
+def test_a_size_is_written_and_taken(tuned, checkpoint):
+    path, tuning = tuned
+    sized = replace(tuning, choice=replace(tuning.choice, size="48x40"))
+    sized.write(path)
+    assert read_tuning(path) == sized
+    given = settings(checkpoint, path)
+    assert "3 threads at inputs of 48x40, the fastest" in take_tuning(given)
+    assert given.input_size == "48x40"
+
+
+def test_an_exported_network_is_of_its_size(tuned, checkpoint, tmp_path):
+    """No other is asked of it, which would be refused."""
+    path, tuning = tuned
+    model = tmp_path / "small.onnx"
+    model.write_bytes(b"network")
+    choice = Way(str(model), "onnxruntime", "cpu", "fp32", 1, "48x40")
+    replace(tuning, choice=choice, exported=sha256(model)).write(path)
+    given = settings(checkpoint, path)
+    assert "at inputs of 48x40" in take_tuning(given)
+    assert (given.checkpoint, given.input_size) == (str(model), "")
+
+
+def test_a_file_of_before_there_were_sizes_is_taken(tuned, checkpoint):
+    path, tuning = tuned
+    content = yaml.safe_load(path.read_text())
+    del content["choice"]["size"]
+    path.write_text(yaml.safe_dump(content))
+    assert read_tuning(path) == tuning
+    given = settings(checkpoint, path)
+    take_tuning(given)
+    assert (given.threads, given.input_size) == (3, "")
+
+
+def test_the_node_s_network_is_of_the_size(checkpoint):
+    network = load_network(settings(checkpoint, "none", device="cpu", input_size="48x40"))
+    assert network.network_size(40, 48) == (40, 48)
+    with pytest.raises(UserError, match="height 41 and width 48 must be multiples of 8"):
+        load_network(settings(checkpoint, "none", device="cpu", input_size="48x41"))
+
+
+@pytest.mark.parametrize(
+    "explicit", [{"input_size": "48x40"}, {"threads": 1}, {"backend": "openvino"}, {"precision": "fp32"}]
+)
 def test_what_the_parameters_say_wins(tuned, checkpoint, explicit):
     given = settings(checkpoint, tuned[0], **explicit)
     before = replace(given)
@@ -147,6 +199,8 @@ def test_an_exported_network_that_is_gone_is_named(tuned, checkpoint, tmp_path):
         (lambda content: content["choice"].pop("backend"), "choice must have"),
         (lambda content: content["choice"].update(threads="many"), "choice must have"),
         (lambda content: content["choice"].update(threads=True), "choice must have"),
+        (lambda content: content["choice"].update(size=320), "choice must have"),
+        (lambda content: content["choice"].update(size="big"), "size 'big' is not WIDTHxHEIGHT"),
         (lambda content: content["choice"].update(threads=10**9), "threads is 1000000000"),
     ],
 )
@@ -188,9 +242,54 @@ def test_the_command_with_torch_alone(tmp_path, checkpoint, capsys):
     assert given.threads == tuning.choice.threads
 
 
+def mean_iou(frames, made, classes=3):
+    """Of label and prediction pairs, class by class."""
+    pairs = np.array(
+        [(a, b) for name, mask in made.items() for a, b in zip(frames[name].ravel(), mask.ravel())]
+    )
+    ious = []
+    for one in range(classes):
+        label, found = pairs[:, 0] == one, pairs[:, 1] == one
+        if (label | found).any():
+            ious.append((label & found).sum() / (label | found).sum())
+    return np.mean(ious)
+
+
+def test_the_command_with_other_input_sizes(tmp_path, checkpoint, capsys):
+    """The own size always; another size where it is asked for, with what it is worth. Sizes that are the same
+    for the frames (64x48) are tried once."""
+    data = write_folder(tmp_path / "data", frames=2)
+    output = tmp_path / "t.yaml"
+    words = ["tune", checkpoint, "--recording", data, "--frames", 2, "--rounds", 1, "--threads", 1]
+    words += ["--backends", "torch", "--output", output, "--sizes", "32x24", "64X48", "32x24"]
+    assert main([str(word) for word in [*words, "--least-agreement", 0]]) == 0
+    printed = capsys.readouterr().out
+    folder = Folder(data)
+    frames = {name: folder.read(name, ("rgb", "depth")) for name in ("frame0", "frame1")}
+    own = Segmenter.from_checkpoint(checkpoint, "cpu", "fp32", "torch")
+    made = {
+        size: {name: one.segment(frame.images).numpy().labels for name, frame in frames.items()}
+        for size, one in (("", own), ("32x24", own.at_input_size(24, 32)))
+    }
+    agreement = np.mean([(made[""][name] == made["32x24"][name]).mean() for name in frames])
+    labels = {name: frame.label for name, frame in frames.items()}
+    table = {line["size"]: line for line in read_tuning(output).table if line["precision"] == "fp32"}
+    assert set(table) == {"", "32x24"}
+    assert table["32x24"]["agreement"] == pytest.approx(agreement, abs=1e-5)
+    for size, masks in made.items():
+        assert table[size]["mean_iou"] == pytest.approx(mean_iou(labels, masks), abs=1e-5)
+    assert f"{agreement:.3%}" in printed and f"fp32: {mean_iou(labels, made['']):.2%}" in printed
+    assert main([str(word) for word in [*words, "--least-agreement", 1]]) == 0
+    assert read_tuning(output).choice.size == ""
+    line = next(line for line in capsys.readouterr().out.splitlines() if "32x24" in line)
+    assert line.endswith("other labels: not taken")
+
+
 @pytest.mark.parametrize(
     ("more", "named"),
     [
+        (["--sizes", "320"], "--sizes '320' is not WIDTHxHEIGHT"),
+        (["--sizes", "48x41"], "height 41 and width 48 must be multiples of 8"),
         (["--frames", "0"], "--frames 0 must be 1 or more"),
         (["--load", "-1"], "--load -1 must be 0 or more"),
         (["--threads", "0"], "--threads 0 must be 1 to 1024"),
