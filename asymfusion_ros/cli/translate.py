@@ -22,7 +22,7 @@ EXAMPLES = """\
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """See ``asymfusion translate --help``."""
     add = parser.add_argument
-    add("checkpoint", metavar="CHECKPOINT", help="of image translation: a .safetensors file")
+    add("checkpoint", metavar="CHECKPOINT", help="of image translation: a .safetensors or exported file")
     add(
         "recording",
         type=Path,
@@ -41,7 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("the network")
     group.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
     group.add_argument("--precision", default="auto", help="auto, fp32, fp16 or bf16 (default: %(default)s)")
-    group.add_argument("--backend", default="auto", help="auto or torch (default: %(default)s)")
+    group.add_argument(
+        "--backend", default="auto", help="auto, torch, openvino or onnxruntime (default: %(default)s)"
+    )
     add_reading(parser)
 
 

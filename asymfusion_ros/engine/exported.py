@@ -2,7 +2,7 @@
 
 It holds one graph for each set of available modalities, over shared weights, for one input size. The graph of
 a set has as outputs the ensemble's logits, ``logits:rgb+depth``, and each modality's,
-``logits:rgb+depth:depth``.
+``logits:rgb+depth:depth``. Of image translation they are images.
 """
 
 from __future__ import annotations

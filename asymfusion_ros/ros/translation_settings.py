@@ -14,7 +14,7 @@ class TranslationSettings(CommonSettings):
 
     checkpoint: str = setting(
         "",
-        "path of a .safetensors checkpoint of image translation",
+        "path of a .safetensors checkpoint of image translation, or of what `asymfusion export` made of one",
         fault=missing_file,
     )
 

@@ -1,0 +1,35 @@
+"""Whether an exported network is near enough to its checkpoint to be written."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Any
+
+from asymfusion_ros.checkpoint.precision_check import LEAST_AGREEMENT
+from asymfusion_ros.engine.runner import FrameRunner
+from asymfusion_ros.engine.segmenter import Segmenter
+from asymfusion_ros.engine.translator import Translator
+from asymfusion_ros.errors import UserError
+from asymfusion_ros.export.verify import Frame, compare
+from asymfusion_ros.export.verify_images import MOST_LEVELS, compare_images
+
+
+def accepted(exported: FrameRunner, reference: FrameRunner, frames: Iterable[Frame]) -> dict[str, Any]:
+    """How the two compare, for the file's metadata. Raises UserError where they are too far apart."""
+    if isinstance(exported, Translator) and isinstance(reference, Translator):
+        difference = compare_images(exported, reference, frames)
+        if not difference.largest <= MOST_LEVELS:
+            raise UserError(
+                f"the exported network's images differ from the checkpoint's by {difference.largest:.3g} of "
+                f"255 levels, more than {MOST_LEVELS:g}: it is not written; please report it"
+            )
+        return dataclasses.asdict(difference)
+    assert isinstance(exported, Segmenter) and isinstance(reference, Segmenter)
+    agreement = compare(exported, reference, frames)
+    if agreement.agreement < (least := LEAST_AGREEMENT[exported.backend.precision]):
+        raise UserError(
+            f"the exported network gives the checkpoint's class in {agreement.agreement:.2%} of the "
+            f"pixels, below {least:.1%}: it is not written; please report it"
+        )
+    return {key: value for key, value in dataclasses.asdict(agreement).items() if value is not None}
