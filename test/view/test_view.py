@@ -268,10 +268,13 @@ def test_the_web_viewer_answers_on_loopback_alone_and_ends_with_ctrl_c(tmp_path,
             kept = tmp_path / "late.rrd"
             late = [RERUN, f"rerun+http://127.0.0.1:{grpc}/proxy", "--save", str(kept)]
             with subprocess.Popen(late, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as viewer:
-                until(lambda: kept.is_file() and kept.stat().st_size > 20_000)
-                process.send_signal(signal.SIGINT)
-                assert process.wait(30) == 0
-                viewer.wait(30)
+                try:
+                    until(lambda: kept.is_file() and kept.stat().st_size > 20_000)
+                    process.send_signal(signal.SIGINT)
+                    assert process.wait(60) == 0
+                    viewer.wait(60)
+                finally:
+                    viewer.kill()
             assert len(read_rrd(kept)["/camera/mask"]["SegmentationImage:buffer"]) == 4
         finally:
             process.kill()
