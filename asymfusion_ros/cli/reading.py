@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import asymfusion_ros.ros  # noqa: F401  (how long threads spin, which torch reads when it is loaded)
@@ -108,24 +109,51 @@ def add_network(parser: argparse.ArgumentParser) -> Any:
         default="default",
         help="a .safetensors or exported .onnx file (default: the package's)",
     )
+    add_backend(group)
+    return group
+
+
+def add_backend(group: Any) -> None:
+    """Adds the options that choose how a network is run."""
     group.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
     group.add_argument("--precision", default="auto", help="auto, fp32, fp16 or bf16 (default: %(default)s)")
     group.add_argument(
         "--backend", default="auto", help="auto, torch, openvino or onnxruntime (default: %(default)s)"
     )
-    return group
+
+
+def add_labels(parser: argparse.ArgumentParser, title: str, otherwise: str = "") -> None:
+    """Adds the options that say where labels are, under ``title``. otherwise: where they are by default."""
+    labels = parser.add_argument_group(title).add_mutually_exclusive_group()
+    labels.add_argument(
+        "--labels",
+        metavar="TOPIC",
+        help="of the bag: class indices in mono8, 255 for none, the frames' stamps",
+    )
+    labels.add_argument(
+        "--labels-dir",
+        type=Path,
+        metavar="DIR",
+        help="PNGs of class indices, called by the frames' stamps or names, or as many as there are frames"
+        + otherwise,
+    )
 
 
 def open_segmenter(args: argparse.Namespace, topics: Iterable[str]) -> Segmenter:
     """That of ``add_network``'s options. Raises UserError, also where ``topics`` has a modality that the
     checkpoint does not take."""
     segmenter = Segmenter.from_checkpoint(args.checkpoint, args.device, args.precision, args.backend)
-    unknown = [name for name in topics if name not in segmenter.modalities]
+    check_topics(topics, segmenter.modalities)
+    return segmenter
+
+
+def check_topics(topics: Iterable[str], modalities: Sequence[str]) -> None:
+    """Raises ConfigError where ``topics`` has a modality that the checkpoint does not take."""
+    unknown = [name for name in topics if name not in modalities]
     if unknown:
         raise ConfigError(
-            f"a topic of {unknown[0]} is given, but the checkpoint takes {', '.join(segmenter.modalities)}"
+            f"a topic of {unknown[0]} is given, but the checkpoint takes {', '.join(modalities)}"
         )
-    return segmenter
 
 
 def say(line: str) -> None:

@@ -17,7 +17,7 @@ from tqdm import tqdm
 import asymfusion_ros.ros  # noqa: F401  (how long threads spin, which torch reads when it is loaded)
 from asymfusion_ros.atomic_write import make_folder
 from asymfusion_ros.checkpoint.description import ModelDescription
-from asymfusion_ros.cli.reading import add_network, add_reading, read_options, whole
+from asymfusion_ros.cli.reading import add_labels, add_network, add_reading, read_options, whole
 from asymfusion_ros.engine.exported import load_model
 from asymfusion_ros.engine.segmenter import Segmenter
 from asymfusion_ros.errors import ConfigError, UserError
@@ -87,19 +87,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="CPU threads of a recording's network (default: the backend's choice, a share of the cores)",
     )
     add_reading(parser)
-    group = parser.add_argument_group("labels to score the masks with")
-    labels = group.add_mutually_exclusive_group()
-    labels.add_argument(
-        "--labels",
-        metavar="TOPIC",
-        help="of the bag: class indices in mono8, 255 for none, the frames' stamps",
-    )
-    labels.add_argument(
-        "--labels-dir",
-        type=Path,
-        metavar="DIR",
-        help="PNGs of class indices, called by the frames' stamps or names, or as many as there are frames",
-    )
+    add_labels(parser, "labels to score the masks with")
     group = parser.add_argument_group("further outputs")
     group.add_argument(
         "--originals", action="store_true", help="the recorded images too, in the bag of the masks"

@@ -7,9 +7,8 @@ import sys
 from pathlib import Path
 
 import asymfusion_ros.ros  # noqa: F401  (how long threads spin, which torch reads when it is loaded)
-from asymfusion_ros.cli.reading import add_reading, read_options
+from asymfusion_ros.cli.reading import add_backend, add_reading, check_topics, read_options, say
 from asymfusion_ros.engine.translator import Translator
-from asymfusion_ros.errors import ConfigError
 from asymfusion_ros.replay.translation import TranslateJob, translate
 
 EXAMPLES = """\
@@ -38,12 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--each", action="store_true", help="also what every modality alone makes: DIR/rgb_from_depth/...")
     add("--png", action="store_true", help="PNGs of a bag too, called by their stamps")
-    group = parser.add_argument_group("the network")
-    group.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
-    group.add_argument("--precision", default="auto", help="auto, fp32, fp16 or bf16 (default: %(default)s)")
-    group.add_argument(
-        "--backend", default="auto", help="auto, torch, openvino or onnxruntime (default: %(default)s)"
-    )
+    add_backend(parser.add_argument_group("the network"))
     add_reading(parser)
 
 
@@ -60,14 +54,6 @@ def run(args: argparse.Namespace) -> int:
         args.rate,
     )
     translator = Translator.from_checkpoint(args.checkpoint, args.device, args.precision, args.backend)
-    unknown = [name for name in job.read.topics if name not in translator.modalities]
-    if unknown:
-        raise ConfigError(
-            f"a topic of {unknown[0]} is given, but the checkpoint takes {', '.join(translator.modalities)}"
-        )
-    print(translate(translator, job, _say, progress=sys.stderr.isatty()))
+    check_topics(job.read.topics, translator.modalities)
+    print(translate(translator, job, say, progress=sys.stderr.isatty()))
     return 0
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from asymfusion_ros.cli.reading import (
     SHARED,
+    add_labels,
     add_network,
     add_reading,
     number,
@@ -99,19 +100,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="QUALITY",
         help="of colour images, 0 to keep every pixel as it is (default: %(default)s)",
     )
-    group = parser.add_argument_group("labels, to show beside the masks with what is wrong")
-    labels = group.add_mutually_exclusive_group()
-    labels.add_argument(
-        "--labels",
-        metavar="TOPIC",
-        help="of the bag: class indices in mono8, 255 for none, the frames' stamps",
-    )
-    labels.add_argument(
-        "--labels-dir",
-        type=Path,
-        metavar="DIR",
-        help="PNGs of class indices, called by the frames' stamps or names, or as many as there are frames "
-        "(default: those of a folder in the folder format)",
+    add_labels(
+        parser,
+        "labels, to show beside the masks with what is wrong",
+        " (default: those of a folder in the folder format)",
     )
     add_network(parser)
     add_reading(parser)
