@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,8 +19,9 @@ from asymfusion_ros.engine.backends import Backend, open_backend
 from asymfusion_ros.engine.exported import load_model
 from asymfusion_ros.engine.geometry import Geometry, Projector
 from asymfusion_ros.engine.raw_image import RawImage
+from asymfusion_ros.engine.stopwatch import Stopwatch
 from asymfusion_ros.engine.upload import Uploader
-from asymfusion_ros.errors import ConfigError, ImageError
+from asymfusion_ros.errors import CheckpointError, ConfigError, ImageError
 
 Image = RawImage | npt.NDArray[np.generic]
 Runner = TypeVar("Runner", bound="FrameRunner")
@@ -38,9 +40,39 @@ def alike(inputs: Sequence[Mapping[str, Tensor]]) -> list[list[int]]:
     return list(found.values())
 
 
-def stacked(tensors: Sequence[Tensor]) -> Tensor:
-    """Along the batch."""
-    return tensors[0] if len(tensors) == 1 else torch.cat(list(tensors))
+def batches(inputs: Sequence[Mapping[str, Tensor]]) -> Iterator[tuple[list[int], dict[str, Tensor]]]:
+    """Those that the network takes together: the frames' numbers, and their inputs along the batch."""
+    for numbers in alike(inputs):
+        if len(numbers) == 1:
+            yield numbers, dict(inputs[numbers[0]])
+        else:
+            names = inputs[numbers[0]]
+            yield numbers, {name: torch.cat([inputs[number][name] for number in numbers]) for name in names}
+
+
+def out_of_view(geometry: Geometry | None, decoded: Mapping[str, Tensor]) -> bool:
+    """Whether depth was left out, because none of it falls into the reference camera's image."""
+    return geometry is not None and geometry.depth is not None and geometry.depth not in decoded
+
+
+def check_finite(made: Tensor, names: Iterable[str]) -> None:
+    """Raises CheckpointError where the network gave anything but numbers for a blank frame of the modalities
+    ``names``."""
+    if not torch.isfinite(made).all():
+        raise CheckpointError(
+            f"the checkpoint's network gives NaN or infinite values for a blank frame of "
+            f"{' and '.join(names)}: its weights are damaged, or need precision fp32"
+        )
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A frame on the device. decoded: its images, with registered depth. size: height and width of the
+    result. inputs: the network's."""
+
+    decoded: dict[str, Tensor]
+    size: tuple[int, int]
+    inputs: dict[str, Tensor]
 
 
 class FrameRunner:
@@ -116,6 +148,22 @@ class FrameRunner:
     def modalities(self) -> tuple[str, ...]:
         """The names of the images that it takes, in the network's order."""
         return self.checkpoint.config.modalities
+
+    def take(
+        self, frames: Sequence[tuple[Mapping[str, Image | None], Geometry | None]], watch: Stopwatch
+    ) -> list[Taken]:
+        """Frames, each with its cameras, up to what the network is given. ``watch`` laps after the upload.
+        Raises ImageError."""
+        images = [self.images(given) for given, _ in frames]
+        buffers = [self.upload(one) for one in images]
+        watch.lap("upload")
+        taken = []
+        for one, buffer, (_, geometry) in zip(images, buffers, frames, strict=True):
+            decoded = self.registered(self.decode(one, buffer), geometry)
+            reference = self.reference(one)
+            size = (reference.height, reference.width)
+            taken.append(Taken(decoded, size, self.normalise(decoded, size)))
+        return taken
 
     def images(self, given: Mapping[str, Image | None]) -> dict[str, RawImage]:
         """The images of the checkpoint's modalities among ``given``, checked, in the network's order."""

@@ -15,10 +15,17 @@ from asymfusion_ros.data.labels import LabelSet
 from asymfusion_ros.engine.disagreement import disagreement as disagreement_of
 from asymfusion_ros.engine.geometry import Geometry
 from asymfusion_ros.engine.label_rules import LabelRules
-from asymfusion_ros.engine.runner import FrameRunner, Image, alike, reference_name, stacked
+from asymfusion_ros.engine.runner import (
+    FrameRunner,
+    Image,
+    batches,
+    check_finite,
+    out_of_view,
+    reference_name,
+)
 from asymfusion_ros.engine.staging import Download
 from asymfusion_ros.engine.stopwatch import Stopwatch
-from asymfusion_ros.errors import CheckpointError, ConfigError
+from asymfusion_ros.errors import ConfigError
 
 __all__ = ["HostResult", "Image", "Result", "Segmenter", "Wanted", "reference_name"]
 
@@ -162,23 +169,15 @@ class Segmenter(FrameRunner):
         go through the network in one call, which a GPU does faster than one by one.
         """
         watch = Stopwatch()
-        images = [self.images(given) for given, _ in frames]
-        buffers = [self.upload(one) for one in images]
-        watch.lap("upload")
-        decoded = [
-            self.registered(self.decode(one, buffer), wanted.geometry)
-            for one, buffer, (_, wanted) in zip(images, buffers, frames, strict=True)
-        ]
-        references = [self.reference(one) for one in images]
-        sizes = [(reference.height, reference.width) for reference in references]
-        inputs = [self.normalise(one, size) for one, size in zip(decoded, sizes, strict=True)]
+        taken = self.take([(given, wanted.geometry) for given, wanted in frames], watch)
+        inputs = [one.inputs for one in taken]
         inferred = self._infer_batch(inputs, [wanted.disagreement for _, wanted in frames])
         watch.lap("network")
         results = []
-        for one, size, (logits, apart), (_, wanted) in zip(decoded, sizes, inferred, frames, strict=True):
+        for one, (logits, apart), (_, wanted) in zip(taken, inferred, frames, strict=True):
             confidence = wanted.confidence or (wanted.geometry is not None and wanted.geometry.points)
-            result = self.postprocess(logits, size, confidence, self.checkpoint.temperature(one))
-            results.append(replace(self._located(result, one, wanted.geometry), disagreement=apart))
+            result = self.postprocess(logits, one.size, confidence, self.checkpoint.temperature(one.inputs))
+            results.append(replace(self._located(result, one.decoded, wanted.geometry), disagreement=apart))
         watch.lap("postprocess")
         seconds = watch.seconds if self.device.type == "cpu" else {}
         return [replace(result, seconds=seconds) for result in results]
@@ -188,11 +187,9 @@ class Segmenter(FrameRunner):
     ) -> list[tuple[Tensor, Tensor | None]]:
         """Each frame's logits, and where wanted and there its disagreement."""
         found: dict[int, tuple[Tensor, Tensor | None]] = {}
-        for numbers in alike(inputs):
-            first = inputs[numbers[0]]
-            together = {name: stacked([inputs[number][name] for number in numbers]) for name in first}
+        for numbers, together in batches(inputs):
             branches: list[Tensor] = []
-            if len(first) > 1 and any(disagreement[number] for number in numbers):
+            if len(together) > 1 and any(disagreement[number] for number in numbers):
                 outputs = self.backend.outputs(together)
                 logits = outputs.ensemble
                 branches = [branch for branch in outputs.logits if branch is not None]
@@ -211,8 +208,7 @@ class Segmenter(FrameRunner):
         points = None
         if geometry.points and result.confidence is not None:
             points = self._projector.points(geometry, decoded, result.labels, result.confidence)
-        out_of_view = geometry.depth is not None and geometry.depth not in decoded
-        return replace(result, points=points, out_of_view=out_of_view)
+        return replace(result, points=points, out_of_view=out_of_view(geometry, decoded))
 
     @torch.inference_mode()
     def warm_up(self, height: int, width: int, batch: int = 1) -> None:
@@ -228,11 +224,7 @@ class Segmenter(FrameRunner):
             inputs = self.preprocess(images, self.upload(images))
             self._infer_batch([inputs], [False])  # a backend may have another graph for it
             ((logits, _),) = self._infer_batch([inputs], [True])
-            if not torch.isfinite(logits).all():
-                raise CheckpointError(
-                    f"the checkpoint's network gives NaN or infinite values for a blank frame of "
-                    f"{' and '.join(names)}: its weights are damaged, or need precision fp32"
-                )
+            check_finite(logits, names)
             self.postprocess(logits, (height, width), True, self.checkpoint.temperature(images)).numpy()
         for count in range(2, batch + 1):
             for disagreement in (False, True):

@@ -14,10 +14,10 @@ from torch.nn import functional as F
 from asymfusion_ros.checkpoint.description import ModelDescription, available_sets
 from asymfusion_ros.data.unit_image import as_uint8
 from asymfusion_ros.engine.geometry import Geometry
-from asymfusion_ros.engine.runner import FrameRunner, Image, alike, stacked
+from asymfusion_ros.engine.runner import FrameRunner, Image, batches, check_finite, out_of_view
 from asymfusion_ros.engine.staging import Download
 from asymfusion_ros.engine.stopwatch import Stopwatch
-from asymfusion_ros.errors import CheckpointError, ConfigError
+from asymfusion_ros.errors import ConfigError
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -108,24 +108,15 @@ class Translator(FrameRunner):
         """The same for several frames, each with what is asked of it. Those of the same modalities and size
         go through the network in one call."""
         watch = Stopwatch()
-        images = [self.images(given) for given, _ in frames]
-        buffers = [self.upload(one) for one in images]
-        watch.lap("upload")
-        decoded = [
-            self.registered(self.decode(one, buffer), asked.geometry)
-            for one, buffer, (_, asked) in zip(images, buffers, frames, strict=True)
-        ]
-        references = [self.reference(one) for one in images]
-        sizes = [(reference.height, reference.width) for reference in references]
-        inputs = [self.normalise(one, size) for one, size in zip(decoded, sizes, strict=True)]
+        taken = self.take([(given, asked.geometry) for given, asked in frames], watch)
+        inputs = [one.inputs for one in taken]
         made = self._infer_batch(inputs, any(asked.each for _, asked in frames))
         watch.lap("network")
         results = []
-        for one, size, (ensemble, branches), (_, asked) in zip(decoded, sizes, made, frames, strict=True):
-            each = {name: pixels(branches[name], size) for name in branches} if asked.each else {}
-            out = asked.geometry is not None and asked.geometry.depth is not None
-            out_of_view = out and asked.geometry is not None and asked.geometry.depth not in one
-            results.append(Translation(pixels(ensemble, size), each, out_of_view))
+        for one, (ensemble, branches), (_, asked) in zip(taken, made, frames, strict=True):
+            each = {name: pixels(branches[name], one.size) for name in branches} if asked.each else {}
+            out = out_of_view(asked.geometry, one.decoded)
+            results.append(Translation(pixels(ensemble, one.size), each, out))
         watch.lap("postprocess")
         seconds = watch.seconds if self.device.type == "cpu" else {}
         return [replace(result, seconds=seconds) for result in results]
@@ -135,15 +126,13 @@ class Translator(FrameRunner):
     ) -> list[tuple[Tensor, dict[str, Tensor]]]:
         """Each frame's 1 x 3 x h x w image of -1 to 1, and where wanted every modality's."""
         found: dict[int, tuple[Tensor, dict[str, Tensor]]] = {}
-        for numbers in alike(inputs):
-            first = inputs[numbers[0]]
-            together = {name: stacked([inputs[number][name] for number in numbers]) for name in first}
+        for numbers, together in batches(inputs):
             branches: dict[str, Tensor] = {}
             if each:
                 outputs = self.backend.outputs(together)
                 ensemble = outputs.ensemble
                 there = [one for one in outputs.logits if one is not None]
-                branches = dict(zip(first, there, strict=True))
+                branches = dict(zip(together, there, strict=True))
             else:
                 ensemble = self.backend(together)
             for i, number in enumerate(numbers):
@@ -159,11 +148,7 @@ class Translator(FrameRunner):
         for names in available_sets(list(blank)):
             images = self.images({name: blank[name] for name in names})
             ((image, _),) = self._infer_batch([self.preprocess(images, self.upload(images))], False)
-            if not torch.isfinite(image).all():
-                raise CheckpointError(
-                    f"the checkpoint's network gives NaN or infinite values for a blank frame of "
-                    f"{' and '.join(names)}: its weights are damaged, or need precision fp32"
-                )
+            check_finite(image, names)
         for count in range(2, batch + 1):
             self.translate_batch([(blank, Asked())] * count)
 
