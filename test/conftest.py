@@ -1,6 +1,7 @@
 """For every test, in each of the processes that run them side by side."""
 
 import os
+import signal
 
 import pytest
 import torch
@@ -9,6 +10,9 @@ import torch
 # process that a test starts.
 torch.set_num_threads(1)
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A shell's background job ignores Ctrl-C, and so would whatever a test starts and ends with it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Triton interprets its kernels on a CPU where this is set before anything imports it.
 if not torch.cuda.is_available():

@@ -25,7 +25,7 @@ from asymfusion_ros.network import NetworkConfig
 from asymfusion_ros.ros.network import load_network
 from asymfusion_ros.ros.settings import NodeSettings
 from asymfusion_ros.ros.tuned import take_tuning
-from asymfusion_ros.tuning import Tuning
+from asymfusion_ros.tuning import Tuning, read_tuning
 from asymfusion_ros.tuning.machine import this_machine
 from asymfusion_ros.tuning.trials import Frame, Trials
 from asymfusion_ros.tuning.tuning_file import sha256
@@ -291,7 +291,8 @@ def test_the_node_takes_what_was_tuned(files, tmp_path, backend):
     rig = Rig(checkpoint, tuning=str(found)).start()
     try:
         assert (rig.network.backend.name, rig.network.backend.threads) == (backend, 1)
-        rig.until(lambda: rig.logged("tuning", f"{backend} on cpu, fp32, 1 threads"))
+        precision = read_tuning(found).choice.precision  # bf16 where the processor computes in it
+        rig.until(lambda: rig.logged("tuning", f"{backend} on cpu, {precision}, 1 threads"))
         rig.send(image(rgb, "rgb8", SECOND), image(depth, "16UC1", SECOND))
         mask = pixels_of(rig.mask(SECOND))
     finally:

@@ -33,21 +33,25 @@ from lifecycle_msgs.srv import ChangeState
 from node_harness import HEIGHT, WIDTH, distances, image, picture
 from rclpy.executors import SingleThreadedExecutor
 from sensor_msgs.msg import Image
+from unets import unet_config, write_translation_checkpoint
 
 from asymfusion_ros.ros.fast_dds import PROFILE_VARIABLES, profile_variables
 from asymfusion_ros.ros.settings import NodeSettings
+from asymfusion_ros.ros.translation_settings import TranslationSettings
 from asymfusion_ros.settings import declared
 
 ROOT = Path(__file__).resolve().parents[2]
 SEGMENTATION = ROOT / "launch" / "segmentation.launch.py"
 MULTI_CAMERA = ROOT / "launch" / "multi_camera.launch.py"
 REPLAY = ROOT / "launch" / "replay.launch.py"
+TRANSLATION = ROOT / "launch" / "translation.launch.py"
 PROFILE = str(ROOT / "config" / "fastdds_large_images.xml")
 SETTINGS = {one.name: one for one in declared(NodeSettings)}
+TRANSLATION_ARGUMENTS = {one.name for one in declared(TranslationSettings)}
 
 NODE = """#!{python}
 import sys
-from asymfusion_ros.ros.main import main
+from asymfusion_ros.ros.{module} import main
 sys.exit(main())
 """
 
@@ -105,6 +109,7 @@ class Machine:
             marker.touch()
         self.node = self.prefix / "lib" / "asymfusion_ros" / "segmentation_node"
         self.record_starts(self.node, "node")
+        self.record_starts(self.node.with_name("translation_node"), "node")
         self.record_starts(self.prefix / "lib" / "rviz2" / "rviz2", "rviz")
         self.record_starts(self.prefix / "bin" / "ros2", "ros2")
         self.environment = dict(os.environ)
@@ -125,8 +130,9 @@ class Machine:
         write_program(program, text)
 
     def install_node(self) -> None:
-        """The real node in place of the stand-in."""
-        write_program(self.node, NODE.format(python=sys.executable))
+        """The real nodes in place of the stand-ins."""
+        for program, module in (("segmentation_node", "main"), ("translation_node", "translation")):
+            write_program(self.node.with_name(program), NODE.format(python=sys.executable, module=module))
 
     def start(self, file: Path, *arguments: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-c", LAUNCH, str(file), *arguments]
@@ -189,6 +195,31 @@ def test_every_argument_is_described(file: Path) -> None:
     if file == REPLAY:
         assert {"bag", "rate", "loop"} <= set(arguments)
         assert arguments["bag"].default_value is None
+
+
+def test_the_translation_nodes_arguments_are_its_own() -> None:
+    arguments = declared_in(TRANSLATION)
+    assert set(arguments) >= TRANSLATION_ARGUMENTS
+    more = {"depth_topic", "depth_info_topic", "topics", "use_sim_time", "params_file", "namespace"}
+    assert set(arguments) - TRANSLATION_ARGUMENTS == more | {"log_level", "respawn"}
+    assert all(len(argument.description) > 10 for argument in arguments.values())
+    assert "config/translation.yaml" in arguments["params_file"].description
+
+
+def test_the_translation_node_gets_its_topics_and_parameters(machine: Machine) -> None:
+    code, output = machine.launch(
+        TRANSLATION, "depth_topic:=/depth", "topics:=shade:=/infra1", "namespace:=front", "slop:=0.05"
+    )
+    assert code == 0, output
+    node = machine.started("node")
+    assert remappings(node) == {
+        "__node": "translation",
+        "__ns": "/front",
+        "depth_registered/image_rect": "/depth",
+        "shade/image_rect": "/infra1",
+    }
+    (text,) = node["parameters"]
+    assert parameters(text) == {"slop": 0.05}
 
 
 def test_an_argument_that_names_a_parameter_shows_the_nodes_default_and_passes_nothing() -> None:
@@ -415,29 +446,23 @@ def test_rviz_sees_the_nodes_topics(machine: Machine) -> None:
     }
 
 
-def test_the_launched_node_segments(machine: Machine, checkpoint: Path) -> None:
+def one_output(machine: Machine, file: Path, topics: tuple[str, str], output: str, *arguments: str) -> Image:
+    """Launches the real node, and sends it pairs on two ``topics`` until ``output`` has an answer."""
     machine.install_node()
-    process = machine.start(
-        SEGMENTATION,
-        f"checkpoint:={checkpoint}",
-        "namespace:=front",
-        "rgb_topic:=/camera/rgb",
-        "depth_topic:=/camera/depth",
-    )
+    process = machine.start(file, *arguments)
     context = rclpy.Context()
     rclpy.init(context=context, domain_id=int(machine.environment["ROS_DOMAIN_ID"]))
-    masks: list[Image] = []
+    answers: list[Image] = []
     try:
         camera = rclpy.create_node("camera", context=context)
-        rgb = camera.create_publisher(Image, "/camera/rgb", 5)
-        depth = camera.create_publisher(Image, "/camera/depth", 5)
-        camera.create_subscription(Image, "/front/segmentation/mask", masks.append, 5)
+        first, depth = (camera.create_publisher(Image, topic, 5) for topic in topics)
+        camera.create_subscription(Image, output, answers.append, 5)
         executor = SingleThreadedExecutor(context=context)
         executor.add_node(camera)
         for stamp in range(1, 600):
-            if masks or process.poll() is not None:
+            if answers or process.poll() is not None:
                 break
-            rgb.publish(image(picture(), "rgb8", stamp))
+            first.publish(image(picture(), "rgb8", stamp))
             depth.publish(image(distances(), "16UC1", stamp))
             executor.spin_once(timeout_sec=0.1)
     finally:
@@ -445,13 +470,29 @@ def test_the_launched_node_segments(machine: Machine, checkpoint: Path) -> None:
         # As a terminal does on Ctrl-C: launch and the node get it, and launch sends it to the node again.
         send(process, signal.SIGINT)
         try:
-            output, _ = process.communicate(timeout=60)
+            said, _ = process.communicate(timeout=60)
         finally:
             send(process, signal.SIGKILL)
-    assert masks, output
-    assert (masks[0].encoding, masks[0].height, masks[0].width) == ("mono8", HEIGHT, WIDTH)
-    assert "process has died" not in output
-    assert "Traceback" not in output
+    assert answers, said
+    assert "process has died" not in said
+    assert "Traceback" not in said
+    return answers[0]
+
+
+def test_the_launched_node_segments(machine: Machine, checkpoint: Path) -> None:
+    topics = ("/camera/rgb", "/camera/depth")
+    given = (f"checkpoint:={checkpoint}", "namespace:=front", *(f"{one[8:]}_topic:={one}" for one in topics))
+    mask = one_output(machine, SEGMENTATION, topics, "/front/segmentation/mask", *given)
+    assert (mask.encoding, mask.height, mask.width) == ("mono8", HEIGHT, WIDTH)
+
+
+def test_the_launched_node_translates(machine: Machine, tmp_path: Path) -> None:
+    config = unet_config(("normal", "depth"), "unet8")
+    checkpoint = write_translation_checkpoint(tmp_path / "night.safetensors", config)
+    topics = ("/camera/normal", "/camera/depth")
+    given = (f"checkpoint:={checkpoint}", "topics:=normal:=/camera/normal", "depth_topic:=/camera/depth")
+    made = one_output(machine, TRANSLATION, topics, "/translation/image", *given)
+    assert (made.encoding, made.height, made.width) == ("rgb8", HEIGHT, WIDTH)
 
 
 def test_replay_plays_when_the_node_is_active_and_ends_with_the_recording(
