@@ -37,7 +37,7 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     ),
     "ros": (
         CORE | {"messages", "stream", "recordings", "tuning"},
-        {"torch", "numpy", "cv2", "tqdm", "rosbags", "ROS"},
+        {"torch", "numpy", "cv2", "tqdm", "rosbags", "yaml", "ROS"},
     ),
     "demo": (
         CORE | {"messages", "stream", "recordings", "tuning", "ros"},
