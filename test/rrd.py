@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 import warnings
 from collections import defaultdict
 from pathlib import Path
@@ -17,9 +19,11 @@ Rows = dict[str, list[tuple[int | None, Any]]]
 def read_rrd(path: Path, timeline: str = "stamp") -> dict[str, Rows]:
     """entity -> component -> (time in nanoseconds, value) in the order of time; STATIC first."""
     found: dict[str, Rows] = defaultdict(lambda: defaultdict(list))
-    with warnings.catch_warnings():  # a stream that was cut off has no footer
-        warnings.simplefilter("ignore")
-        chunks = list(RrdReader(path).stream())
+    with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
+        warnings.simplefilter("ignore")  # a stream that was cut off has no footer
+        # A copy: the reader maps the file, and a viewer may still write it.
+        still = shutil.copy(path, folder)
+        chunks = list(RrdReader(still).stream())
     for chunk in chunks:
         batch = chunk.to_record_batch()
         times = [STATIC] * chunk.num_rows

@@ -12,6 +12,11 @@ from asymfusion_ros.checkpoint.precision_check import PrecisionCheck, check_of
 from asymfusion_ros.errors import ConfigError
 
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+# Where a graph computes in less than fp32, this many convolutions of each path stay in it, the first ones. An
+# image's values have much in common, which the first norms take away, and then multiply what is left by up to
+# a hundred, and what rounding lost with it. In the packaged network they are 3 % of the work; with them
+# rounded to bf16, 2.3 % of the pixels change their class, without them 0.6 %.
+EXACT_CONVOLUTIONS = 3
 COMPUTES_BF16 = {"avx512_bf16", "amx_bf16", "bf16"}  # the last is ARM's
 
 

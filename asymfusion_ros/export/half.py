@@ -11,10 +11,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-# The first convolutions of each path stay in float32. An image's values have much in common, which the first
-# norms take away, and then multiply what is left by up to a hundred: and what fp16 has lost with it. In the
-# packaged network they are 3 % of the work, and 1 % of the pixels of depth alone depend on them.
-EXACT_CONVOLUTIONS = 3
+from asymfusion_ros.engine.precision import EXACT_CONVOLUTIONS
+
 # These add up many terms, or have a range that fp16 lacks.
 EXACT_OPERATORS = {"Softmax", "Sigmoid", "Exp", "Log", "Pow", "Sqrt", "Div", "ReduceMean", "ReduceSum"}
 # Where only some inputs are of the type that is computed in.

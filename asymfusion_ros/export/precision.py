@@ -6,6 +6,7 @@ import copy
 from collections.abc import Iterable, Sequence
 from itertools import product
 
+import torch
 from torch import Tensor, nn
 
 from asymfusion_ros.checkpoint import Checkpoint
@@ -20,7 +21,8 @@ from asymfusion_ros.export.verify import Frame, compare_several
 class RoundedBackend(TorchBackend):
     """Computes in float32 on the CPU, and rounds to another precision what hardware would that multiplies in
     it, adds up in float32 and stores in it: weights, and what each layer gives. ``way`` compiled: a norm and
-    what follows it are within the convolution before them, so what the next convolution takes is rounded."""
+    what follows it are within the convolution before them, so what the next convolution takes is rounded. In
+    bf16 the encoder's first layers are exact, as the backends have it."""
 
     def __init__(self, checkpoint: Checkpoint, precision: str, way: str) -> None:
         super().__init__(checkpoint, "cpu", "fp32")
@@ -29,7 +31,12 @@ class RoundedBackend(TorchBackend):
         def rounded(value: object) -> object:
             return value.to(dtype).float() if isinstance(value, Tensor) else value
 
+        encoder = self._network.encoder
+        names = encoder.exact if dtype == torch.bfloat16 else ()
+        exact = {id(module) for name in names for module in encoder.get_submodule(name).modules()}
         for module in self._network.modules():
+            if id(module) in exact:
+                continue
             convolves = isinstance(module, nn.Conv2d | nn.Linear)
             if way == "compiled" and convolves:
                 module.register_forward_pre_hook(lambda _, given: tuple(map(rounded, given)))

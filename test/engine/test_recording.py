@@ -159,3 +159,24 @@ def test_weights_in_half_precision_give_the_same_classes(dtype, least):
     same = found.ensemble.argmax(1) == expected.ensemble.argmax(1)
     torch.testing.assert_close(found.weights, expected.weights)
     assert same.float().mean() > least
+
+
+@torch.inference_mode()
+def test_the_first_layers_weights_stay_exact_where_bfloat16_would_cost_labels():
+    full = network(encoder="efficientnet_lite0")
+    half = copy.deepcopy(full)
+    half.encoder.lower = torch.bfloat16
+    to_precision(half, torch.bfloat16)
+    theirs = full.state_dict()
+    for name, tensor in half.state_dict().items():
+        first = name.startswith(("encoder.stem", "encoder.blocks.0.", "ensemble."))
+        assert tensor.dtype == (torch.float32 if first else torch.bfloat16), name
+        assert torch.equal(tensor, theirs[name].to(tensor.dtype)), name
+    given = [torch.randn(1, 3, 96, 128, generator=torch.Generator().manual_seed(i)) for i in range(3)]
+    made = {}
+    for kind, one in (("full", full), ("half", half)):
+        one.encoder.blocks[0].register_forward_hook(lambda _, x, y, kind=kind: made.update({kind: y.clone()}))
+    found = half(given)
+    full(given)
+    assert found.ensemble.dtype == torch.bfloat16
+    assert torch.equal(made["half"], made["full"])

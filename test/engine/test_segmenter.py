@@ -258,6 +258,22 @@ def test_precisions_on_a_cpu(checkpoint, segmenter, precision):
     assert agree > 0.95
 
 
+def test_in_bf16_the_first_layers_are_exact(checkpoint, segmenter):
+    """The stem and the first block give what they give in fp32; what follows computes in bf16."""
+    lower, made = Segmenter(checkpoint, "cpu", "bf16"), {}
+    for kind, one in (("fp32", segmenter), ("bf16", lower)):
+        blocks = one.backend._network.encoder.blocks
+        for place in (0, 1):
+            blocks[place].register_forward_hook(
+                lambda _, x, y, key=(kind, place): made.update({key: (x[0].clone(), y.clone())})
+            )
+    rgb, depth = random_pair()
+    assert (lower(rgb, depth).labels == segmenter(rgb, depth).labels).float().mean() > 0.95
+    assert torch.equal(made["bf16", 0][1], made["fp32", 0][1])
+    assert made["bf16", 1][0].dtype == torch.bfloat16
+    assert torch.equal(made["bf16", 1][0], made["fp32", 1][0].bfloat16())
+
+
 def test_what_it_says_of_itself(checkpoint, segmenter):
     assert segmenter.modalities == ("rgb", "depth")
     assert segmenter.label_set.names == CLASSES

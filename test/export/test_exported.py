@@ -112,9 +112,11 @@ def test_the_runtime_has_the_threads_asked_for(files, backend):
         exported = Segmenter.from_checkpoint(files[1], backend=backend, threads=2)
         assert torch.get_num_threads() == 2  # what torch computes around the network has as many
         exported.segment(frame())
-        (session,) = exported.backend._sessions.values()
+        session = next(iter(exported.backend._sessions.values()))
         if backend == "openvino":
-            assert session.get_compiled_model().get_property("INFERENCE_NUM_THREADS") == 2
+            assert [one.get_compiled_model().get_property("INFERENCE_NUM_THREADS") for one in session] == [
+                2
+            ] * len(session)
         else:
             assert session.get_session_options().intra_op_num_threads == 2
     finally:
@@ -299,6 +301,43 @@ def test_the_node_takes_what_was_tuned(files, tmp_path, backend):
         rig.close()
     reference = Segmenter.from_checkpoint(checkpoint, device="cpu", precision="fp32")
     assert (mask == reference.segment({"rgb": rgb, "depth": depth}).numpy().labels).mean() > 0.99
+
+
+@pytest.mark.parametrize("names", [("rgb", "depth"), ("depth",)])
+def test_a_graph_in_two_parts_gives_the_same(files, names):
+    """The first three convolutions of each path, which stay exact in bf16, and the rest."""
+    openvino = pytest.importorskip("openvino")
+    from asymfusion_ros.engine.backends.openvino_parts import CONVOLUTIONS, divide
+
+    core, graph = openvino.Core(), load_exported(files[1]).graph(names, True)
+    whole, (first, rest) = core.read_model(graph), divide(core.read_model(graph), 3)
+
+    def convolutions(model):
+        return sum(one.get_type_name() in CONVOLUTIONS for one in model.get_ordered_ops())
+
+    assert convolutions(first) == 3 * len(names)
+    assert convolutions(first) + convolutions(rest) == convolutions(whole)
+    given = {name: np.random.default_rng(1).normal(size=(1, 3, 48, 64)).astype("f4") for name in names}
+
+    def run(model, inputs):
+        compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        return [array.copy() for array in compiled(inputs).values()]
+
+    for ours, theirs in zip(run(rest, run(first, given)), run(whole, given), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+def test_openvino_computes_in_bf16_where_the_processor_does(files):
+    openvino = pytest.importorskip("openvino")
+    if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        pytest.skip("needs a processor that computes in bf16")
+    exact, lower = (Segmenter.from_checkpoint(files[1], "cpu", one, "openvino") for one in ("fp32", "bf16"))
+    given = {name: torch.randn(1, 3, 48, 64) for name in ("rgb", "depth")}
+    expected, found = exact.backend(given), lower.backend(given)
+    assert not torch.equal(expected, found)
+    torch.testing.assert_close(found, expected, atol=0.05 * float(expected.abs().max()), rtol=0)
+    with_branches = lower.backend.outputs(given)
+    torch.testing.assert_close(with_branches.ensemble, found, atol=0.02, rtol=0.02)
 
 
 def test_a_size_to_tune_is_exported_tried_and_taken(tmp_path):

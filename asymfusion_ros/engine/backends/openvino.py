@@ -7,6 +7,8 @@ from typing import Any
 
 from asymfusion_ros.checkpoint.description import ModelDescription
 from asymfusion_ros.engine.backends.graph import Array, GraphBackend
+from asymfusion_ros.engine.backends.openvino_parts import divide
+from asymfusion_ros.engine.precision import EXACT_CONVOLUTIONS
 from asymfusion_ros.errors import ConfigError
 
 HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
@@ -14,7 +16,8 @@ CAPABILITIES = {"bf16": "BF16", "fp16": "FP16"}
 
 
 class OpenVinoBackend(GraphBackend):
-    """See GraphBackend. The precision is pinned: by itself OpenVINO takes bf16 where the CPU has it."""
+    """See GraphBackend. The precision is pinned: by itself OpenVINO takes bf16 where the CPU has it. Below
+    fp32 the first convolutions stay in float32 all the same: a session is one request, or two."""
 
     name = "openvino"
 
@@ -34,16 +37,27 @@ class OpenVinoBackend(GraphBackend):
 
     def compile(self, graph: bytes) -> Any:
         """See GraphBackend."""
-        hints: dict[str, Any] = {
-            "INFERENCE_PRECISION_HINT": HINTS[self.precision],
-            "PERFORMANCE_HINT": "LATENCY",
-        }
-        if self.threads:
-            hints["INFERENCE_NUM_THREADS"] = self.threads
-        return self._core.compile_model(self._core.read_model(graph), "CPU", hints).create_infer_request()
+        model = self._core.read_model(graph)
+        if self.precision == "fp32":
+            return (self._request(model, "fp32"),)
+        head, rest = divide(model, EXACT_CONVOLUTIONS)
+        first, second = self._request(head, "fp32"), self._request(rest, self.precision)
+        for index in range(len(rest.inputs)):  # the same memory
+            second.set_input_tensor(index, first.get_output_tensor(index))
+        return first, second
 
     def run(self, session: Any, inputs: dict[str, Array]) -> Sequence[Array]:
         """See GraphBackend."""
-        found = session.infer(inputs, share_inputs=True)
+        first, *rest = session
+        first.infer(inputs, share_inputs=True)
+        for request in rest:
+            request.infer()
         # Copies: the request's next frame is written where this one is.
-        return [found[port].copy() for port in session.model_outputs]
+        last = session[-1]
+        return [last.get_output_tensor(index).data.copy() for index in range(len(last.model_outputs))]
+
+    def _request(self, model: Any, precision: str) -> Any:
+        hints: dict[str, Any] = {"INFERENCE_PRECISION_HINT": HINTS[precision], "PERFORMANCE_HINT": "LATENCY"}
+        if self.threads:
+            hints["INFERENCE_NUM_THREADS"] = self.threads
+        return self._core.compile_model(model, "CPU", hints).create_infer_request()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -27,7 +28,8 @@ GRAPHS = "ASYMFUSION_CUDA_GRAPHS"  # 0: without, to compare, or where a driver h
 
 class TorchBackend:
     """Norms folded, channels last. What is not fp32 is autocast on a CPU; on a GPU the weights themselves are
-    in that precision, and calls are played back from CUDA graphs. Raises ConfigError."""
+    in that precision, and calls are played back from CUDA graphs. In bf16 the encoder's first layers stay in
+    float32 (Encoder.exact). Raises ConfigError."""
 
     name = "torch"
 
@@ -47,6 +49,8 @@ class TorchBackend:
         self._network = checkpoint.build()
         fold_norms(self._network)
         slice_fusions(self._network)
+        if self._dtype == torch.bfloat16 and self._network.encoder.exact:
+            self._network.encoder.lower = self._dtype
         self._play: Callable[[Tensors], NetworkOutput] = partial(self._infer, branches=True)
         self._play_ensemble: Callable[[Tensors], NetworkOutput] = partial(self._infer, branches=False)
         self._recorded: tuple[Recorded, ...] = ()
@@ -87,8 +91,9 @@ class TorchBackend:
 
     def _infer(self, inputs: Tensors, branches: bool) -> NetworkOutput:
         given = [inputs.get(name) for name in self._modalities]
-        # On a GPU in the weights' type; on a CPU autocast does it.
-        dtype = self._dtype if self.device.type == "cuda" else torch.float32
+        # On a GPU in the first weights' type; on a CPU autocast does it.
+        whole = self.device.type == "cuda" and self._network.encoder.lower is None
+        dtype = self._dtype if whole else torch.float32
         ordered = [None if x is None else x.to(dtype, memory_format=torch.channels_last) for x in given]
         with torch.autocast(self.device.type, self._dtype) if self._autocast else nullcontext():
             output: NetworkOutput = self._network(ordered, branches, once=True)
@@ -97,6 +102,11 @@ class TorchBackend:
 
 def to_precision(network: SegmentationNetwork, dtype: torch.dtype) -> None:
     """The weights of ``network``, whose norms are folded, in ``dtype``: autocast would convert them at each
-    frame. The ensemble's few numbers stay as they are."""
+    frame. The ensemble's few numbers stay as they are, and so do the encoder's first layers where those are
+    exact (Encoder.lower)."""
+    encoder = network.encoder
+    exact = [encoder.get_submodule(name) for name in encoder.exact] if encoder.lower is not None else []
+    kept = [(part, copy.deepcopy(part.state_dict())) for part in (network.ensemble, *exact)]
     network.to(dtype)
-    network.ensemble.float()
+    for part, values in kept:
+        part.float().load_state_dict(values)

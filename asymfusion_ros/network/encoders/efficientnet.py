@@ -148,6 +148,7 @@ class EfficientNetLite(Encoder):
     """
 
     fusions_own = True
+    exact = ("stem", "stem_norm", "blocks.0")
 
     def __init__(
         self,
@@ -186,9 +187,13 @@ class EfficientNetLite(Encoder):
 
     def forward(self, x: Tensor, available: Available) -> list[Tensor]:
         """(P N) x 3 x H x W -> four tensors, finest first."""
-        x = F.relu6(self.stem_norm(convolve(self.stem, x, available), available), inplace=True)
+        first, *blocks = self.blocks
+        with self.exactly(x):
+            x = F.relu6(self.stem_norm(convolve(self.stem, x, available), available), inplace=True)
+            x = first(x, available)
+        x = self.lowered(x)
         features = []
-        for i, block in enumerate(self.blocks):
+        for i, block in enumerate(blocks, 1):
             x = block(x, available)
             if i in self.taps:
                 features.append(x)
