@@ -19,7 +19,6 @@ from asymfusion_ros.atomic_write import make_folder
 from asymfusion_ros.checkpoint.description import ModelDescription
 from asymfusion_ros.cli.reading import add_labels, add_network, add_reading, read_options, whole
 from asymfusion_ros.engine.exported import load_model
-from asymfusion_ros.engine.segmenter import Segmenter
 from asymfusion_ros.errors import ConfigError, UserError
 from asymfusion_ros.recordings.sources import positive
 from asymfusion_ros.replay.built_in_source import NAME as BUILT_IN
@@ -28,6 +27,7 @@ from asymfusion_ros.replay.job import Job, Places, from_the_root
 from asymfusion_ros.replay.many import Task, failed, run_here
 from asymfusion_ros.replay.replay import Replay, Replayed, finished
 from asymfusion_ros.replay.scores import Counter
+from asymfusion_ros.replay.streams import open_streams
 from asymfusion_ros.replay.together import put_together
 
 EXAMPLES = """\
@@ -84,7 +84,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--threads",
         type=whole,
         metavar="N",
-        help="CPU threads of a recording's network (default: the backend's choice, a share of the cores)",
+        help="CPU threads of a recording's network, for as many frames at once, 8 at most (default: a core "
+        "each, or a share of the cores)",
     )
     add_reading(parser)
     add_labels(parser, "labels to score the masks with")
@@ -147,11 +148,11 @@ def _in_turn(
     model: ModelDescription,
     counter: Callable[[Sequence[str]], Counter] | None,
 ) -> _Found:
-    segmenter = Segmenter(model, args.device, args.precision, args.backend, threads=args.threads or 0)
+    streams = open_streams(model, args.device, args.precision, args.backend, args.threads or 0)
     found = _Found()
     for job, name in zip(jobs, names):
         try:
-            found.whole[name] = Replay(segmenter, job, counter, _say, progress=True).run()
+            found.whole[name] = Replay(streams, job, counter, _say, progress=True).run()
         except UserError as error:
             if len(jobs) == 1:
                 raise

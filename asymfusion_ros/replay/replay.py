@@ -1,6 +1,7 @@
 """A recording through the network: its masks as a bag, and what there is to say of them.
 
-Three threads: one reads and decodes (frames.py), this one runs the network, one writes and counts.
+Threads: one reads and decodes (frames.py), one or several run the network (streams.py), one writes and
+counts.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -45,6 +46,7 @@ from asymfusion_ros.replay.plots import consistency_picture, shares_picture
 from asymfusion_ros.replay.records import FrameRecord, Records, table
 from asymfusion_ros.replay.scores import Counter
 from asymfusion_ros.replay.source import Source
+from asymfusion_ros.replay.streams import in_streams
 from asymfusion_ros.replay.summary import summary_of, text
 
 FRAMES = 150  # of a part: what a run that is killed does again at most
@@ -66,18 +68,20 @@ class Replayed:
 
 
 class Replay:
-    """``segmenter`` runs ``job``. ``counter``: makes one of the frames with labels, given the recording's
-    modalities. ``say`` gets lines for the user; ``progress``: whether there is a bar."""
+    """``segmenters`` run ``job``, one or several of the same network, each a frame at a time. ``counter``:
+    makes one of the frames with labels, given the recording's modalities. ``say`` gets lines for the user;
+    ``progress``: whether there is a bar."""
 
     def __init__(
         self,
-        segmenter: Segmenter,
+        segmenters: Segmenter | Sequence[Segmenter],
         job: Job,
         counter: Callable[[Sequence[str]], Counter] | None = None,
         say: Callable[[str], None] = lambda line: None,
         progress: bool = False,
     ) -> None:
-        self._segmenter = segmenter
+        self._segmenters = [segmenters] if isinstance(segmenters, Segmenter) else list(segmenters)
+        self._segmenter = segmenter = self._segmenters[0]
         self._job = job
         self._make_counter = counter
         self._counter: Counter | None = None
@@ -107,7 +111,7 @@ class Replay:
         try:
             parts.open(job.settings(source.topics))
             labels = self._labels(source)
-            run = _Run(self._segmenter, source, job, places, parts, labels, self._counter, self._notes)
+            run = _Run(self._segmenters, source, job, places, parts, labels, self._counter, self._notes)
             tally = run.frames(self._modalities, self._progress)
             whole = parts.read()
             if not whole:
@@ -158,6 +162,7 @@ class Replay:
             "checkpoint": self._job.checkpoint,
             "device": str(self._segmenter.device),
             "precision": self._segmenter.backend.precision,
+            "frames_at_once": len(self._segmenters),
             "labels": labels.name,
             "topics": dict(source.topics),
             "slop": self._job.read.slop,
@@ -182,7 +187,7 @@ class _Run:
 
     def __init__(
         self,
-        segmenter: Segmenter,
+        segmenters: Sequence[Segmenter],
         source: Source,
         job: Job,
         places: Places,
@@ -191,7 +196,8 @@ class _Run:
         counter: Counter | None,
         notes: Notes,
     ) -> None:
-        self._segmenter = segmenter
+        self._segmenters = segmenters
+        self._segmenter = segmenter = segmenters[0]
         self._source = source
         self._job = job
         self._places = places
@@ -232,16 +238,9 @@ class _Run:
         try:
             with written(self._parts, self._places.working), bar, InTurn(WAITING) as turn:
                 with reading:
-                    for frame in reading:
+                    fresh = self._fresh(reading, done, before, turn)
+                    for frame, (found, seconds) in in_streams(self._segmenters, fresh, self._segment):
                         bar.update(frame.number + 1 - bar.n)
-                        if frame.number <= done:
-                            assert before is not None
-                            decoded = decoded_images(self._segmenter, frame)
-                            turn.do(partial(self._look, frame.stamp, decoded, before.last))
-                            continue
-                        begun = time.perf_counter()
-                        found = segment(self._segmenter, frame, branches=self._counter is not None)
-                        seconds = time.perf_counter() - begun
                         turn.do(partial(self._take, frame, found, seconds, modalities))
                 turn.do(self._end_part)
                 turn.wait()
@@ -250,6 +249,24 @@ class _Run:
             if self._labels is not None:
                 self._labels.close()
         return reading.tally
+
+    def _fresh(
+        self, reading: Iterable[RecordedFrame], done: int, before: Part | None, turn: InTurn
+    ) -> Iterator[RecordedFrame]:
+        """The frames after number ``done``, which ``before`` ended with."""
+        for frame in reading:
+            if frame.number > done:
+                yield frame
+                continue
+            assert before is not None
+            decoded = decoded_images(self._segmenter, frame)
+            turn.do(partial(self._look, frame.stamp, decoded, before.last))
+
+    def _segment(self, segmenter: Segmenter, frame: RecordedFrame) -> tuple[Segmented, float]:
+        """With the seconds that it took."""
+        begun = time.perf_counter()
+        found = segment(segmenter, frame, branches=self._counter is not None)
+        return found, time.perf_counter() - begun
 
     def finish(self, exported: Sequence[Mapping[str, Sequence[dict[str, Any]]]]) -> None:
         """Ends the exports, from what they returned for each frame."""

@@ -1,7 +1,8 @@
 """What replay adds to the engine's work: `python -m asymfusion_ros.replay.speed --help`.
 
 The frames of a recording are segmented by the engine alone, one after another from memory, and replayed from
-their bag with everything that replay writes, in turns, so that what else the machine does meets both alike.
+their bag with everything that replay writes, as many at once as the command takes, in turns, so that what
+else the machine does meets both alike.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import torch
+
 from asymfusion_ros.data.modality import Modality
+from asymfusion_ros.engine.exported import load_model
 from asymfusion_ros.engine.segmenter import Segmenter
 from asymfusion_ros.errors import ConfigError
 from asymfusion_ros.replay import messages
@@ -26,6 +30,7 @@ from asymfusion_ros.replay.notes import Notes
 from asymfusion_ros.replay.options import ReadOptions
 from asymfusion_ros.replay.replay import Replay
 from asymfusion_ros.replay.split_bag import SplitBag
+from asymfusion_ros.replay.streams import open_streams
 
 
 def main() -> int:
@@ -47,7 +52,10 @@ def main() -> int:
     parser.add_argument("--turns", type=int, default=3, help="default: 3")
     parser.add_argument("--json", type=Path, metavar="FILE")
     args = parser.parse_args()
-    segmenter = Segmenter.from_checkpoint(args.checkpoint, backend=args.backend, threads=args.threads)
+    model = load_model(args.checkpoint)
+    threads = args.threads or torch.get_num_threads()
+    segmenter = Segmenter(model, backend=args.backend, threads=threads)
+    streams = open_streams(model, backend=args.backend, threads=threads)
     with tempfile.TemporaryDirectory() as folder:
         bag = args.recording or write_built_in(Path(folder) / "recording", segmenter, args.seconds)
         options = ReadOptions(seconds=args.seconds)
@@ -57,10 +65,12 @@ def main() -> int:
         alone(segmenter, frames[:1])  # warms up
         turns = []
         for turn in range(args.turns):
+            torch.set_num_threads(threads)
             engine = alone(segmenter, frames)
+            torch.set_num_threads(max(1, threads // len(streams)))
             job = Job(bag, Path(folder) / f"turn{turn}", options, args.checkpoint)
             job.output.mkdir()
-            replay = replayed(segmenter, job)
+            replay = replayed(streams, job)
             turns.append({"engine": asdict(engine), "replay": asdict(replay)})
             print(f"engine {engine}; replay {replay}", flush=True)
     both = [(turn["engine"], turn["replay"]) for turn in turns]
@@ -122,7 +132,7 @@ def alone(segmenter: Segmenter, frames: Sequence[RecordedFrame]) -> Cost:
     return Cost(len(frames) / (time.perf_counter() - began), 1000 * worked / len(frames))
 
 
-def replayed(segmenter: Segmenter, job: Job) -> Cost:
+def replayed(streams: Sequence[Segmenter], job: Job) -> Cost:
     """A replay, by its summary; the processor time is what a frame adds to a replay of the first alone, which
     has the opening of the bag and the plots too."""
     once = replace(job, output=job.output / "once", read=replace(job.read, seconds=1e-3))
@@ -130,7 +140,7 @@ def replayed(segmenter: Segmenter, job: Job) -> Cost:
     for one in (once, job):
         one.output.mkdir(exist_ok=True)
         worked = time.process_time()
-        summary = Replay(segmenter, one).run().summary
+        summary = Replay(streams, one).run().summary
         found.append((summary["segmented"], time.process_time() - worked))
     (few, less), (many, more) = found
     return Cost(summary["frames_per_second"], 1000 * (more - less) / (many - few))

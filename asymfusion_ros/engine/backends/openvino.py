@@ -57,7 +57,12 @@ class OpenVinoBackend(GraphBackend):
         return [last.get_output_tensor(index).data.copy() for index in range(len(last.model_outputs))]
 
     def _request(self, model: Any, precision: str) -> Any:
-        hints: dict[str, Any] = {"INFERENCE_PRECISION_HINT": HINTS[precision], "PERFORMANCE_HINT": "LATENCY"}
+        hints: dict[str, Any] = {
+            "INFERENCE_PRECISION_HINT": HINTS[precision],
+            "PERFORMANCE_HINT": "LATENCY",
+            # Two networks in one process would be bound to the same cores, and a robot's other programs too.
+            "ENABLE_CPU_PINNING": False,
+        }
         if self.threads:
             hints["INFERENCE_NUM_THREADS"] = self.threads
         return self._core.compile_model(model, "CPU", hints).create_infer_request()
