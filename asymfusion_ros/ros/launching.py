@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -42,6 +43,7 @@ USE_SIM_TIME = Setting(
     Limits(),
     False,
 )
+CPUS = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
 RESPAWN_DELAY = 2.0  # seconds from a crash to the next start
 
 
@@ -130,6 +132,12 @@ class NodeLaunch:
                 choices=["true", "false"],
                 description="start the node again after a crash",
             ),
+            DeclareLaunchArgument(
+                "cpus",
+                default_value="",
+                description="the processors that the node may use, as taskset takes them: 2,3 or 4-7 "
+                "[all; another program's own are best left out]",
+            ),
         ]
 
     def choose_dds_profile(self, context: LaunchContext) -> list[LaunchDescriptionEntity]:
@@ -177,7 +185,9 @@ class NodeLaunch:
         if params_file:
             existing_file("params_file", params_file)
         respawn = given(context, "respawn") == "true"
-        log_level = given(context, "log_level")
+        log_level, cpus = given(context, "log_level"), given(context, "cpus")
+        if cpus and not CPUS.fullmatch(cpus):
+            raise ValueError(f"argument cpus is {cpus!r}: write numbers and ranges, as in 2,3 or 4-7")
         node = LifecycleNode(
             package="asymfusion_ros",
             executable=self.executable,
@@ -188,6 +198,7 @@ class NodeLaunch:
             ros_arguments=["--log-level", log_level] if log_level else [],
             output="screen",
             emulate_tty=True,
+            prefix=f"taskset --cpu-list {cpus}" if cpus else None,
             respawn=respawn,
             respawn_delay=RESPAWN_DELAY,
         )

@@ -79,6 +79,7 @@ record = dict(
     arguments=arguments,
     parameters=[open(file).read() for file in files],
     environment={{name: os.environ.get(name) for name in {variables!r}}},
+    processors=sorted(os.sched_getaffinity(0)),
 )
 with open({record!r}, "w") as file:
     json.dump(record, file)
@@ -201,7 +202,7 @@ def test_the_translation_nodes_arguments_are_its_own() -> None:
     arguments = declared_in(TRANSLATION)
     assert set(arguments) >= TRANSLATION_ARGUMENTS
     more = {"depth_topic", "depth_info_topic", "topics", "use_sim_time", "params_file", "namespace"}
-    assert set(arguments) - TRANSLATION_ARGUMENTS == more | {"log_level", "respawn"}
+    assert set(arguments) - TRANSLATION_ARGUMENTS == more | {"log_level", "respawn", "cpus"}
     assert all(len(argument.description) > 10 for argument in arguments.values())
     assert "config/translation.yaml" in arguments["params_file"].description
 
@@ -334,6 +335,16 @@ def test_a_wrong_value_is_refused_by_its_arguments_name(machine: Machine, argume
     assert code != 0
     assert reason in output
     assert machine.started("node") is None
+
+
+def test_the_node_keeps_to_the_processors_that_it_is_given(machine: Machine) -> None:
+    every = sorted(os.sched_getaffinity(0))
+    assert machine.launch(SEGMENTATION)[0] == 0
+    assert machine.started("node")["processors"] == every
+    assert machine.launch(SEGMENTATION, f"cpus:={every[-1]}")[0] == 0
+    assert machine.started("node")["processors"] == every[-1:]
+    code, output = machine.launch(SEGMENTATION, "cpus:=two")
+    assert code != 0 and "argument cpus is 'two': write numbers and ranges, as in 2,3 or 4-7" in output
 
 
 def test_a_layout_that_is_not_there_is_refused(machine: Machine) -> None:
