@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from asymfusion_ros.network.decoders.base import ClassifyingDecoder
 from asymfusion_ros.network.decoders.config import DecoderConfig
+from asymfusion_ros.network.layers.pooling import max_pool_5x5
 
 
 class ResidualUnit(nn.Module):
@@ -40,9 +41,7 @@ class ChainedPooling(nn.Module):
         """(P N) x C x h x w features -> features, as the class says."""
         top = x
         for conv in self.convs:
-            # The largest of 5 x 5 is the largest of a row of column maxima: 10 comparisons instead of 25.
-            columns = F.max_pool2d(top, (5, 1), 1, (2, 0))
-            top = conv(F.max_pool2d(columns, (1, 5), 1, (0, 2)))
+            top = conv(max_pool_5x5(top))
             x = x + top
         return x
 
