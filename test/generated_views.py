@@ -11,6 +11,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from asymfusion_ros.cli.main import main
+
 DOMAINS = ("rgb", "depth_zbuffer", "depth_euclidean", "normal", "reshading", "edge_occlusion", "edge_texture")
 INVALID = 65535  # the depth where the scan has no surface
 STEP = 1 / 512  # metres
@@ -43,6 +45,15 @@ def write_taskonomy(root, buildings=("ackerman", "beechwood"), views=4, size=64,
                 path.parent.mkdir(parents=True, exist_ok=True)
                 assert cv2.imwrite(str(path), image[..., ::-1] if image.ndim == 3 else image)
     return Path(root)
+
+
+def prepared_views(root, domains, views, size, train, val):
+    """The same of two buildings as `asymfusion prepare` makes a folder of it: ``root``/data."""
+    write_taskonomy(root / "taskonomy", views=views, size=size)
+    words = ["prepare", "taskonomy", "--root", root / "taskonomy", "--domains", *domains]
+    words += ["--train", train, "--val", val, "--output", root / "data"]
+    assert main([str(word) for word in words]) == 0
+    return root / "data"
 
 
 def _room(rng):

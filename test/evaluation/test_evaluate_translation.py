@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from generated_views import write_taskonomy
+from generated_views import prepared_views
 from helpers import refused
 from unets import register_tiny_unet, write_translation_checkpoint
 
@@ -28,10 +28,7 @@ def tiny_unet(monkeypatch):
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     root = tmp_path_factory.mktemp("views")
-    write_taskonomy(root / "taskonomy", ("ackerman", "beechwood"), 3, 64)
-    words = ["prepare", "taskonomy", "--root", root / "taskonomy", "--domains", "depth", "shade"]
-    assert main([str(word) for word in (*words, "--train", 2, "--val", 3, "--output", root / "data")]) == 0
-    return root / "data"
+    return prepared_views(root, ("depth", "shade"), views=3, size=64, train=2, val=3)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import csv
 
 import pytest
-from generated_views import write_taskonomy
+from generated_views import prepared_views
 from helpers import refused
 from unets import TINY, register_tiny_unet
 
@@ -21,10 +21,7 @@ def tiny_unet(monkeypatch):
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     root = tmp_path_factory.mktemp("views")
-    write_taskonomy(root / "taskonomy", ("ackerman", "beechwood"), 2, 32)
-    words = ["prepare", "taskonomy", "--root", root / "taskonomy", "--domains", "depth", "shade"]
-    assert main([str(word) for word in (*words, "--train", 2, "--val", 2, "--output", root / "data")]) == 0
-    return root / "data"
+    return prepared_views(root, ("depth", "shade"), views=2, size=32, train=2, val=2)
 
 
 def arguments(data, *more):

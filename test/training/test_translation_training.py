@@ -7,12 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from generated_views import write_taskonomy
+from generated_views import prepared_views
 from helpers import refused
 from unets import TINY, register_tiny_unet, unet_config
 
 from asymfusion_ros.checkpoint import load_checkpoint
-from asymfusion_ros.cli.main import main
 from asymfusion_ros.data.folder import Folder
 from asymfusion_ros.data.unit_image import as_uint8
 from asymfusion_ros.errors import UserError
@@ -43,9 +42,7 @@ def tiny_unet(monkeypatch):
 def made(tmp_path_factory):
     """A prepared folder of generated views, and a recipe."""
     root = tmp_path_factory.mktemp("translation")
-    write_taskonomy(root / "taskonomy", ("ackerman", "beechwood"), 4, 64)
-    words = ["prepare", "taskonomy", "--root", root / "taskonomy", "--domains", "shade", "depth"]
-    assert main([str(word) for word in (*words, "--train", 4, "--val", 2, "--output", root / "data")]) == 0
+    prepared_views(root, ("shade", "depth"), views=4, size=64, train=4, val=2)
     (root / "r.yaml").write_text(RECIPE)
     return root
 
