@@ -17,7 +17,15 @@ from tqdm import tqdm
 import asymfusion_ros.ros  # noqa: F401  (how long threads spin, which torch reads when it is loaded)
 from asymfusion_ros.atomic_write import make_folder
 from asymfusion_ros.checkpoint.description import ModelDescription
-from asymfusion_ros.cli.reading import add_labels, add_network, add_reading, read_options, whole
+from asymfusion_ros.cli.reading import (
+    add_labels,
+    add_network,
+    add_reading,
+    check_topics,
+    read_options,
+    say,
+    whole,
+)
 from asymfusion_ros.engine.exported import load_model
 from asymfusion_ros.errors import ConfigError, UserError
 from asymfusion_ros.recordings.sources import positive
@@ -116,12 +124,7 @@ def run(args: argparse.Namespace) -> int:
     make_folder(args.output)
     counter = _counter_of(args) if jobs[0].scored else None
     model = load_model(args.checkpoint)
-    modalities = model.config.modalities
-    unknown = [name for name in jobs[0].read.topics if name not in modalities]
-    if unknown:
-        raise ConfigError(
-            f"a topic of {unknown[0]} is given, but the checkpoint takes {', '.join(modalities)}"
-        )
+    check_topics(jobs[0].read.topics, model.config.modalities)
     counts = None if counter is None else partial(counter, model)
     many = args.processes is not None or args.scheduler is not None
     found = _at_once(args, names) if many else _in_turn(args, jobs, names, model, counts)
@@ -152,15 +155,15 @@ def _in_turn(
     found = _Found()
     for job, name in zip(jobs, names):
         try:
-            found.whole[name] = Replay(streams, job, counter, _say, progress=True).run()
+            found.whole[name] = Replay(streams, job, counter, say, progress=True).run()
         except UserError as error:
             if len(jobs) == 1:
                 raise
             found.reasons[name] = str(error)
-            _say(f"{name}: failed: {error}")
+            say(f"{name}: failed: {error}")
             continue
         except KeyboardInterrupt:
-            _say(f"{job.path}: {KEPT}")
+            say(f"{job.path}: {KEPT}")
             raise
         print(found.whole[name].text, flush=True)
     return found
@@ -192,9 +195,9 @@ def _at_once(args: argparse.Namespace, names: Sequence[str]) -> _Found:
                 threads = args.threads or max(1, torch.get_num_threads() // processes)
                 run_here(tasks, processes, threads, ended)
         except KeyboardInterrupt:
-            _say(KEPT)
+            say(KEPT)
             raise
-    _say(f"{len(found.whole)} of {len(tasks)} recordings in {time.monotonic() - began:.1f} s")
+    say(f"{len(found.whole)} of {len(tasks)} recordings in {time.monotonic() - began:.1f} s")
     return found
 
 
@@ -212,10 +215,6 @@ def task_words(args: argparse.Namespace, path: Path) -> list[str]:
             placed = one.absolute() if isinstance(one, Path) else one
             words.append(f"{option}={from_the_root(one) if name == 'checkpoint' else placed}")
     return words
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 def _job(args: argparse.Namespace, path: Path) -> Job:

@@ -271,8 +271,8 @@ def test_the_web_viewer_answers_on_loopback_alone_and_ends_with_ctrl_c(tmp_path,
                 try:
                     until(lambda: kept.is_file() and kept.stat().st_size > 20_000)
                     process.send_signal(signal.SIGINT)
-                    assert process.wait(60) == 0
-                    viewer.wait(60)
+                    assert process.wait(30) == 0
+                    viewer.wait(30)
                 finally:
                     viewer.kill()
             assert len(read_rrd(kept)["/camera/mask"]["SegmentationImage:buffer"]) == 4
