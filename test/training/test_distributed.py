@@ -48,11 +48,13 @@ def test_two_processes_have_the_gradients_of_one_with_the_doubled_batch(tmp_path
     finished([sys.executable, program, str(tmp_path / "one.pt")])
     two, one = (torch.load(tmp_path / f"{name}.pt", weights_only=True) for name in ("two", "one"))
     assert one["grads"].keys() == two["grads"].keys()
-    largest = max(float(expected.abs().max()) for expected in one["grads"].values())
+    largest = max(float(expected.norm()) for expected in one["grads"].values())
     for name, expected in one["grads"].items():
+        # Sums in another order take single activations across their kink. Uneven parts taken for even ones are
+        # off by 15 % and more, norms of one process by 100 %.
+        off = float((two["grads"][name] - expected).norm())
         # A bias that the next norm takes away again has a gradient of rounding errors.
-        scale = max(float(expected.abs().max()), 1e-2 * largest)
-        torch.testing.assert_close(two["grads"][name], expected, rtol=1e-3, atol=1e-3 * scale, msg=name)
+        assert off < 0.02 * max(float(expected.norm()), 1e-2 * largest), name
     # the running statistics are of all frames together, each modality's apart
     for name, expected in one["buffers"].items():
         torch.testing.assert_close(two["buffers"][name], expected, rtol=1e-4, atol=1e-5, msg=name)
