@@ -50,8 +50,8 @@ def test_two_processes_have_the_gradients_of_one_with_the_doubled_batch(tmp_path
     assert one["grads"].keys() == two["grads"].keys()
     largest = max(float(expected.norm()) for expected in one["grads"].values())
     for name, expected in one["grads"].items():
-        # Sums in another order take single activations across their kink. Uneven parts taken for even ones are
-        # off by 15 % and more, norms of one process by 100 %.
+        # Sums in another order take single activations across their kink. Uneven parts taken for even ones
+        # are off by 15 % and more, norms of one process by 100 %.
         off = float((two["grads"][name] - expected).norm())
         # A bias that the next norm takes away again has a gradient of rounding errors.
         assert off < 0.02 * max(float(expected.norm()), 1e-2 * largest), name

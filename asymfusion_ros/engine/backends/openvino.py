@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +15,27 @@ from asymfusion_ros.errors import ConfigError
 
 HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 CAPABILITIES = {"bf16": "BF16", "fp16": "FP16"}
+_MAKING = threading.Lock()
+
+
+def shared_core() -> Any:
+    """The process's openvino.Core. Raises ConfigError where OpenVINO is not installed."""
+    with _MAKING:  # a second one must not be made and dropped
+        return _core()
+
+
+@functools.cache
+def _core() -> Any:
+    """Never given up: a Core's CPU plugin gives the thread that made it a stack for signal handlers, and one
+    that ends in another thread takes that stack's memory away without telling. The next signal that has a
+    handler, Ctrl-C or a child's end, then kills the process (OpenVINO 2026.4)."""
+    try:
+        import openvino
+    except ImportError as error:
+        raise ConfigError(
+            "backend openvino needs OpenVINO: pip install 'asymfusion_ros[openvino]'"
+        ) from error
+    return openvino.Core()
 
 
 class OpenVinoBackend(GraphBackend):
@@ -24,13 +47,7 @@ class OpenVinoBackend(GraphBackend):
     def __init__(
         self, model: ModelDescription, device: str = "auto", precision: str = "auto", threads: int = 0
     ) -> None:
-        try:
-            import openvino
-        except ImportError as error:
-            raise ConfigError(
-                "backend openvino needs OpenVINO: pip install 'asymfusion_ros[openvino]'"
-            ) from error
-        self._core = openvino.Core()
+        self._core = shared_core()
         able = self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         self.precisions = ("fp32", *(name for name, word in CAPABILITIES.items() if word in able))
         super().__init__(model, device, precision, threads)
