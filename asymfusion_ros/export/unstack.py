@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from asymfusion_ros.export.exchange import plain_exchanges
 from asymfusion_ros.network import SegmentationNetwork
 
 aten = torch.ops.aten
@@ -110,6 +111,7 @@ class _Unstacking:
             elif node.op != "call_module":  # the check of the images' sizes
                 self._values[node] = self._copy(node)
         _merge_classifiers(self._graph)
+        plain_exchanges(self._traced, self._graph, self._shapes)
         module = fx.GraphModule(self._traced, self._graph)
         module.graph.eliminate_dead_code()
         module.recompile()

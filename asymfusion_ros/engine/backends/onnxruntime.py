@@ -7,6 +7,7 @@ from typing import Any
 
 from asymfusion_ros.checkpoint.description import ModelDescription
 from asymfusion_ros.engine.backends.graph import Array, GraphBackend
+from asymfusion_ros.engine.backends.onnxruntime_masks import masks_as_convolutions
 from asymfusion_ros.errors import ConfigError
 
 
@@ -32,7 +33,9 @@ class OnnxRuntimeBackend(GraphBackend):
         options = self._runtime.SessionOptions()
         options.intra_op_num_threads = self.threads
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        return self._runtime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        return self._runtime.InferenceSession(
+            masks_as_convolutions(graph), options, providers=["CPUExecutionProvider"]
+        )
 
     def run(self, session: Any, inputs: dict[str, Array]) -> Sequence[Array]:
         """See GraphBackend."""
