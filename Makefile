@@ -18,7 +18,7 @@ FUZZ_ARGS ?=
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
 JAZZY := .venv-jazzy
-EXTRAS := cluster,demo,export,onnxruntime,ros-wheels,shards,test,train,view
+EXTRAS := cluster,demo,export,int8,onnxruntime,ros-wheels,shards,test,train,view
 
 # A trial run stays on this machine: it never joins a robot's network.
 export ROS_AUTOMATIC_DISCOVERY_RANGE = LOCALHOST

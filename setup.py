@@ -97,6 +97,8 @@ setup(
         "export": ["onnx>=1.16", "onnxscript", "openvino>=2024.4", "protobuf"],
         "openvino": ["onnx>=1.16", "openvino>=2024.4", "protobuf"],
         "onnxruntime": ["onnx>=1.16", "onnxruntime>=1.17", "protobuf"],
+        # Exporting in int8, beside "export".
+        "int8": ["nncf>=3", "onnx>=1.16", "onnxruntime>=1.17"],
         # A GPU's: torch's CUDA wheels bring Triton themselves; JetPack has a TensorRT of its own.
         "tensorrt": ["onnx>=1.16", "onnxscript", "protobuf", "tensorrt>=10"],
         "triton": ["triton>=3"],

@@ -38,7 +38,9 @@ def measured(segmenter: Segmenter, make: Callable[[], Segmenter], plan: Plan) ->
     def frames(names: Sequence[str] = plan.modalities, of: Segmenter = segmenter) -> Frames:
         return Frames(of, names, plan.height, plan.width)
 
-    rate = machine_rate(segmenter.device, segmenter.backend.precision)
+    precision = segmenter.backend.precision
+    # torch has no plain matrices of int8 to measure on a CPU.
+    rate = machine_rate(segmenter.device, "fp32" if precision == "int8" else precision)
     plain = PlainEager(segmenter) if plan.plain else None
     found = _stages(measure(segmenter, plain, frames(), plan.frames, plan.warm_up))
     size = segmenter.checkpoint.input_spec.network_size(plan.height, plan.width)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from tqdm import tqdm
 
 from asymfusion_ros.atomic_write import check_place, whole
@@ -31,6 +32,7 @@ EXAMPLES = """\
   asymfusion export default --output default.onnx
   asymfusion export model.safetensors --output model.onnx --data data/nyudv2 --split val
   asymfusion export model.safetensors --output wide.onnx --size 1280x720
+  asymfusion export default --output int8.onnx --precision int8 --data data/nyudv2
   asymfusion export default --format tensorrt --output default.engine
   asymfusion export night.safetensors --output night.onnx --data data/taskonomy
   asymfusion bench --checkpoint model.onnx
@@ -53,8 +55,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--precision",
-        choices=("fp32", "fp16"),
-        help="of a tensorrt file's computation (default: fp16); what needs it stays in fp32",
+        choices=("fp32", "fp16", "int8"),
+        help="of the file's computation; what needs it stays in fp32. An onnx file: fp32 (default), or int8, "
+        "for OpenVINO on a CPU without bf16. A tensorrt file: fp16 (default) or fp32",
+    )
+    parser.add_argument(
+        "--calibration-split",
+        default="train",
+        metavar="SPLIT",
+        help="whose frames of --data the ranges for int8 are measured on; labels are not needed "
+        "(default: %(default)s)",
+    )
+    parser.add_argument(
+        "--calibration-frames",
+        type=int,
+        default=60,
+        metavar="N",
+        help="so many of them, evenly spread (default: %(default)s)",
     )
     parser.add_argument(
         "--size",
@@ -83,6 +100,7 @@ def run(args: argparse.Namespace) -> int:
     from asymfusion_ros.export import onnx_file, tensorrt_file
     from asymfusion_ros.export.accept import accepted
     from asymfusion_ros.export.half import to_half
+    from asymfusion_ros.export.int8 import require_int8, to_int8
 
     tensorrt = _wants_tensorrt(args)
     check_place(args.output)
@@ -90,6 +108,8 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"--frames {args.frames} must be 1 or more")
     width, height = size_of(args.size)
     names = None if args.data is None else Folder(args.data).names(args.split)[: args.frames]
+    int8 = args.precision == "int8"
+    calibration = _calibration_names(args) if int8 else []
     target = tensorrt_file.built_for(_command(args)) if tensorrt else None  # before minutes of work
     checkpoint = load_checkpoint(args.checkpoint)
     if args.input_size is not None:
@@ -104,20 +124,27 @@ def run(args: argparse.Namespace) -> int:
             f"{args.checkpoint} is of image translation, which is exported as .onnx alone: name --output so; "
             "on a GPU the checkpoint itself runs, on torch"
         )
+    if int8:
+        require_int8()
+        if checkpoint.target is not None:
+            raise UserError(f"{args.checkpoint} is of image translation: its images need more than int8")
     use = Segmenter if checkpoint.target is None else Translator
     reference = use(checkpoint, device="cpu", precision="fp32", backend="torch")
     size = reference.network_size(height, width)
     sets = available_sets(checkpoint.config.modalities)
     progress = functools.partial(tqdm, desc="export", unit="graph", disable=None)
     model = onnx_file.to_onnx(checkpoint, size, progress)
-    precision = args.precision or "fp16"
+    precision = args.precision or ("fp16" if tensorrt else "fp32")
+    if int8:
+        assert isinstance(reference, Segmenter)
+        model = to_int8(model, list(_calibration_inputs(args, calibration, reference)))
     if target is not None:
         model = to_half(model) if precision == "fp16" else model
         built = functools.partial(tqdm, desc="tensorrt", unit="plan", disable=None)
         plans = tensorrt_file.build_plans(model, sets, built)
 
     def write(path: Path, checks: dict[str, Any]) -> None:
-        onnx_file.describe(model, checkpoint, size, digest, checks)
+        onnx_file.describe(model, checkpoint, size, digest, checks, "int8" if int8 else "fp32")
         if target is None:
             path.write_bytes(model.SerializeToString())
         else:
@@ -126,7 +153,7 @@ def run(args: argparse.Namespace) -> int:
     with whole(args.output) as partial:
         write(partial, {})
         if target is None:
-            exported = use(load_exported(partial), device="cpu", precision="fp32")
+            exported = use(load_exported(partial), device="cpu", precision=precision)
         else:
             exported = use(load_engine(partial), device="cuda")
         frames = tqdm(
@@ -145,9 +172,31 @@ def _wants_tensorrt(args: argparse.Namespace) -> bool:
     if kind is None or args.output.suffix != SUFFIXES[kind]:
         wanted = SUFFIXES[kind] if kind else "or".join(f" {end} " for end in SUFFIXES.values()).strip()
         raise UserError(f"--output {args.output}: name it {wanted}, by which it is recognised")
-    if args.precision is not None and kind != "tensorrt":
-        raise UserError(f"--precision {args.precision} goes with --format tensorrt")
+    wrong = "int8" if kind == "tensorrt" else "fp16"
+    if args.precision == wrong:
+        other = "tensorrt" if wrong == "fp16" else "onnx"
+        raise UserError(f"--precision {wrong} goes with --format {other}")
     return bool(kind == "tensorrt")
+
+
+def _calibration_names(args: argparse.Namespace) -> list[str]:
+    """Raises UserError."""
+    if args.data is None:
+        raise UserError("--precision int8 needs --data: a folder of frames as the camera gives them")
+    if args.calibration_frames < 1:
+        raise UserError(f"--calibration-frames {args.calibration_frames} must be 1 or more")
+    names = Folder(args.data).names(args.calibration_split)
+    return names[:: max(1, len(names) // args.calibration_frames)][: args.calibration_frames]
+
+
+def _calibration_inputs(
+    args: argparse.Namespace, names: list[str], reference: Segmenter
+) -> Iterator[dict[str, npt.NDArray[np.float32]]]:
+    folder = Folder(args.data)
+    for name in tqdm(names, desc="calibrate", unit="frame", disable=None):
+        images = reference.images(folder.read(name, reference.modalities, label=False).images)
+        inputs = reference.preprocess(images, reference.upload(images))
+        yield {modality: x.numpy() for modality, x in inputs.items() if x is not None}
 
 
 def _command(args: argparse.Namespace) -> str:

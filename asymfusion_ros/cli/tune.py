@@ -38,6 +38,7 @@ EXAMPLES = """\
   asymfusion tune default --recording kitchen.mcap --load 2 --plot tuned.png
   asymfusion tune model.safetensors --recording data/frames --threads 1 2 4
   asymfusion tune model.safetensors --exported model.onnx --output tuning.yaml
+  asymfusion tune default --int8 int8.onnx
   asymfusion tune default --recording data/nyudv2 --split val --sizes 320x240 400x304 --least-agreement 0.85
 """
 
@@ -102,6 +103,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FILE",
         help="the checkpoint's .onnx (default: it is exported, beside the output)",
+    )
+    parser.add_argument(
+        "--int8",
+        type=Path,
+        metavar="FILE",
+        help="the checkpoint exported with --precision int8, to be tried on OpenVINO too",
     )
     parser.add_argument(
         "--output",

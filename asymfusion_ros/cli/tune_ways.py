@@ -86,6 +86,9 @@ def ways_to_try(
         model = str((checkpoint if name == "torch" else exported[size]).resolve())
         precisions = ["fp32", *(half if name != "onnxruntime" else [])]
         ways += [Way(model, name, "cpu", *one, size=size) for one in itertools.product(precisions, threads)]
+    if args.int8 is not None:
+        model = str(args.int8.resolve())
+        ways += [Way(model, "openvino", "cpu", "int8", count) for count in threads]
     if torch.cuda.is_available() and (args.backends is None or "torch" in args.backends):
         model = str(checkpoint.resolve())
         ways += [

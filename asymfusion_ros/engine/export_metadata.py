@@ -12,6 +12,7 @@ from asymfusion_ros.data.input_spec import MOST_PIXELS
 from asymfusion_ros.data.text_file import parse_json
 from asymfusion_ros.errors import CheckpointError
 
+FILE_PRECISIONS = ("fp32", "int8")
 EXPORT = "export"  # the metadata entry beside ModelDescription's
 
 
@@ -41,3 +42,12 @@ def parts_of(metadata: Mapping[str, str], path: Path) -> dict[str, Any]:
         "checkpoint_sha256": source,
         "checks": checks,
     }
+
+
+def precision_of(metadata: Mapping[str, str], path: Path) -> str:
+    """One of FILE_PRECISIONS, after ``parts_of`` has read the rest; a file that says nothing is of float32.
+    Raises CheckpointError."""
+    found = parse_json(metadata[EXPORT]).get("precision", "fp32")
+    if found not in FILE_PRECISIONS:
+        raise CheckpointError(f"{path} is of precision {found!r:.60}, which this version does not know")
+    return str(found)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from asymfusion_ros.checkpoint import Checkpoint, load_checkpoint
 from asymfusion_ros.checkpoint.description import ModelDescription, available_key
 from asymfusion_ros.engine.engine_file import ENGINE_SUFFIX, EngineModel, load_engine
-from asymfusion_ros.engine.export_metadata import parts_of
+from asymfusion_ros.engine.export_metadata import parts_of, precision_of
 from asymfusion_ros.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ class ExportedModel(ModelDescription):
     """What an exported file says, and its graphs.
 
     size: (height, width) of the network's inputs. weights: NetworkOutput's for each set of available
-    modalities (``available_key``). checkpoint_sha256: of the file that it was exported from.
+    modalities (``available_key``). checkpoint_sha256: of the file that it was exported from. precision: fp32,
+    or int8 where the graphs have quantisers.
     checks: how it compared with that (any JSON), see ``asymfusion_ros.export.verify``.
     """
 
@@ -37,6 +38,7 @@ class ExportedModel(ModelDescription):
     size: tuple[int, int]
     weights: Mapping[str, tuple[float, ...]]
     checkpoint_sha256: str
+    precision: str
     checks: Mapping[str, Any]
     model: ModelProto
 
@@ -86,4 +88,5 @@ def load_exported(path: Path) -> ExportedModel:
     except DecodeError as error:
         raise CheckpointError(f"{path} is damaged or not an ONNX file: export it anew") from error
     metadata = {entry.key: entry.value for entry in model.metadata_props}
-    return ExportedModel(**parts_of(metadata, path), model=model)
+    parts = parts_of(metadata, path)
+    return ExportedModel(**parts, precision=precision_of(metadata, path), model=model)

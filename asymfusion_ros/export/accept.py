@@ -14,6 +14,8 @@ from asymfusion_ros.errors import UserError
 from asymfusion_ros.export.verify import Frame, compare
 from asymfusion_ros.export.verify_images import MOST_LEVELS, compare_images
 
+MOST_LOST_BY_INT8 = 0.005  # of the mean IoU
+
 
 def accepted(exported: FrameRunner, reference: FrameRunner, frames: Iterable[Frame]) -> dict[str, Any]:
     """How the two compare, for the file's metadata. Raises UserError where they are too far apart."""
@@ -27,9 +29,26 @@ def accepted(exported: FrameRunner, reference: FrameRunner, frames: Iterable[Fra
         return dataclasses.asdict(difference)
     assert isinstance(exported, Segmenter) and isinstance(reference, Segmenter)
     agreement = compare(exported, reference, frames)
-    if agreement.agreement < (least := LEAST_AGREEMENT[exported.backend.precision]):
+    precision = exported.backend.precision
+    advice = (
+        "give it more and other frames with --calibration-frames"
+        if precision == "int8"
+        else "please report it"
+    )
+    if agreement.agreement < (least := LEAST_AGREEMENT[precision]):
         raise UserError(
             f"the exported network gives the checkpoint's class in {agreement.agreement:.2%} of the "
-            f"pixels, below {least:.1%}: it is not written; please report it"
+            f"pixels, below {least:.1%}: it is not written; {advice}"
         )
+    if (
+        precision == "int8"
+        and agreement.mean_iou is not None
+        and agreement.mean_iou_of_checkpoint is not None
+    ):
+        lost = agreement.mean_iou_of_checkpoint - agreement.mean_iou
+        if lost > MOST_LOST_BY_INT8:
+            raise UserError(
+                f"in int8 it loses {lost:.2%} of the mean IoU, more than {MOST_LOST_BY_INT8:.1%}: it is not "
+                f"written; {advice}"
+            )
     return {key: value for key, value in dataclasses.asdict(agreement).items() if value is not None}

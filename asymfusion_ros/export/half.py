@@ -12,6 +12,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from asymfusion_ros.engine.precision import EXACT_CONVOLUTIONS
+from asymfusion_ros.export.depth import convolution_depths
 
 # These add up many terms, or have a range that fp16 lacks.
 EXACT_OPERATORS = {"Softmax", "Sigmoid", "Exp", "Log", "Pow", "Sqrt", "Div", "ReduceMean", "ReduceSum"}
@@ -35,7 +36,7 @@ class _Halving:
         values = [*graph.input, *graph.value_info, *graph.output]
         self._floats = {one.name for one in values if one.type.tensor_type.elem_type == TensorProto.FLOAT}
         self._constants = {one.name: one for one in model.graph.initializer}
-        self._depth: dict[str, int] = {}  # convolutions on the way to a tensor
+        self._depth = convolution_depths(model)
         self._half: set[str] = set()  # tensors of the copy that are fp16
         self._casts: dict[tuple[str, int], str] = {}
         self._nodes: list[onnx.NodeProto] = []
@@ -59,8 +60,7 @@ class _Halving:
     def _convert(
         self, node: onnx.NodeProto, widened: dict[str, onnx.NodeProto], outputs: Iterable[str]
     ) -> None:
-        depth = max((self._depth.get(name, 0) for name in node.input), default=0)
-        depth += node.op_type == "Conv"
+        depth = self._depth[node.output[0]]
         computes = any(name in self._floats for name in node.output)
         half = computes and depth > EXACT_CONVOLUTIONS and node.op_type not in EXACT_OPERATORS
         places = TYPED_INPUTS.get(node.op_type, range(len(node.input)))
@@ -73,7 +73,6 @@ class _Halving:
                 node.input[place] = self._as(name, half)
         self._nodes.append(node)
         for place, name in enumerate(node.output):
-            self._depth[name] = depth
             if half and name in outputs:
                 node.output[place] = self._casts[name, TensorProto.FLOAT16] = f"{name}/half"
                 self._nodes.append(_cast(node.output[place], name, TensorProto.FLOAT))

@@ -57,6 +57,7 @@ def describe(
     size: tuple[int, int],
     checkpoint_sha256: str,
     checks: Mapping[str, Any],
+    precision: str = "fp32",
 ) -> None:
     """Writes the metadata that ``load_exported`` reads into ``model``."""
     names = checkpoint.config.modalities
@@ -70,6 +71,7 @@ def describe(
         "size": list(size),
         "weights": weights,
         "checkpoint_sha256": checkpoint_sha256,
+        **({} if precision == "fp32" else {"precision": precision}),
         "checks": dict(checks),
     }
     helper.set_model_props(model, {**checkpoint.to_metadata(), EXPORT: json.dumps(export)})

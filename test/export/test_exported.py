@@ -368,7 +368,9 @@ def test_a_size_to_tune_is_exported_tried_and_taken(tmp_path):
     checkpoint = write_checkpoint(tmp_path / "rgb.safetensors", replace(CONFIG, modalities=("rgb",)))
     rgb = frame()["rgb"]
     own = tmp_path / "own.onnx"  # given, and not opened here
-    args = Namespace(checkpoint=str(checkpoint), backends=["onnxruntime"], threads=[1], exported=own)
+    args = Namespace(
+        checkpoint=str(checkpoint), backends=["onnxruntime"], threads=[1], exported=own, int8=None
+    )
     files = exported_files(args, tmp_path / "tuned.yaml", ["", "32x24"], RawImage.from_array(rgb))
     made = tmp_path / "tuned_network_32x24.onnx"
     assert files == {"": own, "32x24": made}

@@ -159,7 +159,7 @@ def test_package_xml_names_no_interfaces_that_are_not_imported() -> None:
     [
         ("asymfusion_ros/network", ["timm"]),
         ("asymfusion_ros/engine", ["openvino", "onnxruntime", "tensorrt", "triton"]),
-        ("asymfusion_ros/export", ["export"]),
+        ("asymfusion_ros/export", ["export", "int8"]),
         ("asymfusion_ros/inspection", ["train"]),
         ("training", ["train", "shards", "fid"]),
         ("asymfusion_ros/demo", ["demo"]),

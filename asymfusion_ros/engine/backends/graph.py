@@ -14,7 +14,7 @@ from torch import Tensor
 from asymfusion_ros.checkpoint.description import ModelDescription, available_key
 from asymfusion_ros.engine.backends.base import Inputs
 from asymfusion_ros.engine.exported import ExportedModel
-from asymfusion_ros.engine.precision import choose_precision
+from asymfusion_ros.engine.precision import Precision, choose_precision
 from asymfusion_ros.errors import ConfigError, ImageError
 from asymfusion_ros.network import NetworkOutput
 
@@ -43,16 +43,23 @@ class GraphBackend(ABC):
         if device not in ("auto", "cpu"):
             raise ConfigError(f"backend {self.name} has no device {device!r}: use auto or cpu")
         self.device = torch.device("cpu")
-        if precision != "auto" and precision not in self.precisions:
-            known = ", ".join(self.precisions)
-            raise ConfigError(f"backend {self.name} has no precision {precision!r} here: use auto, {known}")
-        subject = f"{self.name} on this processor"
-        chosen = choose_precision(precision, self.precisions[1:], model.precision_checks, "compiled", subject)
+        chosen = self._choose(model, precision)
         self.precision, self.precision_reason = chosen.name, chosen.why
         self.threads = threads
         self._model = model
         self._weights = {key: torch.tensor(row) for key, row in model.weights.items()}
         self._sessions: dict[tuple[tuple[str, ...], bool], Any] = {}
+
+    def _choose(self, model: ExportedModel, precision: str) -> Precision:
+        if model.precision == "int8":
+            if precision not in ("auto", "int8"):
+                raise ConfigError(f"{model.path} was exported in int8, not {precision!r}: use auto or int8")
+            return Precision("int8", "the file has it so")
+        if precision != "auto" and precision not in self.precisions:
+            known = ", ".join(self.precisions)
+            raise ConfigError(f"backend {self.name} has no precision {precision!r} here: use auto, {known}")
+        subject = f"{self.name} on this processor"
+        return choose_precision(precision, self.precisions[1:], model.precision_checks, "compiled", subject)
 
     def __call__(self, inputs: Inputs) -> Tensor:
         """See Backend."""

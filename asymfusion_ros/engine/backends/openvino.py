@@ -13,7 +13,7 @@ from asymfusion_ros.engine.backends.openvino_parts import divide
 from asymfusion_ros.engine.precision import EXACT_CONVOLUTIONS
 from asymfusion_ros.errors import ConfigError
 
-HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
+HINTS = {"fp32": "f32", "int8": "f32", "bf16": "bf16", "fp16": "f16"}
 CAPABILITIES = {"bf16": "BF16", "fp16": "FP16"}
 _MAKING = threading.Lock()
 
@@ -55,8 +55,11 @@ class OpenVinoBackend(GraphBackend):
     def compile(self, graph: bytes) -> Any:
         """See GraphBackend."""
         model = self._core.read_model(graph)
-        if self.precision == "fp32":
-            return (self._request(model, "fp32"),)
+        if self.precision in (
+            "fp32",
+            "int8",
+        ):  # beside a graph's quantisers, bf16 would cost more than it saves
+            return (self._request(model, self.precision),)
         head, rest = divide(model, EXACT_CONVOLUTIONS)
         first, second = self._request(head, "fp32"), self._request(rest, self.precision)
         for index in range(len(rest.inputs)):  # the same memory

@@ -1,0 +1,144 @@
+"""Files in int8: what is quantised, what they answer, and what is refused."""
+
+import json
+from argparse import Namespace
+
+import numpy as np
+import onnx
+import pytest
+from helpers import refused, write_checkpoint, write_folder
+
+from asymfusion_ros import Segmenter
+from asymfusion_ros.cli.main import main
+from asymfusion_ros.cli.tune_ways import ways_to_try
+from asymfusion_ros.data.folder import Folder
+from asymfusion_ros.engine.export_metadata import EXPORT
+from asymfusion_ros.engine.exported import load_exported
+from asymfusion_ros.errors import CheckpointError, ConfigError, UserError
+from asymfusion_ros.export.accept import accepted
+from asymfusion_ros.network import NetworkConfig
+
+pytest.importorskip("nncf")
+CONFIG = NetworkConfig("refinenet_lw", "resnet18", 3, decoder_channels=8, dropout=0.0)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """(checkpoint, its file in int8, the folder that the ranges are from)"""
+    root = tmp_path_factory.mktemp("int8")
+    checkpoint = write_checkpoint(root / "tiny.safetensors", CONFIG)
+    folder = write_folder(root / "data", frames=6)
+    output = root / "tiny.onnx"
+    arguments = ["export", checkpoint, "--output", output, "--size", "64x48", "--precision", "int8"]
+    arguments += ["--data", folder, "--calibration-frames", "3"]
+    assert main([str(one) for one in arguments]) == 0
+    return checkpoint, output, folder
+
+
+def dequantised(node, made):
+    """Pooling commutes with quantising."""
+    while node is not None and node.op_type == "MaxPool":
+        node = made.get(node.input[0])
+    return node is not None and node.op_type == "DequantizeLinear"
+
+
+def quantised(model):
+    """Of each convolution: how many lie before it, and whether image and weights come out of quantisers."""
+    made = {name: node for node in model.graph.node for name in node.output}
+    depths, found = {}, []
+    for node in model.graph.node:
+        depth = max((depths.get(name, 0) for name in node.input), default=0)
+        if node.op_type == "Conv":
+            found.append((depth, all(dequantised(made.get(name), made) for name in node.input[:2])))
+        depths |= dict.fromkeys(node.output, depth + (node.op_type == "Conv"))
+    return found
+
+
+def test_all_convolutions_but_the_first_three_of_each_path_are_quantised(files):
+    found = quantised(load_exported(files[1]).model)
+    assert {within for depth, within in found if depth < 3} == {False}
+    assert {within for depth, within in found if depth >= 3} == {True}
+    assert sum(depth < 3 for depth, _ in found) < 0.3 * len(found)
+
+
+@pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
+@pytest.mark.parametrize("names", [("rgb", "depth"), ("rgb",), ("depth",)])
+def test_it_answers_nearly_as_the_checkpoint(files, backend, names):
+    ours = Segmenter.from_checkpoint(files[1], backend=backend)
+    assert (ours.backend.name, ours.backend.precision) == (backend, "int8")
+    reference = Segmenter.from_checkpoint(files[0], "cpu", "fp32")
+    given = {name: image for name, image in Folder(files[2]).read("frame1").images.items() if name in names}
+    images = reference.images(given)
+    inputs = reference.preprocess(images, reference.upload(images))
+    found, expected = ours.backend.outputs(inputs), reference.backend.outputs(inputs)
+    scale = float(expected.ensemble.abs().max())
+    difference = (found.ensemble - expected.ensemble).abs()
+    assert 0 < float(difference.max()) and float(difference.mean()) < 0.05 * scale
+    assert [one is None for one in found.logits] == [name not in names for name in ("rgb", "depth")]
+
+
+def test_the_file_says_that_it_is_in_int8_and_takes_no_other_precision(files):
+    assert load_exported(files[1]).precision == "int8"
+    assert (
+        Segmenter.from_checkpoint(files[1], precision="int8").backend.precision_reason == "the file has it so"
+    )
+    with pytest.raises(ConfigError, match=r"tiny\.onnx was exported in int8, not 'bf16': use auto or int8"):
+        Segmenter.from_checkpoint(files[1], precision="bf16")
+
+
+def test_a_precision_of_another_version_is_refused(files, tmp_path):
+    model = onnx.load(files[1])
+    (entry,) = (one for one in model.metadata_props if one.key == EXPORT)
+    entry.value = json.dumps(json.loads(entry.value) | {"precision": "int4"})
+    onnx.save(model, tmp_path / "later.onnx")
+    with pytest.raises(CheckpointError, match=r"later\.onnx is of precision 'int4', which this version"):
+        load_exported(tmp_path / "later.onnx")
+
+
+def test_it_is_tuned_with_the_others(files):
+    args = Namespace(backends=["torch"], threads=[2], int8=files[1])
+    ways = ways_to_try(args, files[0], {}, [""])
+    assert [(way.backend, way.precision, way.threads) for way in ways if way.backend != "torch"] == [
+        ("openvino", "int8", 2)
+    ]
+    assert ways[-1].model == str(files[1].resolve())
+
+
+def test_what_loses_too_much_is_not_written(files, tmp_path):
+    """The frames' labels are what the checkpoint gives, so that whatever differs is lost."""
+    exported = Segmenter(load_exported(files[1]), "cpu")
+    reference = Segmenter.from_checkpoint(files[0], "cpu", "fp32")
+    rng = np.random.default_rng(0)
+    frames = []
+    for _ in range(2):  # noise: nothing that the ranges are from
+        given = {
+            "rgb": rng.integers(0, 256, (48, 64, 3), np.uint8),
+            "depth": rng.integers(300, 9000, (48, 64), np.uint16),
+        }
+        frames.append((given, reference.segment(given).numpy().labels))
+    with pytest.raises(UserError, match=r"below 93\.0%|loses .*% of the mean IoU, more than 0\.5%"):
+        accepted(exported, reference, frames)
+    other = Segmenter.from_checkpoint(write_checkpoint(tmp_path / "other.safetensors"), "cpu", "fp32")
+    with pytest.raises(UserError, match=r"below 93\.0%: it is not written; give it more and other frames"):
+        accepted(exported, other, frames)
+
+
+def test_calls_that_do_not_go_together(files, tmp_path, capsys):
+    checkpoint, _, folder = files
+    start = ["export", checkpoint, "--output", tmp_path / "x.onnx", "--precision", "int8"]
+    assert "--precision int8 needs --data: a folder of frames" in refused(capsys, *start)
+    given = [*start, "--data", folder]
+    assert "--calibration-frames 0 must be 1 or more" in refused(capsys, *given, "--calibration-frames", 0)
+    assert "night.txt" in refused(capsys, *given, "--calibration-split", "night")
+    engine = [
+        "export",
+        checkpoint,
+        "--output",
+        tmp_path / "x.engine",
+        "--precision",
+        "int8",
+        "--data",
+        folder,
+    ]
+    assert "--precision int8 goes with --format onnx" in refused(capsys, *engine)
+    assert not list(tmp_path.iterdir())
