@@ -10,6 +10,7 @@ from asymfusion_ros.benchmark import sweeps
 from asymfusion_ros.benchmark.figures import summary
 from asymfusion_ros.benchmark.machine_rate import MachineRate, machine_rate, network_work, shares
 from asymfusion_ros.benchmark.plain import PlainEager
+from asymfusion_ros.benchmark.profile import network_profile
 from asymfusion_ros.benchmark.stages import PLAIN, Frames, Times, measure
 from asymfusion_ros.checkpoint.description import available_key
 from asymfusion_ros.engine.segmenter import Segmenter
@@ -30,6 +31,7 @@ class Plan:
     modality_sets: Sequence[tuple[str, ...]] = ()
     cameras: Sequence[int] = ()
     streams: Sequence[int] = ()
+    profile: bool = False
 
 
 def measured(segmenter: Segmenter, make: Callable[[], Segmenter], plan: Plan) -> dict[str, Any]:
@@ -75,6 +77,8 @@ def measured(segmenter: Segmenter, make: Callable[[], Segmenter], plan: Plan) ->
     if plan.streams:
         by_count = sweeps.streams(make, lambda one: frames(of=one), plan.streams, plan.frames)
         found["streams"] = [{"streams": count, **one} for count, one in by_count.items()]
+    if plan.profile:
+        found["profile"] = network_profile(segmenter, frames(), plan.frames)
     return found
 
 

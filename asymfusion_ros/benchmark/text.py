@@ -14,6 +14,7 @@ SWEEPS = {
     "streams": ("segmenters at once", "streams"),
 }
 SHOWN = ("network", "total")
+MOST_KINDS = 15  # of operations in a profile's table
 
 
 def lines(report: Mapping[str, Any]) -> Iterator[str]:
@@ -29,6 +30,8 @@ def lines(report: Mapping[str, Any]) -> Iterator[str]:
     for part, values in {**report["milliseconds"], **report.get("geometry", {})}.items():
         yield _times(part, values) + ("" if part in report["milliseconds"] else "  (not in the total)")
     yield from _figures(report)
+    if "profile" in report:
+        yield from _profile(report["profile"])
     if "loaded" in report:
         loaded = report["loaded"]
         yield f"beside {loaded['processes']} busy processes:"
@@ -42,6 +45,17 @@ def lines(report: Mapping[str, Any]) -> Iterator[str]:
         for name in ("stream", "stream_loaded"):
             if name in report["node"]:
                 yield _stream(report["node"][name])
+
+
+def _profile(rows: list[dict[str, Any]]) -> Iterator[str]:
+    width = max(len(row["kind"]) for row in rows[:MOST_KINDS])
+    yield f"where the network's time goes, {sum(row['ms'] for row in rows):.1f} ms as the runtime counts it:"
+    yield f"{'operation':{width}}{'calls':>8}{'ms':>9}{'share':>8}"
+    for row in rows[:MOST_KINDS]:
+        yield f"{row['kind']:{width}}{row['calls']:8g}{row['ms']:9.2f}{row['share']:8.1%}"
+    if rest := rows[MOST_KINDS:]:
+        left = sum(row["share"] for row in rest)
+        yield f"{f'{len(rest)} others':{width}}{'':8}{sum(row['ms'] for row in rest):9.2f}{left:8.1%}"
 
 
 def sweep_label(name: str, row: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ import argparse
 import json
 import platform
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ EXAMPLES = """\
   asymfusion bench --node --rate 30 --load 2       # masks a second of a camera's 30, also beside others
   asymfusion bench --node --outputs mask confidence color_mask overlay
   asymfusion bench --points
+  asymfusion bench --checkpoint model.onnx --profile
 """
 MOST_AT_ONCE = 8  # cameras or streams
 
@@ -114,6 +116,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="N segmenters at once, each in a thread, 1 to 8",
     )
+    parser.add_argument(
+        "--profile", action="store_true", help="which kinds of operations the network's time goes to"
+    )
     parser.add_argument("--json", type=Path, help="also write the numbers here")
     parser.add_argument("--plot", type=Path, metavar="PNG", help="draw them too (needs matplotlib)")
 
@@ -136,7 +141,8 @@ def run(args: argparse.Namespace) -> int:
         figures = measured(segmenter, make, plan)
         if args.load:
             with busy(args.load):
-                figures["loaded"] = {"processes": args.load, **measured(segmenter, make, plan)}
+                loaded = measured(segmenter, make, replace(plan, profile=False))
+                figures["loaded"] = {"processes": args.load, **loaded}
         return segmenter, plan, figures
 
     # In a thread that ends, as the node runs it: see SegmentationNode.
@@ -220,6 +226,7 @@ def _plan(args: argparse.Namespace, segmenter: Segmenter, height: int, width: in
         modality_sets=available_sets(segmenter.modalities) if args.modality_sets else (),
         cameras=args.cameras or (),
         streams=args.streams or (),
+        profile=args.profile,
     )
 
 

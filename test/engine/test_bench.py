@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers import tiny_config, write_checkpoint
+from torch import nn
 
 from asymfusion_ros import Segmenter
 from asymfusion_ros.benchmark.figures import summary
@@ -22,6 +23,21 @@ from asymfusion_ros.cli.main import main
 from asymfusion_ros.data.input_spec import InputSpec
 
 STAGES = {"upload", "preprocess", "network", "postprocess", "download"}
+
+
+def test_what_the_networks_time_goes_to(tmp_path, capsys):
+    checkpoint, report = write_checkpoint(tmp_path / "tiny.safetensors"), tmp_path / "bench.json"
+    arguments = ["--size", "96x64", "--frames", "2", "--warm-up", "1", "--device", "cpu", "--no-plain"]
+    arguments += ["--precision", "fp32", "--profile", "--json", str(report)]
+    assert main(["bench", "--checkpoint", str(checkpoint), *arguments]) == 0
+    rows = json.loads(report.read_text())["profile"]
+    convolutions = [row for row in rows if row["kind"] == "aten::conv2d"]
+    # Both modalities go through a convolution at once, and the ensemble through its classifier.
+    layers = [one for one in load_checkpoint(checkpoint).build().modules() if isinstance(one, nn.Conv2d)]
+    assert sum(row["calls"] for row in convolutions) == pytest.approx(len(layers))
+    assert sum(row["share"] for row in rows) == pytest.approx(1, abs=0.01)
+    printed = capsys.readouterr().out
+    assert "where the network's time goes, " in printed and rows[0]["kind"] in printed
 
 
 def test_every_stage_is_timed(tmp_path, capsys):

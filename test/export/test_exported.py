@@ -15,6 +15,8 @@ from helpers import SPEC, refused, write_checkpoint, write_folder
 from onnx import TensorProto
 
 from asymfusion_ros import Segmenter
+from asymfusion_ros.benchmark.profile import network_profile
+from asymfusion_ros.benchmark.stages import Frames
 from asymfusion_ros.checkpoint.description import available_sets
 from asymfusion_ros.cli.main import main
 from asymfusion_ros.cli.tune_ways import exported_files, remove_others, ways_to_try
@@ -328,6 +330,23 @@ def test_a_graph_in_two_parts_gives_the_same(files, names):
 
     for ours, theirs in zip(run(rest, run(first, given)), run(whole, given), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("backend", "convolution"),
+    [("openvino", ("Convolution", "GroupConvolution")), ("onnxruntime", ("Conv",))],
+)
+def test_the_runtimes_say_where_the_time_goes(files, backend, convolution):
+    segmenter = Segmenter.from_checkpoint(files[1], precision="fp32", backend=backend)
+    rows = network_profile(segmenter, Frames(segmenter, ["rgb", "depth"], 48, 64), 3)
+    graph = onnx.ModelProto.FromString(load_exported(files[1]).graph(("rgb", "depth")))
+    expected = sum(node.op_type == "Conv" for node in graph.graph.node)
+    if backend == "onnxruntime":  # which gets each choice between channels as two
+        expected += 2 * sum(node.op_type == "Where" for node in graph.graph.node)
+    assert sum(row["calls"] for row in rows if row["kind"].split()[0] in convolution) == expected
+    assert sum(row["share"] for row in rows) == pytest.approx(1, abs=0.01)
+    assert [row["ms"] for row in rows] == sorted((row["ms"] for row in rows), reverse=True)
+    assert segmenter.segment(frame()).numpy().labels.shape == (48, 64)  # it runs as before
 
 
 def test_a_signal_after_the_last_network_ended_in_another_thread(files):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import statistics
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,14 @@ from asymfusion_ros.errors import ConfigError, ImageError
 from asymfusion_ros.network import NetworkOutput
 
 Array = npt.NDArray[np.float32]
+
+
+class Operation(NamedTuple):
+    """What a runtime does of one kind (its own name for it) in a frame: how often, and how long in all."""
+
+    kind: str
+    calls: float
+    milliseconds: float
 
 
 class GraphBackend(ABC):
@@ -72,6 +81,25 @@ class GraphBackend(ABC):
         of = dict(zip(available, branches))
         logits = tuple(of.get(name) for name in self._model.config.modalities)
         return NetworkOutput(logits, ensemble, self._weights[available_key(available)])
+
+    def operations(self, inputs: Inputs, frames: int) -> list[Operation]:
+        """What the runtime does for the ensemble's logits of ``inputs``, each operation's median of so many
+        frames, after two others. It is compiled for this anew: counting costs time."""
+        available = self._available(inputs)
+        given = {
+            name: x[:1].float().contiguous().numpy() for name in available if (x := inputs[name]) is not None
+        }
+        runs = self.counted(self._model.graph(available, False), given, 2 + frames)[2:]
+        return [
+            Operation(same[0][0], 1, statistics.median(milliseconds for _, milliseconds in same))
+            for same in zip(*runs, strict=True)
+        ]
+
+    @abstractmethod
+    def counted(
+        self, graph: bytes, inputs: dict[str, Array], runs: int
+    ) -> Sequence[Sequence[tuple[str, float]]]:
+        """Of each run of a graph: its operations in one order, as (kind, milliseconds)."""
 
     @abstractmethod
     def compile(self, graph: bytes) -> Any:

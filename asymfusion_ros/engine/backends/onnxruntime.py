@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from asymfusion_ros.checkpoint.description import ModelDescription
@@ -30,7 +33,27 @@ class OnnxRuntimeBackend(GraphBackend):
 
     def compile(self, graph: bytes) -> Any:
         """See GraphBackend."""
+        return self._session(graph, self._runtime.SessionOptions())
+
+    def counted(
+        self, graph: bytes, inputs: dict[str, Array], runs: int
+    ) -> Sequence[Sequence[tuple[str, float]]]:
+        """See GraphBackend."""
         options = self._runtime.SessionOptions()
+        options.enable_profiling = True
+        with tempfile.TemporaryDirectory() as folder:
+            options.profile_file_prefix = str(Path(folder) / "profile")
+            session = self._session(graph, options)
+            for _ in range(runs):
+                session.run(None, inputs)
+            events = json.loads(Path(session.end_profiling()).read_text())
+        kernels = [one for one in events if one["name"].endswith("_kernel_time")]
+        kernels.sort(key=lambda one: one["ts"])
+        each = len(kernels) // runs
+        operations = [(one["args"]["op_name"], one["dur"] / 1000) for one in kernels]
+        return [operations[run * each : (run + 1) * each] for run in range(runs)]
+
+    def _session(self, graph: bytes, options: Any) -> Any:
         options.intra_op_num_threads = self.threads
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         return self._runtime.InferenceSession(

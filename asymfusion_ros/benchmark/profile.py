@@ -1,0 +1,72 @@
+"""Where the network's time goes, by the kind of operation, as what runs it counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from asymfusion_ros.benchmark.stages import Frames
+from asymfusion_ros.engine.backends.base import Inputs
+from asymfusion_ros.engine.backends.graph import Operation
+from asymfusion_ros.engine.segmenter import Segmenter
+from asymfusion_ros.errors import UserError
+
+
+@runtime_checkable
+class Counting(Protocol):
+    """A backend whose runtime times its own operations."""
+
+    def operations(self, inputs: Inputs, frames: int) -> Sequence[Operation]:
+        """See GraphBackend."""
+
+
+def network_profile(segmenter: Segmenter, frames: Frames, count: int) -> list[dict[str, Any]]:
+    """``kind``, ``calls`` and ``ms`` of one frame, and ``share`` of their sum; the costliest first.
+
+    Of ``count`` frames, after two others. The sum is not quite the network's time: counting takes some, and
+    on several threads operations overlap or wait. Raises UserError for a backend that cannot count.
+    """
+    given = segmenter.images(frames())
+    with torch.inference_mode():
+        inputs: dict[str, Tensor] = dict(segmenter.preprocess(given, segmenter.upload(given)))
+        backend = segmenter.backend
+        if isinstance(backend, Counting):
+            found = backend.operations(inputs, count)
+        elif backend.name == "torch":
+            found = _torch_operations(segmenter, inputs, count)
+        else:
+            raise UserError(f"--profile: {backend.name} does not say what its operations take")
+    kinds: dict[str, list[float]] = {}
+    for one in found:
+        calls, total = kinds.get(one.kind, (0, 0.0))
+        kinds[one.kind] = [calls + one.calls, total + one.milliseconds]
+    whole = sum(total for _, total in kinds.values())
+    return [
+        {"kind": kind, "calls": round(calls, 1), "ms": round(total, 3), "share": round(total / whole, 4)}
+        for kind, (calls, total) in sorted(kinds.items(), key=lambda item: -item[1][1])
+        if total > 0
+    ]
+
+
+def _torch_operations(segmenter: Segmenter, inputs: Mapping[str, Tensor], count: int) -> list[Operation]:
+    from torch.profiler import ProfilerActivity, profile
+
+    cuda = segmenter.device.type == "cuda"
+    for _ in range(2):
+        segmenter.infer(inputs)
+    with profile(activities=[ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if cuda else [])]) as found:
+        for _ in range(count):
+            segmenter.infer(inputs)
+        if cuda:
+            torch.cuda.synchronize(segmenter.device)
+    return [
+        Operation(
+            str(one.key),
+            one.count / count,
+            (one.self_device_time_total if cuda else one.self_cpu_time_total) / 1000 / count,
+        )
+        for one in found.key_averages()
+    ]
