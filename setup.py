@@ -51,7 +51,7 @@ setup(
     packages=packages,
     package_dir={TRAINING: f"training/{TRAINING}"},
     package_data={
-        NAME: ["checkpoints/*.safetensors", "data/*.yaml", "py.typed"],
+        NAME: ["checkpoints/*.onnx", "checkpoints/*.safetensors", "data/*.yaml", "py.typed"],
         TRAINING: ["prepare/*.yaml", "recipes/*.yaml"],
     },
     data_files=[

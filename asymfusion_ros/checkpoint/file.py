@@ -33,9 +33,11 @@ FORMATS = {"F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32, "
 
 @dataclass(frozen=True)
 class Checkpoint(ModelDescription):
-    """Weights and everything needed to use them."""
+    """Weights and everything needed to use them. file: where ``load_model`` read them, beside which there may
+    be what was exported of them; None for any other checkpoint."""
 
     state_dict: Mapping[str, Tensor]
+    file: Path | None = None
 
     def build(self) -> SegmentationNetwork:
         """The network in evaluation mode, float32, on the CPU."""
@@ -47,7 +49,7 @@ class Checkpoint(ModelDescription):
     def at_input_size(self, height: int, width: int) -> Checkpoint:
         """The same weights for inputs of another size, multiples of 8. Raises ConfigError for a size that is
         not possible."""
-        return replace(self, input_spec=replace(self.input_spec, height=height, width=width))
+        return replace(self, input_spec=replace(self.input_spec, height=height, width=width), file=None)
 
     def save(self, path: str | Path) -> None:
         """As it is, each tensor in the format that it has: see ``save_checkpoint``."""

@@ -7,6 +7,7 @@ a set has as outputs the ensemble's logits, ``logits:rgb+depth``, and each modal
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from asymfusion_ros.checkpoint.description import ModelDescription, available_ke
 from asymfusion_ros.engine.engine_file import ENGINE_SUFFIX, EngineModel, load_engine
 from asymfusion_ros.engine.export_metadata import parts_of, precision_of
 from asymfusion_ros.errors import CheckpointError, ConfigError
+from asymfusion_ros.packaged import checkpoint_file
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -65,12 +67,14 @@ def output_names(available: Iterable[str], branches: bool) -> list[str]:
 
 
 def load_model(path: str | Path) -> Checkpoint | ExportedModel | EngineModel:
-    """A checkpoint, or what was exported from one, by the file's suffix. Raises CheckpointError, and
-    ConfigError where what reads it is not installed."""
+    """A checkpoint, with its ``file``, or what was exported from one, by the file's suffix. Raises
+    CheckpointError, and ConfigError where what reads it is not installed."""
     path = Path(path)
     if path.suffix == ENGINE_SUFFIX:
         return load_engine(path)
-    return load_exported(path) if path.suffix == SUFFIX else load_checkpoint(path)
+    if path.suffix == SUFFIX:
+        return load_exported(path)
+    return dataclasses.replace(load_checkpoint(path), file=checkpoint_file(path))
 
 
 def load_exported(path: Path) -> ExportedModel:

@@ -118,7 +118,8 @@ class FrameRunner:
 
         device: auto, cpu, cuda or cuda:N. precision: auto (fp16 or bf16 where the device computes in it and
         the checkpoint's recorded check has passed, else fp32), fp32, fp16 or bf16. backend: auto (torch for a
-        checkpoint, openvino or onnxruntime for an .onnx file, tensorrt for an .engine), or one of these.
+        checkpoint, but openvino on a CPU where an .onnx exported of it lies beside it, as of ``default``;
+        openvino or onnxruntime for an .onnx file, tensorrt for an .engine), or one of these.
         cpu_fallback: whether the CPU may go on where a GPU's memory is full. threads: of the CPU, for the
         backend and all else that torch computes in this process; 0: as many as they choose. Raises
         CheckpointError, DeviceMemoryError or ConfigError (a modality of an unknown kind, a backend, device or

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import logging
 from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
 
+from asymfusion_ros.checkpoint import Checkpoint
 from asymfusion_ros.checkpoint.description import ModelDescription
 from asymfusion_ros.engine.backends.base import Backend
 from asymfusion_ros.engine.backends.memory_fallback import MemoryFallback
 from asymfusion_ros.engine.device import choose_device
 from asymfusion_ros.engine.engine_file import EngineModel
-from asymfusion_ros.engine.exported import ExportedModel
-from asymfusion_ros.errors import ConfigError
+from asymfusion_ros.engine.exported import SUFFIX, ExportedModel, load_exported
+from asymfusion_ros.errors import CheckpointError, ConfigError
 
 __all__ = ["BACKENDS", "Backend", "open_backend"]
+
+LOG = logging.getLogger(__name__)
 
 # name -> (module, class); a module is imported when its backend is asked for.
 BACKENDS = {
@@ -43,6 +48,12 @@ def open_backend(
     Raises ConfigError for a backend that is unknown or not installed, a model of which it can make nothing,
     or a device or precision that it does not have.
     """
+    if name == "auto" and isinstance(model, Checkpoint) and choose_device(device).type == "cpu":
+        exported = export_beside(model)
+        if exported is not None and precision in ("auto", "fp32", "bf16"):
+            from asymfusion_ros.engine.backends.beside import BesideBackend
+
+            return BesideBackend(model, exported, precision, threads)
     if name == "auto":
         name = choose_backend(model)
     if name not in BACKENDS:
@@ -54,6 +65,27 @@ def open_backend(
     if name in OWN_THREADS:
         return make(device, precision, threads)
     return make(device, precision)
+
+
+def export_beside(model: Checkpoint) -> ExportedModel | None:
+    """What was exported of a checkpoint in float32 into the ``.onnx`` beside its file, where OpenVINO is
+    installed to run it. Logs why one that is there is not taken."""
+    path = None if model.file is None else model.file.with_suffix(SUFFIX)
+    if model.file is None or path is None or not path.is_file():
+        return None
+    if not (find_spec("openvino") and find_spec("onnx")):
+        return None
+    try:
+        exported = load_exported(path)
+    except CheckpointError as error:
+        LOG.warning("%s: torch runs the checkpoint", error)
+        return None
+    if exported.checkpoint_sha256 != hashlib.sha256(model.file.read_bytes()).hexdigest():
+        LOG.warning("%s is of another checkpoint than %s, which torch runs: export it anew", path, model.file)
+        return None
+    if exported.precision != "fp32":
+        return None  # other labels are for whoever asks for them
+    return exported
 
 
 def choose_backend(model: ModelDescription) -> str:
