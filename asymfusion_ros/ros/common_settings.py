@@ -76,9 +76,9 @@ class CommonSettings:
     )
     backend: str = setting(
         "auto",
-        "what runs the network: auto (torch for a checkpoint; for a file of `asymfusion export` OpenVINO, or "
-        "ONNX Runtime where that is not installed, and for an .engine TensorRT), torch, openvino, tensorrt "
-        "or onnxruntime",
+        "what runs the network: auto (torch for a checkpoint, but OpenVINO on a CPU where its export lies "
+        "beside it, as the default's does; for a file of `asymfusion export` OpenVINO, or ONNX Runtime where "
+        "that is not installed, and for an .engine TensorRT), torch, openvino, tensorrt or onnxruntime",
         choices=("auto", "torch", "openvino", "tensorrt", "onnxruntime"),
     )
     cpu_fallback: bool = setting(

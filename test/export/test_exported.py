@@ -44,7 +44,7 @@ def files(tmp_path_factory):
     root = tmp_path_factory.mktemp("exported")
     checkpoint = write_checkpoint(root / "tiny.safetensors", CONFIG)
     folder = write_folder(root / "data", frames=3)
-    output = root / "tiny.onnx"
+    output = root / "exported.onnx"  # not tiny.onnx, which the checkpoint would be run from
     arguments = ["export", checkpoint, "--output", output, "--size", "64x48", "--data", folder]
     assert main([str(one) for one in arguments]) == 0
     return checkpoint, output, folder

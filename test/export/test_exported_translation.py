@@ -24,8 +24,10 @@ def files(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         register_tiny_unet(patch)
         checkpoint = write_translation_checkpoint(root / "night.safetensors")
-        assert main(["export", str(checkpoint), "--output", str(root / "night.onnx"), "--frames", "1"]) == 0
-        yield checkpoint, root / "night.onnx"
+        assert (
+            main(["export", str(checkpoint), "--output", str(root / "exported.onnx"), "--frames", "1"]) == 0
+        )
+        yield checkpoint, root / "exported.onnx"
 
 
 def frame():

@@ -90,12 +90,13 @@ def export_beside(model: Checkpoint) -> ExportedModel | None:
 
 def choose_backend(model: ModelDescription) -> str:
     """torch for a checkpoint, tensorrt for an engine file; for an ONNX file the first of openvino and
-    onnxruntime that is installed. Raises ConfigError where neither is."""
+    onnxruntime that is installed, in int8 openvino alone. Raises ConfigError where none is."""
     if isinstance(model, EngineModel):
         return "tensorrt"
     if not isinstance(model, ExportedModel):
         return "torch"
-    found = next((name for name in ("openvino", "onnxruntime") if find_spec(name)), None)
+    able = ("openvino",) if model.precision == "int8" else ("openvino", "onnxruntime")
+    found = next((name for name in able if find_spec(name)), None)
     if found is None:
         raise ConfigError(f"{model.path} needs a runtime: pip install 'asymfusion_ros[openvino]'")
     return found

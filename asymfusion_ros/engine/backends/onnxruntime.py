@@ -11,6 +11,7 @@ from typing import Any
 from asymfusion_ros.checkpoint.description import ModelDescription
 from asymfusion_ros.engine.backends.graph import Array, GraphBackend
 from asymfusion_ros.engine.backends.onnxruntime_masks import masks_as_convolutions
+from asymfusion_ros.engine.exported import ExportedModel
 from asymfusion_ros.errors import ConfigError
 
 
@@ -28,6 +29,12 @@ class OnnxRuntimeBackend(GraphBackend):
             raise ConfigError(
                 "backend onnxruntime needs ONNX Runtime: pip install 'asymfusion_ros[onnxruntime]'"
             ) from error
+        if isinstance(model, ExportedModel) and model.precision == "int8":
+            # NNCF gives each channel of a convolution by channels a range of its own, which it does not know.
+            raise ConfigError(
+                f"{model.path} is in int8, which onnxruntime does not run: use backend openvino, or export "
+                "it in fp32"
+            )
         self._runtime = onnxruntime
         super().__init__(model, device, precision, threads)
 
