@@ -10,6 +10,7 @@ from torch import Tensor
 
 from asymfusion_ros.benchmark.stages import Frames
 from asymfusion_ros.engine.backends.base import Inputs
+from asymfusion_ros.engine.backends.beside import BesideBackend
 from asymfusion_ros.engine.backends.graph import Operation
 from asymfusion_ros.engine.segmenter import Segmenter
 from asymfusion_ros.errors import UserError
@@ -33,6 +34,8 @@ def network_profile(segmenter: Segmenter, frames: Frames, count: int) -> list[di
     with torch.inference_mode():
         inputs: dict[str, Tensor] = dict(segmenter.preprocess(given, segmenter.upload(given)))
         backend = segmenter.backend
+        if isinstance(backend, BesideBackend):
+            backend = backend.of(inputs)
         if isinstance(backend, Counting):
             found = backend.operations(inputs, count)
         elif backend.name == "torch":
@@ -62,11 +65,17 @@ def _torch_operations(segmenter: Segmenter, inputs: Mapping[str, Tensor], count:
             segmenter.infer(inputs)
         if cuda:
             torch.cuda.synchronize(segmenter.device)
+    # On a GPU an operation's own row counts its kernels once more.
+    rows = [
+        one
+        for one in found.key_averages()
+        if not cuda or not (one.device_type.name == "CPU" or one.is_user_annotation)
+    ]
     return [
         Operation(
             str(one.key),
             one.count / count,
             (one.self_device_time_total if cuda else one.self_cpu_time_total) / 1000 / count,
         )
-        for one in found.key_averages()
+        for one in rows
     ]

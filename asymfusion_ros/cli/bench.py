@@ -49,7 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a .safetensors, or exported .onnx or .engine file (default: the package's)",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
-    parser.add_argument("--precision", default="auto", help="auto, fp32, fp16 or bf16 (default: %(default)s)")
+    parser.add_argument(
+        "--precision", default="auto", help="auto, fp32, fp16, bf16 or int8 (default: %(default)s)"
+    )
     parser.add_argument(
         "--backend",
         default="auto",
@@ -97,7 +99,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--sizes",
         nargs="+",
         metavar="WxH",
-        help="how the cost grows with the network's input: these, of a checkpoint (not an exported file)",
+        help="how the cost grows with the network's input: these, on torch, of a checkpoint (not an exported "
+        "file)",
     )
     parser.add_argument(
         "--modality-sets", action="store_true", help="each set of the checkpoint's modalities alone as well"
@@ -212,6 +215,8 @@ def _plan(args: argparse.Namespace, segmenter: Segmenter, height: int, width: in
     if unknown := [name for name in names if name not in segmenter.modalities]:
         known = ", ".join(segmenter.modalities)
         raise UserError(f"--modalities {' '.join(unknown)}: the checkpoint has {known}")
+    if args.profile and segmenter.backend.name == "tensorrt":
+        raise UserError("--profile: tensorrt does not say what its operations take")
     sizes = [size_of(text, "--sizes") for text in args.sizes or ()]
     for input_width, input_height in sizes:  # before minutes of work
         segmenter.at_input_size(input_height, input_width)

@@ -109,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
     width, height = size_of(args.size)
     names = None if args.data is None else Folder(args.data).names(args.split)[: args.frames]
     int8 = args.precision == "int8"
-    calibration = _calibration_names(args) if int8 else []
+    calibration = calibration_names(args) if int8 else []
     target = tensorrt_file.built_for(_command(args)) if tensorrt else None  # before minutes of work
     checkpoint = load_checkpoint(args.checkpoint)
     if args.input_size is not None:
@@ -131,13 +131,16 @@ def run(args: argparse.Namespace) -> int:
     use = Segmenter if checkpoint.target is None else Translator
     reference = use(checkpoint, device="cpu", precision="fp32", backend="torch")
     size = reference.network_size(height, width)
+    inputs = []
+    if int8:
+        assert isinstance(reference, Segmenter)
+        inputs = list(_calibration_inputs(args, calibration, reference, size))
     sets = available_sets(checkpoint.config.modalities)
     progress = functools.partial(tqdm, desc="export", unit="graph", disable=None)
     model = onnx_file.to_onnx(checkpoint, size, progress)
     precision = args.precision or ("fp16" if tensorrt else "fp32")
     if int8:
-        assert isinstance(reference, Segmenter)
-        model = to_int8(model, list(_calibration_inputs(args, calibration, reference)))
+        model = to_int8(model, inputs)
     if target is not None:
         model = to_half(model) if precision == "fp16" else model
         built = functools.partial(tqdm, desc="tensorrt", unit="plan", disable=None)
@@ -179,24 +182,32 @@ def _wants_tensorrt(args: argparse.Namespace) -> bool:
     return bool(kind == "tensorrt")
 
 
-def _calibration_names(args: argparse.Namespace) -> list[str]:
-    """Raises UserError."""
+def calibration_names(args: argparse.Namespace) -> list[str]:
+    """The frames that ranges for int8 are measured on. Raises UserError."""
     if args.data is None:
         raise UserError("--precision int8 needs --data: a folder of frames as the camera gives them")
     if args.calibration_frames < 1:
         raise UserError(f"--calibration-frames {args.calibration_frames} must be 1 or more")
     names = Folder(args.data).names(args.calibration_split)
-    return names[:: max(1, len(names) // args.calibration_frames)][: args.calibration_frames]
+    count = min(args.calibration_frames, len(names))
+    return [names[place * len(names) // count] for place in range(count)]
 
 
 def _calibration_inputs(
-    args: argparse.Namespace, names: list[str], reference: Segmenter
+    args: argparse.Namespace, names: list[str], reference: Segmenter, size: tuple[int, int]
 ) -> Iterator[dict[str, npt.NDArray[np.float32]]]:
     folder = Folder(args.data)
     for name in tqdm(names, desc="calibrate", unit="frame", disable=None):
         images = reference.images(folder.read(name, reference.modalities, label=False).images)
         inputs = reference.preprocess(images, reference.upload(images))
-        yield {modality: x.numpy() for modality, x in inputs.items() if x is not None}
+        (height, width), *_ = (x.shape[-2:] for x in inputs.values())
+        if (height, width) != size:
+            own = reference.reference(images)
+            raise UserError(
+                f"frame {name} of {args.data} has {own.width}x{own.height}, and --size is {args.size}: give "
+                "its own"
+            )
+        yield {modality: x.numpy() for modality, x in inputs.items()}
 
 
 def _command(args: argparse.Namespace) -> str:

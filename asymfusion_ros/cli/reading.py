@@ -116,7 +116,9 @@ def add_network(parser: argparse.ArgumentParser) -> Any:
 def add_backend(group: Any) -> None:
     """Adds the options that choose how a network is run."""
     group.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
-    group.add_argument("--precision", default="auto", help="auto, fp32, fp16 or bf16 (default: %(default)s)")
+    group.add_argument(
+        "--precision", default="auto", help="auto, fp32, fp16, bf16 or int8 (default: %(default)s)"
+    )
     group.add_argument(
         "--backend", default="auto", help="auto, torch, openvino or onnxruntime (default: %(default)s)"
     )

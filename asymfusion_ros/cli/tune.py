@@ -19,6 +19,7 @@ from asymfusion_ros.cli.tune_frames import tune_frames
 from asymfusion_ros.cli.tune_ways import (
     OWN,
     RUNTIMES,
+    check_int8,
     exported_files,
     other_sizes,
     remove_others,
@@ -126,6 +127,8 @@ def run(args: argparse.Namespace) -> int:
     _check(args, output)
     path = checkpoint_file(args.checkpoint)
     checkpoint = load_checkpoint(args.checkpoint)
+    if args.int8 is not None:
+        check_int8(args.int8, path, checkpoint)
     wanted = wanted_sizes(args, checkpoint)
     reference = Segmenter(checkpoint, "cpu", "fp32", "torch")
     spec = checkpoint.input_spec

@@ -16,10 +16,11 @@ from asymfusion_ros.checkpoint import Checkpoint
 from asymfusion_ros.cli import export
 from asymfusion_ros.data.input_spec import InputSpec
 from asymfusion_ros.data.size_text import size_of
+from asymfusion_ros.engine.exported import load_exported
 from asymfusion_ros.engine.precision import computes_bf16
 from asymfusion_ros.engine.raw_image import RawImage
 from asymfusion_ros.errors import ConfigError
-from asymfusion_ros.tuning.tuning_file import Way
+from asymfusion_ros.tuning.tuning_file import Way, sha256
 
 RUNTIMES = ("openvino", "onnxruntime")
 NETWORK = "network"  # what it is called beside the tuning file, where it is exported
@@ -70,6 +71,21 @@ def exported_files(
         given |= {"size": f"{image.width}x{image.height}", "input_size": size or None}
         export.run(Namespace(**given, data=None, split="val", frames=4))
     return found
+
+
+def check_int8(path: Path, checkpoint_path: Path, checkpoint: Checkpoint) -> None:
+    """Raises CheckpointError or ConfigError for a file of --int8 that is something else."""
+    given = load_exported(path)
+    if given.precision != "int8":
+        raise ConfigError(f"--int8 {path} is in {given.precision}: export it with --precision int8")
+    if given.checkpoint_sha256 != sha256(checkpoint_path):
+        raise ConfigError(f"--int8 {path} is of another checkpoint than {checkpoint_path}: export it anew")
+    own, its = checkpoint.input_spec, given.input_spec
+    if (own.height, own.width) != (its.height, its.width):
+        raise ConfigError(
+            f"--int8 {path} has inputs of {its.width}x{its.height}, the checkpoint of "
+            f"{own.width}x{own.height}: export it without --input-size"
+        )
 
 
 def ways_to_try(

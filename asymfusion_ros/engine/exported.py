@@ -77,6 +77,12 @@ def load_model(path: str | Path) -> Checkpoint | ExportedModel | EngineModel:
     return dataclasses.replace(load_checkpoint(path), file=checkpoint_file(path))
 
 
+def scored_by(path: str | Path) -> str:
+    """The backend for scores and labels that are not to depend on what is installed or lies beside the file:
+    torch for a checkpoint, ``auto`` for what was exported."""
+    return "auto" if Path(path).suffix in (SUFFIX, ENGINE_SUFFIX) else "torch"
+
+
 def load_exported(path: Path) -> ExportedModel:
     """Raises CheckpointError for a file that is missing, damaged or not one of ours; ConfigError without the
     package onnx."""

@@ -16,6 +16,7 @@ from torch import Tensor
 from asymfusion_ros.checkpoint import Checkpoint
 from asymfusion_ros.checkpoint.description import ModelDescription
 from asymfusion_ros.engine.backends import Backend, open_backend
+from asymfusion_ros.engine.backends.beside import BesideBackend
 from asymfusion_ros.engine.exported import load_model
 from asymfusion_ros.engine.geometry import Geometry, Projector
 from asymfusion_ros.engine.raw_image import RawImage
@@ -117,9 +118,10 @@ class FrameRunner:
         .engine file of `asymfusion export`.
 
         device: auto, cpu, cuda or cuda:N. precision: auto (fp16 or bf16 where the device computes in it and
-        the checkpoint's recorded check has passed, else fp32), fp32, fp16 or bf16. backend: auto (torch for a
-        checkpoint, but openvino on a CPU where an .onnx exported of it lies beside it, as of ``default``;
-        openvino or onnxruntime for an .onnx file, tensorrt for an .engine), or one of these.
+        the checkpoint's recorded check has passed, else fp32), fp32, fp16, bf16, or int8 of a file that is in
+        it. backend: auto (torch for a checkpoint, but openvino on a CPU where an .onnx exported of it lies
+        beside it, as of ``default``; openvino or onnxruntime for an .onnx file, tensorrt for an .engine), or
+        one of these.
         cpu_fallback: whether the CPU may go on where a GPU's memory is full. threads: of the CPU, for the
         backend and all else that torch computes in this process; 0: as many as they choose. Raises
         CheckpointError, DeviceMemoryError or ConfigError (a modality of an unknown kind, a backend, device or
@@ -138,6 +140,8 @@ class FrameRunner:
             )
         other = copy.copy(self)
         other.checkpoint = self.checkpoint.at_input_size(height, width)
+        if isinstance(self.backend, BesideBackend):
+            other.backend = self.backend.on_torch()
         return other
 
     @property

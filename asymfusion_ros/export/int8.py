@@ -26,9 +26,10 @@ def require_int8() -> None:
     try:
         import nncf  # noqa: F401
         import onnxruntime  # noqa: F401
+        import openvino  # noqa: F401
     except ImportError as error:
         raise ConfigError(
-            f"--precision int8 needs {error.name}: pip install 'asymfusion_ros[int8]'"
+            f"--precision int8 needs {error.name}: pip install 'asymfusion_ros[export,int8]'"
         ) from error
 
 

@@ -11,6 +11,7 @@ from asymfusion_ros.data.label_groups import read_label_groups
 from asymfusion_ros.data.labels import LabelSet
 from asymfusion_ros.data.size_text import size_of
 from asymfusion_ros.engine.backends import Backend
+from asymfusion_ros.engine.backends.beside import BesideBackend
 from asymfusion_ros.engine.engine_file import EngineModel
 from asymfusion_ros.engine.exported import ExportedModel
 from asymfusion_ros.engine.geometry import Geometry
@@ -100,7 +101,10 @@ def load_network(settings: NodeSettings) -> MaskNetwork:
 
 
 def warm_up(runner: FrameRunner, cameras: int) -> None:
-    """Frames as they will come: of an exported network's own size, else of WARM_UP_SIZE."""
+    """Frames as they will come: of the size that an export is for, else of WARM_UP_SIZE."""
     model = runner.checkpoint
-    size = model.size if isinstance(model, (ExportedModel, EngineModel)) else WARM_UP_SIZE
+    if isinstance(model, (ExportedModel, EngineModel)):
+        size = model.size
+    else:
+        size = runner.backend.size if isinstance(runner.backend, BesideBackend) else WARM_UP_SIZE
     runner.warm_up(*size, batch_size(runner.backend, cameras))

@@ -49,11 +49,9 @@ def open_backend(
     or a device or precision that it does not have.
     """
     if name == "auto" and isinstance(model, Checkpoint) and choose_device(device).type == "cpu":
-        exported = export_beside(model)
-        if exported is not None and precision in ("auto", "fp32", "bf16"):
-            from asymfusion_ros.engine.backends.beside import BesideBackend
-
-            return BesideBackend(model, exported, precision, threads)
+        beside = _beside(model, precision, threads)
+        if beside is not None:
+            return beside
     if name == "auto":
         name = choose_backend(model)
     if name not in BACKENDS:
@@ -67,25 +65,27 @@ def open_backend(
     return make(device, precision)
 
 
-def export_beside(model: Checkpoint) -> ExportedModel | None:
-    """What was exported of a checkpoint in float32 into the ``.onnx`` beside its file, where OpenVINO is
-    installed to run it. Logs why one that is there is not taken."""
+def _beside(model: Checkpoint, precision: str, threads: int) -> Backend | None:
+    """For what was exported of a checkpoint in float32 into the ``.onnx`` beside its file, where OpenVINO is
+    installed. None where there is no such file, or it cannot be run, which is logged: then it is torch's."""
+    from asymfusion_ros.engine.backends.beside import BesideBackend
+
     path = None if model.file is None else model.file.with_suffix(SUFFIX)
     if model.file is None or path is None or not path.is_file():
         return None
     if not (find_spec("openvino") and find_spec("onnx")):
+        LOG.info("%s is not used without OpenVINO: pip install 'asymfusion_ros[openvino]'", path)
         return None
     try:
         exported = load_exported(path)
-    except CheckpointError as error:
-        LOG.warning("%s: torch runs the checkpoint", error)
+        if exported.checkpoint_sha256 != hashlib.sha256(model.file.read_bytes()).hexdigest():
+            raise CheckpointError(f"{path} is of another checkpoint than {model.file}: export it anew")
+        if exported.precision != "fp32":
+            return None  # other labels are for whoever asks for them
+        return BesideBackend(model, exported, precision, threads)
+    except (CheckpointError, ConfigError, RuntimeError) as error:  # OpenVINO's own are RuntimeErrors
+        LOG.warning("%s; torch runs the checkpoint", error)
         return None
-    if exported.checkpoint_sha256 != hashlib.sha256(model.file.read_bytes()).hexdigest():
-        LOG.warning("%s is of another checkpoint than %s, which torch runs: export it anew", path, model.file)
-        return None
-    if exported.precision != "fp32":
-        return None  # other labels are for whoever asks for them
-    return exported
 
 
 def choose_backend(model: ModelDescription) -> str:

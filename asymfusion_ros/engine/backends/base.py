@@ -17,7 +17,7 @@ class Backend(Protocol):
     """A network ready to infer. Not for several threads at once.
 
     name: what runs the network, as in BACKENDS. device: where its inputs are to be, and its outputs are.
-    precision: ``fp32``, ``fp16`` or ``bf16``. precision_reason: why that one.
+    precision: ``fp32``, ``fp16``, ``bf16`` or ``int8``. precision_reason: why that one.
     """
 
     @property
@@ -30,7 +30,7 @@ class Backend(Protocol):
 
     @property
     def precision(self) -> str:
-        """``fp32``, ``fp16`` or ``bf16``."""
+        """``fp32``, ``fp16``, ``bf16`` or ``int8``."""
 
     @property
     def precision_reason(self) -> str:

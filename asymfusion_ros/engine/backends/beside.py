@@ -10,7 +10,6 @@ from torch import Tensor
 
 from asymfusion_ros.checkpoint import Checkpoint
 from asymfusion_ros.engine.backends.base import Backend, Inputs
-from asymfusion_ros.engine.backends.graph import Operation
 from asymfusion_ros.engine.backends.openvino import OpenVinoBackend
 from asymfusion_ros.engine.backends.torch import TorchBackend
 from asymfusion_ros.engine.exported import ExportedModel
@@ -21,7 +20,11 @@ LOG = logging.getLogger(__name__)
 
 class BesideBackend:
     """OpenVINO for frames of the size that ``exported`` was made for; for any other, torch with the
-    checkpoint itself, which ``log`` is told once. See Backend."""
+    checkpoint itself, which ``log`` is told once. See Backend; name and precision are of what ran the last
+    frame. Raises ConfigError where OpenVINO is not to be had, or not in this precision.
+
+    Attributes: ``size``, height and width of the network's inputs that OpenVINO runs.
+    """
 
     def __init__(
         self,
@@ -33,13 +36,14 @@ class BesideBackend:
     ) -> None:
         self._exported = OpenVinoBackend(exported, "cpu", precision, threads)
         self._checkpoint, self._asked_for, self._log = checkpoint, precision, log
-        self._file, self._size = exported.path, exported.size
+        self._file, self.size = exported.path, exported.size
         self._torch: TorchBackend | None = None
+        self._last: Backend = self._exported
 
     @property
     def name(self) -> str:
-        """See Backend: openvino, until there was a frame of another size."""
-        return self._exported.name if self._torch is None else self._torch.name
+        """See Backend."""
+        return self._last.name
 
     @property
     def device(self) -> torch.device:
@@ -49,35 +53,42 @@ class BesideBackend:
     @property
     def precision(self) -> str:
         """See Backend."""
-        return self._exported.precision
+        return self._last.precision
 
     @property
     def precision_reason(self) -> str:
         """See Backend."""
-        return f"{self._exported.precision_reason}; run from {self._file.name} beside the checkpoint"
+        why = self._last.precision_reason
+        return (
+            why if self._last is self._torch else f"{why}; run from {self._file.name} beside the checkpoint"
+        )
 
     def __call__(self, inputs: Inputs) -> Tensor:
         """See Backend."""
-        return self._of(inputs)(inputs)
+        return self.of(inputs)(inputs)
 
     def outputs(self, inputs: Inputs) -> NetworkOutput:
         """See Backend."""
-        return self._of(inputs).outputs(inputs)
+        return self.of(inputs).outputs(inputs)
 
-    def operations(self, inputs: Inputs, frames: int) -> list[Operation]:
-        """See GraphBackend; of frames of the export's size."""
-        return self._exported.operations(inputs, frames)
-
-    def _of(self, inputs: Inputs) -> Backend:
-        sizes = {tuple(x.shape[-2:]) for x in inputs.values() if x is not None}
-        if sizes == {self._size}:
-            return self._exported
+    def on_torch(self) -> TorchBackend:
+        """The checkpoint itself, for inputs of any size."""
         if self._torch is None:
             self._torch = TorchBackend(self._checkpoint, "cpu", self._asked_for)
+        return self._torch
+
+    def of(self, inputs: Inputs) -> Backend:
+        """What runs these."""
+        sizes = {tuple(x.shape[-2:]) for x in inputs.values() if x is not None}
+        if sizes == {self.size}:
+            self._last = self._exported
+            return self._last
+        if self._torch is None:
             (height, width), *_ = sizes
             self._log(
-                f"{self._file} is for network inputs of {self._size[1]}x{self._size[0]}, and these frames "
+                f"{self._file} is for network inputs of {self.size[1]}x{self.size[0]}, and these frames "
                 f"make {width}x{height}: torch runs them, which is slower; `asymfusion tune`, or `asymfusion "
-                "export` with --size, makes a file for them"
+                "export` with --size of the camera, makes a file for them"
             )
-        return self._torch
+        self._last = self.on_torch()
+        return self._last

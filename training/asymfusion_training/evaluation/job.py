@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from asymfusion_ros import Segmenter
 from asymfusion_ros.data.folder import Folder
+from asymfusion_ros.engine.exported import scored_by
 from asymfusion_ros.errors import UserError
 from asymfusion_training.evaluation.counts import SplitSum
 from asymfusion_training.evaluation.scorer import Scorer
@@ -41,7 +42,8 @@ class Job:
 
     def scorer(self, device: torch.device) -> Scorer:
         """The checkpoint as the robot runs it, on this device."""
-        segmenter = Segmenter.from_checkpoint(self.checkpoint, str(device), self.precision)
+        backend = scored_by(self.checkpoint)
+        segmenter = Segmenter.from_checkpoint(self.checkpoint, str(device), self.precision, backend)
         return Scorer(
             segmenter.backend,
             segmenter.checkpoint.input_spec,

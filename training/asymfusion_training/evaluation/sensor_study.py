@@ -22,6 +22,7 @@ from asymfusion_ros import Segmenter
 from asymfusion_ros.atomic_write import write_whole
 from asymfusion_ros.checkpoint.usual_disagreement import LEVELS, histogram
 from asymfusion_ros.data.folder import Folder
+from asymfusion_ros.engine.exported import scored_by
 from asymfusion_ros.errors import UserError
 from asymfusion_training.evaluation.disagreement_measures import ENGINE, MEASURES
 from asymfusion_training.evaluation.predict import view_logits
@@ -77,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _segmenter(args: argparse.Namespace) -> Segmenter:
-    segmenter = Segmenter.from_checkpoint(args.checkpoint, args.device, "fp32")
+    segmenter = Segmenter.from_checkpoint(args.checkpoint, args.device, "fp32", scored_by(args.checkpoint))
     lacking = [name for name in MODALITIES if name not in segmenter.modalities]
     if lacking:
         raise UserError(f"{args.checkpoint} takes no {lacking[0]}: the faults are of rgb and depth")

@@ -19,6 +19,7 @@ from asymfusion_ros.checkpoint import load_checkpoint
 from asymfusion_ros.data.folder import Folder
 from asymfusion_ros.data.input_spec import InputSpec
 from asymfusion_ros.data.text_file import parse_json, read_text
+from asymfusion_ros.engine.exported import scored_by
 from asymfusion_ros.errors import UserError
 from asymfusion_ros.packaged import checkpoint_file
 from asymfusion_training.data.batch import collate
@@ -93,7 +94,10 @@ class Teachers:
 
     def _make(self, names: Sequence[str]) -> None:
         device = self.fabric.device
-        segmenters = [Segmenter.from_checkpoint(path, str(device), "fp32") for path in self.settings.teachers]
+        segmenters = [
+            Segmenter.from_checkpoint(path, str(device), "fp32", scored_by(path))
+            for path in self.settings.teachers
+        ]
         quiet = not (self.fabric.is_global_zero and sys.stderr.isatty())
         for name in tqdm(names, "ask the teachers", unit="frame", disable=quiet):
             frame = self.folder.read(name, self.modalities)
