@@ -27,7 +27,7 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     ),
     "tuning": (CORE, {"torch", "numpy", "yaml", "matplotlib"}),
     "benchmark": (CORE | {"inspection"}, {"torch", "numpy", "tqdm", "matplotlib"}),
-    "export": (CORE, {"torch", "numpy", "onnx", "onnxruntime", "nncf"}),
+    "export": (CORE, {"torch", "numpy", "onnx", "onnxruntime", "openvino", "nncf"}),
     "messages": ({"data", "engine"}, {"torch", "numpy", "cv2", "cv_bridge", "rosbags"}),
     "stream": (set(), set()),
     "recordings": ({"data", "engine"}, {"numpy", "cv2", "PIL", "apsw", "rosbags", "skimage"}),
