@@ -11,7 +11,7 @@ from asymfusion_ros.engine.runner import FrameRunner
 from asymfusion_ros.engine.segmenter import Segmenter
 from asymfusion_ros.engine.translator import Translator
 from asymfusion_ros.errors import UserError
-from asymfusion_ros.export.verify import Frame, compare
+from asymfusion_ros.export.verify import Agreement, Frame, compare
 from asymfusion_ros.export.verify_images import MOST_LEVELS, compare_images
 
 MOST_LOST_BY_INT8 = 0.005  # of the mean IoU
@@ -29,26 +29,25 @@ def accepted(exported: FrameRunner, reference: FrameRunner, frames: Iterable[Fra
         return dataclasses.asdict(difference)
     assert isinstance(exported, Segmenter) and isinstance(reference, Segmenter)
     agreement = compare(exported, reference, frames)
-    precision = exported.backend.precision
-    advice = (
-        "give it more and other frames with --calibration-frames"
-        if precision == "int8"
-        else "please report it"
-    )
-    if agreement.agreement < (least := LEAST_AGREEMENT[precision]):
+    check_agreement(agreement, exported.backend.precision)
+    return {key: value for key, value in dataclasses.asdict(agreement).items() if value is not None}
+
+
+def check_agreement(found: Agreement, precision: str) -> None:
+    """Raises UserError where a network in ``precision`` gives too many other classes, or in int8 loses too
+    much of the mean IoU."""
+    advice = "please report it"
+    if precision == "int8":
+        advice = "give it more and other frames with --calibration-frames"
+    if found.agreement < (least := LEAST_AGREEMENT[precision]):
         raise UserError(
-            f"the exported network gives the checkpoint's class in {agreement.agreement:.2%} of the "
+            f"the exported network gives the checkpoint's class in {found.agreement:.2%} of the "
             f"pixels, below {least:.1%}: it is not written; {advice}"
         )
-    if (
-        precision == "int8"
-        and agreement.mean_iou is not None
-        and agreement.mean_iou_of_checkpoint is not None
-    ):
-        lost = agreement.mean_iou_of_checkpoint - agreement.mean_iou
+    if precision == "int8" and found.mean_iou is not None and found.mean_iou_of_checkpoint is not None:
+        lost = found.mean_iou_of_checkpoint - found.mean_iou
         if lost > MOST_LOST_BY_INT8:
             raise UserError(
                 f"in int8 it loses {lost:.2%} of the mean IoU, more than {MOST_LOST_BY_INT8:.1%}: it is not "
                 f"written; {advice}"
             )
-    return {key: value for key, value in dataclasses.asdict(agreement).items() if value is not None}
