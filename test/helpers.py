@@ -21,6 +21,7 @@ CLASSES = ("wall", "floor", "box")
 COLOURS = ((200, 40, 40), (40, 200, 40), (40, 40, 200))  # RGB of each class in made frames
 METRES = (1.0, 2.0, 3.0)  # depth of each class in made frames
 SPEC = InputSpec(height=48, width=64)
+EXPORTED = NetworkConfig("refinenet_lw", "resnet18", 3, decoder_channels=8, dropout=0.0)
 
 
 def tiny_config(modalities=("rgb", "depth"), classes=3):
@@ -79,6 +80,25 @@ def write_folder(root: Path, frames=8, size=(48, 64), labels=CLASSES, void=255) 
     (root / "val.txt").write_text("\n".join(names[:2]) + "\n")
     write_description(root, labels=list(labels), void=void)
     return root
+
+
+def write_exported(root: Path, name: str, *options: object, frames=3) -> tuple[Path, Path, Path]:
+    """(a checkpoint of EXPORTED, what is exported of it as ``name`` for images of 64x48, the folder of frames
+    that it was compared on)"""
+    checkpoint = write_checkpoint(root / "tiny.safetensors", EXPORTED)
+    folder = write_folder(root / "data", frames)
+    arguments = ["export", checkpoint, "--output", root / name, "--size", "64x48", "--data", folder, *options]
+    assert main([str(one) for one in arguments]) == 0
+    return checkpoint, root / name, folder
+
+
+def random_frame(height=48, width=64):
+    """Images of noise, as Segmenter.segment takes them."""
+    rng = np.random.default_rng(3)
+    return {
+        "rgb": rng.integers(0, 256, (height, width, 3), np.uint8),
+        "depth": rng.integers(500, 4000, (height, width), np.uint16),
+    }
 
 
 def write_description(root: Path, **values) -> None:

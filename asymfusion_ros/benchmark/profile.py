@@ -2,46 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from asymfusion_ros.benchmark.stages import Frames
-from asymfusion_ros.engine.backends.base import Inputs
+from asymfusion_ros.engine.backends import Backend
 from asymfusion_ros.engine.backends.beside import BesideBackend
-from asymfusion_ros.engine.backends.graph import Operation
+from asymfusion_ros.engine.backends.graph import GraphBackend, Operation
 from asymfusion_ros.engine.segmenter import Segmenter
 from asymfusion_ros.errors import UserError
 
 
-@runtime_checkable
-class Counting(Protocol):
-    """A backend whose runtime times its own operations."""
-
-    def operations(self, inputs: Inputs, frames: int) -> Sequence[Operation]:
-        """See GraphBackend."""
+def check_profile(backend: Backend) -> None:
+    """Raises UserError for a backend whose operations nobody counts."""
+    if backend.name == "tensorrt":
+        raise UserError("--profile: tensorrt does not say what its operations take")
 
 
 def network_profile(segmenter: Segmenter, frames: Frames, count: int) -> list[dict[str, Any]]:
     """``kind``, ``calls`` and ``ms`` of one frame, and ``share`` of their sum; the costliest first.
 
     Of ``count`` frames, after two others. The sum is not quite the network's time: counting takes some, and
-    on several threads operations overlap or wait. Raises UserError for a backend that cannot count.
+    on several threads operations overlap or wait. Raises what ``check_profile`` does.
     """
+    check_profile(segmenter.backend)
     given = segmenter.images(frames())
     with torch.inference_mode():
         inputs: dict[str, Tensor] = dict(segmenter.preprocess(given, segmenter.upload(given)))
         backend = segmenter.backend
         if isinstance(backend, BesideBackend):
             backend = backend.of(inputs)
-        if isinstance(backend, Counting):
+        if isinstance(backend, GraphBackend):
             found = backend.operations(inputs, count)
-        elif backend.name == "torch":
-            found = _torch_operations(segmenter, inputs, count)
         else:
-            raise UserError(f"--profile: {backend.name} does not say what its operations take")
+            found = _torch_operations(segmenter, inputs, count)
     kinds: dict[str, list[float]] = {}
     for one in found:
         calls, total = kinds.get(one.kind, (0, 0.0))

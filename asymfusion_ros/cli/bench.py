@@ -17,6 +17,7 @@ from asymfusion_ros import __version__
 from asymfusion_ros.atomic_write import check_place, write_whole
 from asymfusion_ros.benchmark.figures import peak_memory, summary
 from asymfusion_ros.benchmark.load import busy
+from asymfusion_ros.benchmark.profile import check_profile
 from asymfusion_ros.benchmark.run import Plan, measured
 from asymfusion_ros.benchmark.stages import measure_geometry
 from asymfusion_ros.benchmark.text import lines
@@ -215,8 +216,8 @@ def _plan(args: argparse.Namespace, segmenter: Segmenter, height: int, width: in
     if unknown := [name for name in names if name not in segmenter.modalities]:
         known = ", ".join(segmenter.modalities)
         raise UserError(f"--modalities {' '.join(unknown)}: the checkpoint has {known}")
-    if args.profile and segmenter.backend.name == "tensorrt":
-        raise UserError("--profile: tensorrt does not say what its operations take")
+    if args.profile:
+        check_profile(segmenter.backend)
     sizes = [size_of(text, "--sizes") for text in args.sizes or ()]
     for input_width, input_height in sizes:  # before minutes of work
         segmenter.at_input_size(input_height, input_width)

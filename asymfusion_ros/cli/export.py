@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import functools
-import hashlib
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from tqdm import tqdm
 from asymfusion_ros.atomic_write import check_place, whole
 from asymfusion_ros.checkpoint import load_checkpoint
 from asymfusion_ros.checkpoint.description import available_sets
+from asymfusion_ros.checkpoint.digest import sha256
 from asymfusion_ros.data.folder import Folder
 from asymfusion_ros.data.made_images import made_images
 from asymfusion_ros.data.size_text import size_of
@@ -118,7 +118,7 @@ def run(args: argparse.Namespace) -> int:
     if args.data is not None:
         Folder(args.data).check_modalities(checkpoint.config.modalities)
     path = checkpoint_file(args.checkpoint)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = sha256(path)
     if checkpoint.target is not None and tensorrt:
         raise UserError(
             f"{args.checkpoint} is of image translation, which is exported as .onnx alone: name --output so; "
@@ -131,10 +131,7 @@ def run(args: argparse.Namespace) -> int:
     use = Segmenter if checkpoint.target is None else Translator
     reference = use(checkpoint, device="cpu", precision="fp32", backend="torch")
     size = reference.network_size(height, width)
-    inputs = []
-    if int8:
-        assert isinstance(reference, Segmenter)
-        inputs = list(_calibration_inputs(args, calibration, reference, size))
+    inputs = list(_calibration_inputs(args, calibration, reference, size)) if int8 else []
     sets = available_sets(checkpoint.config.modalities)
     progress = functools.partial(tqdm, desc="export", unit="graph", disable=None)
     model = onnx_file.to_onnx(checkpoint, size, progress)
@@ -194,7 +191,7 @@ def calibration_names(args: argparse.Namespace) -> list[str]:
 
 
 def _calibration_inputs(
-    args: argparse.Namespace, names: list[str], reference: Segmenter, size: tuple[int, int]
+    args: argparse.Namespace, names: list[str], reference: FrameRunner, size: tuple[int, int]
 ) -> Iterator[dict[str, npt.NDArray[np.float32]]]:
     folder = Folder(args.data)
     for name in tqdm(names, desc="calibrate", unit="frame", disable=None):

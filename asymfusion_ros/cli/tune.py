@@ -14,6 +14,7 @@ from tqdm import tqdm
 from asymfusion_ros.atomic_write import check_place, write_whole
 from asymfusion_ros.benchmark.load import busy
 from asymfusion_ros.checkpoint import load_checkpoint
+from asymfusion_ros.checkpoint.digest import sha256
 from asymfusion_ros.cli.reading import add_reading, share
 from asymfusion_ros.cli.tune_frames import tune_frames
 from asymfusion_ros.cli.tune_ways import (
@@ -32,7 +33,7 @@ from asymfusion_ros.packaged import checkpoint_file
 from asymfusion_ros.replay.built_in_source import NAME
 from asymfusion_ros.tuning.machine import this_machine
 from asymfusion_ros.tuning.trials import OTHER_SIZE, Trial, Trials, best
-from asymfusion_ros.tuning.tuning_file import Tuning, sha256, standard_path
+from asymfusion_ros.tuning.tuning_file import Tuning, standard_path
 
 EXAMPLES = """\
   asymfusion tune

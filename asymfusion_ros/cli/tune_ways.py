@@ -20,7 +20,7 @@ from asymfusion_ros.engine.exported import load_exported
 from asymfusion_ros.engine.precision import computes_bf16
 from asymfusion_ros.engine.raw_image import RawImage
 from asymfusion_ros.errors import ConfigError
-from asymfusion_ros.tuning.tuning_file import Way, sha256
+from asymfusion_ros.tuning.tuning_file import Way
 
 RUNTIMES = ("openvino", "onnxruntime")
 NETWORK = "network"  # what it is called beside the tuning file, where it is exported
@@ -78,7 +78,7 @@ def check_int8(path: Path, checkpoint_path: Path, checkpoint: Checkpoint) -> Non
     given = load_exported(path)
     if given.precision != "int8":
         raise ConfigError(f"--int8 {path} is in {given.precision}: export it with --precision int8")
-    if given.checkpoint_sha256 != sha256(checkpoint_path):
+    if not given.is_of(checkpoint_path):
         raise ConfigError(f"--int8 {path} is of another checkpoint than {checkpoint_path}: export it anew")
     own, its = checkpoint.input_spec, given.input_spec
     if (own.height, own.width) != (its.height, its.width):

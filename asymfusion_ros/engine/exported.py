@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from asymfusion_ros.checkpoint import Checkpoint, load_checkpoint
 from asymfusion_ros.checkpoint.description import ModelDescription, available_key
+from asymfusion_ros.checkpoint.digest import sha256
 from asymfusion_ros.engine.engine_file import ENGINE_SUFFIX, EngineModel, load_engine
 from asymfusion_ros.engine.export_metadata import parts_of, precision_of
 from asymfusion_ros.errors import CheckpointError, ConfigError
@@ -43,6 +44,10 @@ class ExportedModel(ModelDescription):
     precision: str
     checks: Mapping[str, Any]
     model: ModelProto
+
+    def is_of(self, checkpoint: Path) -> bool:
+        """Whether it was exported from this file."""
+        return self.checkpoint_sha256 == sha256(checkpoint)
 
     def graph(self, available: Sequence[str], branches: bool = False) -> bytes:
         """The ONNX graph for these modalities, in the network's order; with or without their own logits.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -12,6 +11,7 @@ from typing import Any
 import yaml
 
 from asymfusion_ros.atomic_write import write_whole
+from asymfusion_ros.checkpoint.digest import sha256
 from asymfusion_ros.data.size_text import wrong_size
 from asymfusion_ros.data.yaml_file import read_yaml
 from asymfusion_ros.errors import UserError
@@ -75,15 +75,6 @@ def standard_path() -> Path:
     """Where `asymfusion tune` writes, and the node looks, when told nothing else."""
     home = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
     return Path(home) / "asymfusion" / "tuning.yaml"
-
-
-def sha256(path: Path) -> str:
-    """Of a file's bytes, in hexadecimal."""
-    made = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            made.update(block)
-    return made.hexdigest()
 
 
 def read_tuning(path: Path) -> Tuning:

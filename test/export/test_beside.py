@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 import onnx
 import pytest
-from helpers import write_checkpoint
+from helpers import EXPORTED, random_frame, write_checkpoint, write_exported
 
 from asymfusion_ros import Segmenter
 from asymfusion_ros.benchmark.profile import network_profile
@@ -21,13 +21,11 @@ from asymfusion_ros.checkpoint import load_checkpoint
 from asymfusion_ros.cli.main import main
 from asymfusion_ros.engine.exported import load_exported, load_model
 from asymfusion_ros.export.onnx_file import describe
-from asymfusion_ros.network import NetworkConfig
 from asymfusion_ros.packaged import checkpoint_file
 from asymfusion_ros.ros.network import load_network
 from asymfusion_ros.ros.settings import NodeSettings
 
 pytest.importorskip("openvino")
-CONFIG = NetworkConfig("refinenet_lw", "resnet18", 3, decoder_channels=8, dropout=0.0)
 BACKENDS = "asymfusion_ros.engine.backends"
 
 
@@ -35,8 +33,7 @@ BACKENDS = "asymfusion_ros.engine.backends"
 def made(tmp_path_factory):
     """A folder with a checkpoint and what was exported of it for images of 64x48."""
     folder = tmp_path_factory.mktemp("beside")
-    checkpoint = write_checkpoint(folder / "tiny.safetensors", CONFIG)
-    assert main(["export", str(checkpoint), "--output", str(folder / "tiny.onnx"), "--size", "64x48"]) == 0
+    write_exported(folder, "tiny.onnx")
     return folder
 
 
@@ -45,31 +42,25 @@ def folder(made, tmp_path):
     return shutil.copytree(made, tmp_path / "own")
 
 
-def frame(height, width):
-    rng = np.random.default_rng(3)
-    return {
-        "rgb": rng.integers(0, 256, (height, width, 3), np.uint8),
-        "depth": rng.integers(500, 4000, (height, width), np.uint16),
-    }
-
-
 def test_frames_of_its_size_go_through_it_and_others_through_torch(folder, caplog):
     segmenter = Segmenter.from_checkpoint(folder / "tiny.safetensors", "cpu", "fp32")
     reference = Segmenter.from_checkpoint(folder / "tiny.safetensors", "cpu", "fp32", "torch")
     assert (segmenter.backend.name, reference.backend.name) == ("openvino", "torch")
     assert segmenter.backend.precision_reason == "as asked for; run from tiny.onnx beside the checkpoint"
     with caplog.at_level(logging.WARNING, BACKENDS):
-        ours, theirs = (one.segment(frame(48, 64)).numpy().labels for one in (segmenter, reference))
+        ours, theirs = (one.segment(random_frame(48, 64)).numpy().labels for one in (segmenter, reference))
         assert (ours == theirs).mean() > 0.99
         assert not caplog.messages and segmenter.backend.name == "openvino"
         for _ in range(2):
-            ours, theirs = (one.segment(frame(48, 96)).numpy().labels for one in (segmenter, reference))
+            ours, theirs = (
+                one.segment(random_frame(48, 96)).numpy().labels for one in (segmenter, reference)
+            )
             np.testing.assert_array_equal(ours, theirs)
     assert segmenter.backend.name == "torch"
     (said,) = caplog.messages
     assert "tiny.onnx is for network inputs of 64x48, and these frames make " in said
     assert segmenter.backend.precision_reason == "as asked for"
-    segmenter.segment(frame(48, 64))
+    segmenter.segment(random_frame(48, 64))
     assert segmenter.backend.name == "openvino"
 
 
@@ -78,7 +69,7 @@ def test_the_same_network_at_another_input_size(folder):
     segmenter = Segmenter.from_checkpoint(checkpoint, "cpu", "fp32").at_input_size(24, 32)
     reference = Segmenter.from_checkpoint(checkpoint, "cpu", "fp32", "torch").at_input_size(24, 32)
     assert segmenter.backend.name == "torch"  # whatever the size, so that sizes can be compared
-    given = frame(48, 64)
+    given = random_frame(48, 64)
     np.testing.assert_array_equal(
         segmenter.segment(given).numpy().labels, reference.segment(given).numpy().labels
     )
@@ -102,7 +93,7 @@ def test_what_time_goes_to_is_counted_by_what_runs_the_frame(folder):
 
 def test_a_node_warms_up_what_the_export_is_for(tmp_path, caplog):
     """Of cameras of another shape than most."""
-    rgb = write_checkpoint(tmp_path / "wide.safetensors", replace(CONFIG, modalities=("rgb",)))
+    rgb = write_checkpoint(tmp_path / "wide.safetensors", replace(EXPORTED, modalities=("rgb",)))
     assert main(["export", str(rgb), "--output", str(tmp_path / "wide.onnx"), "--size", "96x48"]) == 0
     caplog.clear()
     with caplog.at_level(logging.WARNING, BACKENDS):

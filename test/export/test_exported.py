@@ -11,13 +11,14 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from helpers import SPEC, refused, write_checkpoint, write_folder
+from helpers import EXPORTED, SPEC, random_frame, refused, write_checkpoint, write_exported
 from onnx import TensorProto
 
 from asymfusion_ros import Segmenter
 from asymfusion_ros.benchmark.profile import network_profile
 from asymfusion_ros.benchmark.stages import Frames
 from asymfusion_ros.checkpoint.description import available_sets
+from asymfusion_ros.checkpoint.digest import sha256
 from asymfusion_ros.cli.main import main
 from asymfusion_ros.cli.tune_ways import exported_files, remove_others, ways_to_try
 from asymfusion_ros.engine.exported import load_exported
@@ -25,37 +26,21 @@ from asymfusion_ros.engine.raw_image import RawImage
 from asymfusion_ros.errors import CheckpointError, ConfigError, ImageError
 from asymfusion_ros.export import tensorrt_file
 from asymfusion_ros.export.half import EXACT_CONVOLUTIONS, to_half
-from asymfusion_ros.network import NetworkConfig
 from asymfusion_ros.ros.network import load_network
 from asymfusion_ros.ros.settings import NodeSettings
 from asymfusion_ros.ros.tuned import take_tuning
 from asymfusion_ros.tuning import Tuning, read_tuning
 from asymfusion_ros.tuning.machine import this_machine
 from asymfusion_ros.tuning.trials import Frame, Trials
-from asymfusion_ros.tuning.tuning_file import sha256
 
 RUNTIMES = ("openvino", "onnxruntime")
-CONFIG = NetworkConfig("refinenet_lw", "resnet18", 3, decoder_channels=8, dropout=0.0)
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     """(checkpoint, exported file, the folder it was compared on)"""
-    root = tmp_path_factory.mktemp("exported")
-    checkpoint = write_checkpoint(root / "tiny.safetensors", CONFIG)
-    folder = write_folder(root / "data", frames=3)
-    output = root / "exported.onnx"  # not tiny.onnx, which the checkpoint would be run from
-    arguments = ["export", checkpoint, "--output", output, "--size", "64x48", "--data", folder]
-    assert main([str(one) for one in arguments]) == 0
-    return checkpoint, output, folder
-
-
-def frame(height=48, width=64):
-    rng = np.random.default_rng(3)
-    return {
-        "rgb": rng.integers(0, 256, (height, width, 3), np.uint8),
-        "depth": rng.integers(500, 4000, (height, width), np.uint16),
-    }
+    # not as tiny.onnx, which the checkpoint would be run from
+    return write_exported(tmp_path_factory.mktemp("exported"), "exported.onnx")
 
 
 @pytest.mark.parametrize("backend", RUNTIMES)
@@ -65,7 +50,7 @@ def test_the_runtimes_give_the_checkpoints_answer(files, backend, names):
     exported = Segmenter.from_checkpoint(output, backend=backend)
     reference = Segmenter.from_checkpoint(checkpoint, device="cpu", precision="fp32")
     assert exported.backend.name == backend
-    given = {name: frame()[name] for name in names}
+    given = {name: random_frame()[name] for name in names}
     images = reference.images(given)
     inputs = reference.preprocess(images, reference.upload(images))
     found, expected = exported.infer(inputs), reference.infer(inputs)
@@ -81,7 +66,7 @@ def test_each_modalitys_logits(files, backend):
     checkpoint, output, _ = files
     exported = Segmenter.from_checkpoint(output, backend=backend)
     reference = Segmenter.from_checkpoint(checkpoint, device="cpu", precision="fp32")
-    images = reference.images(frame())
+    images = reference.images(random_frame())
     inputs = reference.preprocess(images, reference.upload(images))
     found, expected = exported.backend.outputs(inputs), reference.backend.outputs(inputs)
     for ours, theirs in zip(found.logits, expected.logits, strict=True):
@@ -95,7 +80,7 @@ def test_each_modalitys_logits(files, backend):
 def test_the_file_says_what_it_is(files):
     checkpoint, output, _ = files
     model = load_exported(output)
-    assert model.config == CONFIG
+    assert model.config == EXPORTED
     assert model.input_spec == SPEC
     assert model.size == (48, 64)
     checks = model.checks["openvino"]
@@ -115,7 +100,7 @@ def test_the_runtime_has_the_threads_asked_for(files, backend):
     try:
         exported = Segmenter.from_checkpoint(files[1], backend=backend, threads=2)
         assert torch.get_num_threads() == 2  # what torch computes around the network has as many
-        exported.segment(frame())
+        exported.segment(random_frame())
         session = next(iter(exported.backend._sessions.values()))
         if backend == "openvino":
             assert [one.get_compiled_model().get_property("INFERENCE_NUM_THREADS") for one in session] == [
@@ -134,7 +119,7 @@ def test_auto_takes_openvino(files):
 
 def test_a_frame_of_another_aspect_ratio_is_refused(files):
     with pytest.raises(ImageError, match=r"64x48.*--size of the camera"):
-        Segmenter.from_checkpoint(files[1]).segment(frame(48, 96))
+        Segmenter.from_checkpoint(files[1]).segment(random_frame(48, 96))
 
 
 def test_what_does_not_go_together_is_refused(files):
@@ -243,7 +228,7 @@ def test_in_fp16_it_gives_the_checkpoints_classes(files, half_file, names):
 
 def test_each_plan_has_a_graph_of_its_own_in_these_types(half_file):
     half = onnx.load(half_file)
-    sets = available_sets(CONFIG.modalities)
+    sets = available_sets(EXPORTED.modalities)
     wanted = tensorrt_file.wanted_plans(sets)
     assert wanted == [
         (("rgb", "depth"), False),
@@ -346,7 +331,7 @@ def test_the_runtimes_say_where_the_time_goes(files, backend, convolution):
     assert sum(row["calls"] for row in rows if row["kind"].split()[0] in convolution) == expected
     assert sum(row["share"] for row in rows) == pytest.approx(1, abs=0.01)
     assert [row["ms"] for row in rows] == sorted((row["ms"] for row in rows), reverse=True)
-    assert segmenter.segment(frame()).numpy().labels.shape == (48, 64)  # it runs as before
+    assert segmenter.segment(random_frame()).numpy().labels.shape == (48, 64)  # it runs as before
 
 
 def test_a_signal_after_the_last_network_ended_in_another_thread(files):
@@ -384,8 +369,8 @@ def test_openvino_computes_in_bf16_where_the_processor_does(files):
 
 def test_a_size_to_tune_is_exported_tried_and_taken(tmp_path):
     """Of one modality, whose single graph is made soon."""
-    checkpoint = write_checkpoint(tmp_path / "rgb.safetensors", replace(CONFIG, modalities=("rgb",)))
-    rgb = frame()["rgb"]
+    checkpoint = write_checkpoint(tmp_path / "rgb.safetensors", replace(EXPORTED, modalities=("rgb",)))
+    rgb = random_frame()["rgb"]
     own = tmp_path / "own.onnx"  # given, and not opened here
     args = Namespace(
         checkpoint=str(checkpoint), backends=["onnxruntime"], threads=[1], exported=own, int8=None

@@ -5,12 +5,11 @@ from argparse import Namespace
 
 import onnx
 import pytest
-from helpers import refused, write_checkpoint, write_folder
+from helpers import refused, write_checkpoint, write_exported
 
 from asymfusion_ros import Segmenter
 from asymfusion_ros.checkpoint import load_checkpoint
 from asymfusion_ros.cli.export import calibration_names
-from asymfusion_ros.cli.main import main
 from asymfusion_ros.cli.tune_ways import check_int8, ways_to_try
 from asymfusion_ros.data.folder import Folder
 from asymfusion_ros.engine.export_metadata import EXPORT
@@ -19,23 +18,15 @@ from asymfusion_ros.errors import CheckpointError, ConfigError, UserError
 from asymfusion_ros.export.accept import accepted, check_agreement
 from asymfusion_ros.export.onnx_file import describe
 from asymfusion_ros.export.verify import Agreement
-from asymfusion_ros.network import NetworkConfig
 
 pytest.importorskip("nncf")
-CONFIG = NetworkConfig("refinenet_lw", "resnet18", 3, decoder_channels=8, dropout=0.0)
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     """(checkpoint, its file in int8, the folder that the ranges are from)"""
-    root = tmp_path_factory.mktemp("int8")
-    checkpoint = write_checkpoint(root / "tiny.safetensors", CONFIG)
-    folder = write_folder(root / "data", frames=6)
-    output = root / "tiny.onnx"
-    arguments = ["export", checkpoint, "--output", output, "--size", "64x48", "--precision", "int8"]
-    arguments += ["--data", folder, "--calibration-frames", "3"]
-    assert main([str(one) for one in arguments]) == 0
-    return checkpoint, output, folder
+    options = ("--precision", "int8", "--calibration-frames", 3)
+    return write_exported(tmp_path_factory.mktemp("int8"), "tiny.onnx", *options, frames=6)
 
 
 def dequantised(node, made):

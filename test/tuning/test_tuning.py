@@ -8,6 +8,7 @@ import yaml
 from helpers import refused, write_checkpoint, write_folder
 
 from asymfusion_ros import Segmenter
+from asymfusion_ros.checkpoint.digest import sha256
 from asymfusion_ros.cli.main import main
 from asymfusion_ros.data.folder import Folder
 from asymfusion_ros.engine.precision import computes_bf16
@@ -18,7 +19,6 @@ from asymfusion_ros.ros.tuned import take_tuning
 from asymfusion_ros.tuning import Tuning, TuningError, Way, read_tuning, standard_path
 from asymfusion_ros.tuning.machine import differences, this_machine
 from asymfusion_ros.tuning.trials import Trial, best
-from asymfusion_ros.tuning.tuning_file import sha256
 
 
 def way(backend="torch", precision="fp32", threads=1):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import logging
 from collections.abc import Callable
@@ -70,15 +69,14 @@ def _beside(model: Checkpoint, precision: str, threads: int) -> Backend | None:
     installed. None where there is no such file, or it cannot be run, which is logged: then it is torch's."""
     from asymfusion_ros.engine.backends.beside import BesideBackend
 
-    path = None if model.file is None else model.file.with_suffix(SUFFIX)
-    if model.file is None or path is None or not path.is_file():
+    if model.file is None or not (path := model.file.with_suffix(SUFFIX)).is_file():
         return None
     if not (find_spec("openvino") and find_spec("onnx")):
         LOG.info("%s is not used without OpenVINO: pip install 'asymfusion_ros[openvino]'", path)
         return None
     try:
         exported = load_exported(path)
-        if exported.checkpoint_sha256 != hashlib.sha256(model.file.read_bytes()).hexdigest():
+        if not exported.is_of(model.file):
             raise CheckpointError(f"{path} is of another checkpoint than {model.file}: export it anew")
         if exported.precision != "fp32":
             return None  # other labels are for whoever asks for them

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -20,7 +19,7 @@ LOG = logging.getLogger(__name__)
 
 class BesideBackend:
     """OpenVINO for frames of the size that ``exported`` was made for; for any other, torch with the
-    checkpoint itself, which ``log`` is told once. See Backend; name and precision are of what ran the last
+    checkpoint itself, which is logged once. See Backend; name and precision are of what ran the last
     frame. Raises ConfigError where OpenVINO is not to be had, or not in this precision.
 
     Attributes: ``size``, height and width of the network's inputs that OpenVINO runs.
@@ -32,10 +31,9 @@ class BesideBackend:
         exported: ExportedModel,
         precision: str = "auto",
         threads: int = 0,
-        log: Callable[[str], object] = LOG.warning,
     ) -> None:
         self._exported = OpenVinoBackend(exported, "cpu", precision, threads)
-        self._checkpoint, self._asked_for, self._log = checkpoint, precision, log
+        self._checkpoint, self._asked_for = checkpoint, precision
         self._file, self.size = exported.path, exported.size
         self._torch: TorchBackend | None = None
         self._last: Backend = self._exported
@@ -78,14 +76,14 @@ class BesideBackend:
         return self._torch
 
     def of(self, inputs: Inputs) -> Backend:
-        """What runs these."""
+        """What runs these, which is the last from then on."""
         sizes = {tuple(x.shape[-2:]) for x in inputs.values() if x is not None}
         if sizes == {self.size}:
             self._last = self._exported
             return self._last
         if self._torch is None:
             (height, width), *_ = sizes
-            self._log(
+            LOG.warning(
                 f"{self._file} is for network inputs of {self.size[1]}x{self.size[0]}, and these frames "
                 f"make {width}x{height}: torch runs them, which is slower; `asymfusion tune`, or `asymfusion "
                 "export` with --size of the camera, makes a file for them"

@@ -17,19 +17,20 @@ def masks_as_convolutions(graph: bytes) -> bytes:
     from onnx import ModelProto, TensorProto, helper, numpy_helper, shape_inference
 
     model = ModelProto.FromString(graph)
+    constants = (one for one in model.graph.initializer if one.data_type == TensorProto.BOOL)
+    masks = {one.name: numpy_helper.to_array(one) for one in constants}
+    masks = {name: mask for name, mask in masks.items() if mask.shape == (1, mask.size, 1, 1)}
+    if not masks:
+        return graph
     described = shape_inference.infer_shapes(model).graph
     types = {one.name: one.type.tensor_type.elem_type for one in (*described.value_info, *described.output)}
-    constants = {one.name: one for one in model.graph.initializer}
     nodes: list[Any] = []
     for node in model.graph.node:
-        if node.op_type != "Where" or node.input[0] not in constants:
+        name = node.output[0]
+        if node.op_type != "Where" or node.input[0] not in masks or types.get(name) != TensorProto.FLOAT:
             nodes.append(node)
             continue
-        mask = numpy_helper.to_array(constants[node.input[0]])
-        (name,) = node.output
-        if mask.shape != (1, mask.size, 1, 1) or types.get(name) != TensorProto.FLOAT:
-            nodes.append(node)
-            continue
+        mask = masks[node.input[0]]
         kept: list[str] = []
         for tensor, chosen in zip(node.input[1:], (mask, ~mask)):
             weight, part = f"{name}/mask{len(kept)}", f"{name}/part{len(kept)}"

@@ -52,15 +52,22 @@ class OpenVinoBackend(GraphBackend):
         self.precisions = ("fp32", *(name for name, word in CAPABILITIES.items() if word in able))
         super().__init__(model, device, precision, threads)
 
-    def compile(self, graph: bytes) -> Any:
-        """See GraphBackend."""
-        return self._requests(graph)
+    def compile(self, graph: bytes, **more: Any) -> tuple[Any, ...]:
+        """See GraphBackend; with ``more`` of OpenVINO's settings."""
+        model = self._core.read_model(graph)
+        if self.precision in ("fp32", "int8"):  # beside quantisers, bf16 would cost more than it saves
+            return (self._request(model, self.precision, more),)
+        head, rest = divide(model, EXACT_CONVOLUTIONS)
+        first, second = self._request(head, "fp32", more), self._request(rest, self.precision, more)
+        for index in range(len(rest.inputs)):  # the same memory
+            second.set_input_tensor(index, first.get_output_tensor(index))
+        return first, second
 
     def counted(
         self, graph: bytes, inputs: dict[str, Array], runs: int
     ) -> Sequence[Sequence[tuple[str, float]]]:
         """See GraphBackend. What became part of another operation takes no time."""
-        session = self._requests(graph, PERF_COUNT=True)
+        session = self.compile(graph, PERF_COUNT=True)
         found = []
         for _ in range(runs):
             self.run(session, inputs)
@@ -72,19 +79,6 @@ class OpenVinoBackend(GraphBackend):
                 ]
             )
         return found
-
-    def _requests(self, graph: bytes, **more: Any) -> tuple[Any, ...]:
-        model = self._core.read_model(graph)
-        if self.precision in (
-            "fp32",
-            "int8",
-        ):  # beside a graph's quantisers, bf16 would cost more than it saves
-            return (self._request(model, self.precision, more),)
-        head, rest = divide(model, EXACT_CONVOLUTIONS)
-        first, second = self._request(head, "fp32", more), self._request(rest, self.precision, more)
-        for index in range(len(rest.inputs)):  # the same memory
-            second.set_input_tensor(index, first.get_output_tensor(index))
-        return first, second
 
     def run(self, session: Any, inputs: dict[str, Array]) -> Sequence[Array]:
         """See GraphBackend."""

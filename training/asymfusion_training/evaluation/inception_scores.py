@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from asymfusion_ros.checkpoint.digest import sha256
 from asymfusion_ros.errors import ConfigError, UserError
 
 INCEPTION_SCORES = {"fid": "FID", "kid": "KID"}
@@ -27,7 +27,7 @@ def check_inception(path: Path | None) -> Path:
     if path is None:
         raise ConfigError(f"FID and KID need the weights of their Inception network: --inception {WEIGHTS}")
     try:
-        found = hashlib.sha256(path.read_bytes()).hexdigest()
+        found = sha256(path)
     except OSError as error:
         raise UserError(f"--inception {path} cannot be read: {error.strerror or error}") from error
     if found != WEIGHTS_SHA256:

@@ -16,6 +16,7 @@ from tqdm import tqdm
 from asymfusion_ros import Segmenter
 from asymfusion_ros.atomic_write import write_whole
 from asymfusion_ros.checkpoint import load_checkpoint
+from asymfusion_ros.checkpoint.digest import sha256
 from asymfusion_ros.data.folder import Folder
 from asymfusion_ros.data.input_spec import InputSpec
 from asymfusion_ros.data.text_file import parse_json, read_text
@@ -62,7 +63,7 @@ class Teachers:
         folder.check_modalities(modalities)
         self.modalities = tuple(modalities)
         files = [checkpoint_file(path) for path in settings.teachers]
-        self.digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
+        self.digests = [sha256(path) for path in files]
 
     def prepare(self) -> SoftLabels:
         """Makes the files that are not there yet, each process its part of them.
