@@ -149,6 +149,7 @@ FLAT = {
     "norm_momentum": 0.5,
     "class_balance": 0.5,
     "modality_dropout": 0.1,
+    "cutmix": 0.5,
     "depth_holes": 0.1,
     "depth_noise": 0.1,
     "loss_at": "labels",
@@ -166,7 +167,7 @@ FLAT = {
     "validate_every": 2,
     "seed": 5,
 }
-LATER = ("constant_share", "blur", "cutout", "copy_paste", "class_crops")
+LATER = ("constant_share", "blur", "cutout", "copy_paste", "class_crops", "cutmix")
 NAMES = {"encoder_rate": "encoder_lr", "decoder_rate": "decoder_lr", "warm_up": "warmup"}
 
 

@@ -37,6 +37,12 @@ class SegmentationSettings:
         minimum=0,
         below=1,
     )
+    cutmix: float = setting(
+        0.0,
+        "chance of a frame in which a rectangle is another frame's of its step, in all images and labels",
+        minimum=0,
+        below=1,
+    )
     loss_at: str = setting(
         "half",
         "resolution of the loss: half the labels' costs a quarter of the labels' own",

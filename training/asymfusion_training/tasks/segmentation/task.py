@@ -30,6 +30,7 @@ from asymfusion_training.loop.settings import LoopSettings
 from asymfusion_training.tasks.base import Goal, Objective, Scores
 from asymfusion_training.tasks.modality_dropout import only_modality
 from asymfusion_training.tasks.segmentation.class_weights import class_weights
+from asymfusion_training.tasks.segmentation.cutmix import cut_and_mixed
 from asymfusion_training.tasks.segmentation.model import TrainingModel
 from asymfusion_training.tasks.segmentation.pictures import mask_picture
 from asymfusion_training.tasks.segmentation.settings import SegmentationSettings
@@ -105,8 +106,11 @@ class SegmentationTask:
 
     def inputs(self, batch: Batch, step: int) -> tuple[list[Tensor | None], Tensor, Tensor | None]:
         """The network's inputs, of which modality dropout may leave one, the labels, and the soft ones."""
-        assert batch.label is not None
         names = self.config.modalities
+        if self.settings.cutmix:
+            rng = np.random.default_rng((self.loop.seed, step, 2))
+            batch = cut_and_mixed(batch, self.settings.cutmix, rng)
+        assert batch.label is not None
         size = (batch.label.shape[-2], batch.label.shape[-1])
         only = only_modality(len(names), self.settings.modality_dropout, self.loop.seed, step)
         given = [
