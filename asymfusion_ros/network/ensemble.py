@@ -34,7 +34,10 @@ class Ensemble(nn.Module):
         terms = [
             branch * weights[i].to(branch.dtype) for i, branch in enumerate(logits) if branch is not None
         ]
-        return torch.stack(terms).sum(0) if len(terms) > 1 else terms[0], weights
+        first, *others = terms
+        for term in others:
+            first = first + term  # which keeps the logits' memory layout, as stacking them does not
+        return first, weights
 
 
 def weighted_mean(x: Tensor, weights: Sequence[Tensor]) -> Tensor:

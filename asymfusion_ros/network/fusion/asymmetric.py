@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from asymfusion_ros.network.fusion.adjoint import linear, sent_back
 from asymfusion_ros.network.fusion.base import Fusion, Spatial
 from asymfusion_ros.network.fusion.config import FusionConfig
 from asymfusion_ros.network.fusion.routing import Senders, received, senders_along
@@ -103,12 +104,28 @@ class AsymmetricFusion(Fusion):
         return split_point(channels, self.config.keep)
 
     def _shuffle(self, x: Tensor, senders: Senders) -> Tensor:
-        return channel_shuffle(x, senders, self.kept_of(x.shape[1])) if self.shuffles else x
+        if not self.shuffles:
+            return x
+        kept = self.kept_of(x.shape[1])
+
+        def back(gradient: Tensor) -> Tensor:
+            exchanged = sent_back(gradient[:, kept:], senders, otherwise_zero=False)
+            return torch.cat([gradient[:, :kept], exchanged], dim=1)
+
+        return linear(x, lambda x: channel_shuffle(x, senders, kept), back)
 
     def _add_shifted(self, x: Tensor, before: Tensor, senders: Senders) -> Tensor:
         if not self.adds:
             return x
-        return x + received(pixel_shift(before, self.bounds, self.offsets), senders, otherwise_zero=True)
+
+        def arriving(before: Tensor) -> Tensor:
+            return received(pixel_shift(before, self.bounds, self.offsets), senders, otherwise_zero=True)
+
+        def back(gradient: Tensor) -> Tensor:
+            opposite = [(-dh, -dw) for dh, dw in self.offsets]
+            return pixel_shift(sent_back(gradient, senders, otherwise_zero=True), self.bounds, opposite)
+
+        return x + linear(before, arriving, back)
 
     def additions(self, channels: int, senders: int) -> int:
         """One for each element that is shifted; exchanging channels copies and costs none. Where n > 1
