@@ -1,4 +1,4 @@
-"""The inference's own max-pooling against torch's."""
+"""The network's own max-pooling against torch's."""
 
 import pytest
 import torch
@@ -29,8 +29,10 @@ def test_a_value_that_is_no_number_spreads_as_torch_has_it():
     assert torch.equal(found.isnan(), F.max_pool2d(x, 5, 1, 2).isnan())
 
 
-def test_its_gradient_is_torchs():
-    x = torch.randn(2, 3, 11, 7, dtype=torch.float64, requires_grad=True)  # no two values are equal
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_its_gradient_is_torchs(layout):
+    x = torch.randn(2, 3, 11, 7, dtype=torch.float64)  # no two values are equal
+    x = x.contiguous(memory_format=layout).requires_grad_()
     weights = torch.randn(2, 3, 11, 7, dtype=torch.float64)
     (ours,) = torch.autograd.grad((max_pool_5x5(x) * weights).sum(), x)
     (theirs,) = torch.autograd.grad((F.max_pool2d(x, 5, 1, 2) * weights).sum(), x)
