@@ -34,10 +34,7 @@ class Ensemble(nn.Module):
         terms = [
             branch * weights[i].to(branch.dtype) for i, branch in enumerate(logits) if branch is not None
         ]
-        first, *others = terms
-        for term in others:
-            first = first + term  # which keeps the logits' memory layout, as stacking them does not
-        return first, weights
+        return torch.stack(terms).sum(0) if len(terms) > 1 else terms[0], weights
 
 
 def weighted_mean(x: Tensor, weights: Sequence[Tensor]) -> Tensor:
