@@ -23,6 +23,7 @@ from asymfusion_ros.ros.node import StreamNode
 from asymfusion_ros.ros.segmentation import SegmentationNode
 from asymfusion_ros.ros.settings import NodeSettings
 from asymfusion_ros.ros.shared_memory import remove_unowned
+from asymfusion_ros.ros.signals import ignore
 from asymfusion_ros.settings import declared
 
 FORCED_END = 2.0  # seconds after the first signal from which another ends the process at once
@@ -87,7 +88,7 @@ def run_program(program: Program, arguments: list[str] | None = None) -> int:
             # The interpreter puts Python's own handlers back to their defaults while it ends, and a repeated
             # signal would then make a clean end look like a crash.
             for number in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(number, signal.SIG_IGN)
+                ignore(number)
 
 
 def run(program: Program, stopped: Callable[[], bool], freed: int = 0) -> int:

@@ -41,9 +41,7 @@ def sent_back(gradient: Tensor, senders: Senders, otherwise_zero: bool) -> Tenso
         if not senders[place] and not otherwise_zero:
             shares.append(own)
         first, *others = shares or [torch.zeros_like(own)]
-        for share in others:
-            first = first + share
-        back.append(first)
+        back.append(sum(others, first))
     return torch.cat(back)
 
 

@@ -56,6 +56,11 @@ class SoftLabels:
         write_whole(path, cv2.imencode(".png", planes)[1].tobytes())
 
 
+def cells_of(pixels: int) -> int:
+    """How many rows (or columns) of soft labels lie along so many pixels of the network's input."""
+    return -(-pixels // STRIDE)
+
+
 def soft_window(labels: Tensor, change: Change, size: Size) -> Tensor:
     """A frame's K x h x w -> the K x h' x w' of a training window of ``size``, at a STRIDEth of it.
 
@@ -63,7 +68,7 @@ def soft_window(labels: Tensor, change: Change, size: Size) -> Tensor:
     """
     place = []  # of each row and of each column: -1 to 1 over the frame
     for window, scaled, start in zip(size, change.scaled, (change.top, change.left)):
-        count = -(-window // STRIDE)
+        count = cells_of(window)
         centres = (torch.arange(count, device=labels.device) + 0.5) * (window / count)
         place.append(2 * (centres + start) / scaled - 1)
     rows, columns = place
