@@ -16,6 +16,7 @@ from asymfusion_ros.data.labels import NO_LABELS, LabelSet
 from asymfusion_ros.data.text_file import one_line, parse_json
 from asymfusion_ros.errors import CheckpointError, ConfigError
 from asymfusion_ros.network import NetworkConfig
+from asymfusion_ros.network.views import Views
 
 FORMAT = "asymfusion/1"
 
@@ -103,6 +104,7 @@ class ModelDescription:
             input_spec = InputSpec.from_dict(parse_json(metadata["input"]))
             if target is not None:
                 check_target(target, input_spec)
+            views_of(config, input_spec)
             provenance = parse_json(metadata["provenance"])
             if not isinstance(provenance, dict):
                 raise ConfigError("provenance is not a set of values by name")
@@ -138,6 +140,24 @@ def check_target(target: str, spec: InputSpec) -> None:
         raise ConfigError(
             f"target: {target} is a {kind} image; translation makes colour images: use rgb, or normal"
         )
+
+
+def views_of(config: NetworkConfig, spec: InputSpec) -> Views:
+    """The views of a frame that the network predicts. Raises ConfigError where they are not possible."""
+    modalities = [spec.modality(name) for name in config.modalities]
+    views = Views(spec.view_scales, spec.view_flip, tuple(one.smooth for one in modalities))
+    if config.makes_images and not views.single:
+        raise ConfigError(
+            f"input: view_scales and view_flip average masks, and {config.architecture} makes images: leave "
+            "them out"
+        )
+    turning = next((one.name for one in modalities if one.vector), None)
+    if views.flip and turning is not None:
+        raise ConfigError(
+            f"input: view_flip: a mirror image of {turning} shows other directions, not the scene mirrored: "
+            "leave it out"
+        )
+    return views
 
 
 def _temperatures(calibration: Any) -> dict[str, float]:

@@ -13,6 +13,7 @@ from typing import Any
 from asymfusion_ros import __version__
 from asymfusion_ros.atomic_write import write_whole
 from asymfusion_ros.checkpoint import Checkpoint, load_checkpoint
+from asymfusion_ros.checkpoint.description import views_of
 from asymfusion_ros.errors import UserError
 from asymfusion_ros.inspection import tables
 from asymfusion_ros.inspection.anatomy import Anatomy, examine
@@ -115,8 +116,16 @@ def _identity(name: str, checkpoint: Checkpoint) -> Iterator[str]:
             ),
         ]
     rows.append(("input", f"{spec.height} x {spec.width} pixels (height x width)"))
+    views = views_of(config, spec)
+    if not views.single:
+        sizes = views.sizes((spec.height, spec.width))
+        listed = ", ".join(f"{height} x {width}" for height, width in dict.fromkeys(sizes))
+        times = sum(height * width for height, width in sizes) / (spec.height * spec.width)
+        rows.append(
+            ("views", f"{listed}{', mirrored too' if views.flip else ''}: {times:.1f} times the FLOPs below")
+        )
     for line in packed(summary(checkpoint.provenance)):
-        rows.append(("from" if rows[-1][0] == "input" else "", line))
+        rows.append(("from" if rows[-1][0] in ("input", "views") else "", line))
     for split, branches in scores(checkpoint.provenance).items():
         numbers = ", ".join(f"{printable(branch)} {100 * value:.2f}" for branch, value in branches.items())
         rows.append(("scores", f"mean IoU on {printable(split)} in %: {numbers}"))

@@ -77,6 +77,11 @@ SUBCOMMANDS = {
         "say what a checkpoint is: parameters, FLOPs, fusion, how far its norms are apart",
         "",
     ),
+    "multiscale": (
+        "asymfusion_ros.cli.multiscale",
+        "let a checkpoint predict each frame at several sizes and mirrored, and average",
+        "",
+    ),
     "convert": ("asymfusion_ros.cli.convert", "turn a checkpoint of the authors' code into ours", ""),
 }
 

@@ -18,6 +18,7 @@ from asymfusion_ros.settings import check_limits, checked, setting
 
 MOST_PIXELS = 2048 * 2048  # of the network's input: twice Cityscapes' 1024 x 2048, in about 1 GB of features
 LONGEST_SIDE = 4096
+MOST_SCALES = 8
 GRANULE = 8  # network sizes are multiples of this: odd ones waste time in padding and are no better
 
 
@@ -53,6 +54,17 @@ class ImageDescription:
         return replace(self.modality(name).stats, **known)
 
 
+def _scales_fault(scales: tuple[float, ...]) -> str:
+    if len(scales) > MOST_SCALES:
+        return f"{len(scales)} sizes are too many: use at most {MOST_SCALES}"
+    if scales and max(scales) == 1 and min(scales) > 0 and len(set(scales)) == len(scales):
+        return ""
+    return (
+        f"{list(scales)} must be different factors above 0, the largest of them 1: for a larger view, set "
+        "height and width to its size"
+    )
+
+
 @dataclass(frozen=True)
 class InputSpec:
     """How a frame's images become the network's inputs.
@@ -71,9 +83,15 @@ class InputSpec:
     depth_max: float = setting(10.0, "metres; depth beyond it counts as it", above=0)
     depth_invalid: float = setting(0.0, "what a pixel without depth becomes, after normalisation")
     images: dict[str, dict[str, Any]] = setting({}, "further modalities, by name: kind, unit, mean, std, ...")
+    view_scales: tuple[float, ...] = setting(
+        (1.0,),
+        "sizes at which a frame is predicted, as factors of height and width; the predictions are averaged",
+        fault=_scales_fault,
+    )
+    view_flip: bool = setting(False, "predict the mirror image of each size too")
 
     def __post_init__(self) -> None:
-        for name in ("rgb_mean", "rgb_std"):
+        for name in ("rgb_mean", "rgb_std", "view_scales"):
             object.__setattr__(self, name, tuple(float(value) for value in getattr(self, name)))
         check_limits(self, "input: ")
         if self.height % GRANULE or self.width % GRANULE:
@@ -123,12 +141,16 @@ class InputSpec:
         return tuple(max(GRANULE, round(side * scale / GRANULE) * GRANULE) for side in (height, width))  # type: ignore[return-value]
 
     def to_dict(self) -> dict[str, Any]:
-        """The settings as JSON can hold them; ``images`` only where there are any."""
+        """The settings as JSON can hold them; ``images`` and the views only where there are any."""
         values = {
             key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()
         }
         if not self.images:
             del values["images"]
+        if self.view_scales == (1.0,):
+            del values["view_scales"]
+        if not self.view_flip:
+            del values["view_flip"]
         return values
 
     @classmethod

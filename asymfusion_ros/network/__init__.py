@@ -2,7 +2,8 @@
 
 from asymfusion_ros.network.build import build_network
 from asymfusion_ros.network.config import NetworkConfig
-from asymfusion_ros.network.segmentation import NetworkOutput, SegmentationNetwork
+from asymfusion_ros.network.output import NetworkOutput
+from asymfusion_ros.network.segmentation import SegmentationNetwork
 from asymfusion_ros.network.translation import TranslationNetwork, TranslationOutput
 
 __all__ = [

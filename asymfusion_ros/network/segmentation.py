@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from torch import Tensor, nn
 
@@ -15,24 +14,16 @@ from asymfusion_ros.network.encoders.registry import ENCODERS
 from asymfusion_ros.network.ensemble import Ensemble, weighted_mean
 from asymfusion_ros.network.layers.norms import Available
 from asymfusion_ros.network.layers.per_modality import PerModality, stack
-
-
-@dataclass(frozen=True)
-class NetworkOutput:
-    """What a forward pass gives, at the decoder's own resolution (a quarter of the input's).
-
-    logits: N x K x h x w for each modality, None where it was missing. ensemble: their weighted sum.
-    weights: shape (S,), softmax of alpha over the available modalities, zero for a missing one.
-    """
-
-    logits: tuple[Tensor | None, ...]
-    ensemble: Tensor
-    weights: Tensor
+from asymfusion_ros.network.output import NetworkOutput
+from asymfusion_ros.network.views import Views
 
 
 class SegmentationNetwork(nn.Module):
     """One shared encoder and decoder for all modalities (Fig. 1a and 2b of the paper), or, with
-    ``shared_convs=False``, the layers of both for each modality."""
+    ``shared_convs=False``, the layers of both for each modality.
+
+    Attributes: ``views``, those that are averaged in evaluation; in training there is one.
+    """
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
@@ -42,6 +33,7 @@ class SegmentationNetwork(nn.Module):
         channels = self.encoder.channels
         self.decoder = sharing.shared_or_own(lambda: decoder.make(config.decoder_config, channels))
         self.ensemble = Ensemble(len(config.modalities))
+        self.views = Views()
 
     def forward(
         self, inputs: Sequence[Tensor | None], branches: bool = True, once: bool = False
@@ -61,6 +53,13 @@ class SegmentationNetwork(nn.Module):
         if any(x.shape != first.shape for x in given.values()):
             shapes = ", ".join(f"{names[i]} {tuple(x.shape)}" for i, x in given.items())
             raise ConfigError(f"the inputs differ in shape: {shapes}")
+        if self.training or self.views.single:
+            return self._predict(inputs, branches, once)
+        return self.views.mean(lambda view: self._predict(view, branches, once), inputs)
+
+    def _predict(self, inputs: Sequence[Tensor | None], branches: bool, once: bool) -> NetworkOutput:
+        names = self.config.modalities
+        given = {i: x for i, x in enumerate(inputs) if x is not None}
         available = tuple(given)
         features = self.encoder(stack(list(given.values())), available)
         if once and len(available) > 1 and isinstance(self.decoder, ClassifyingDecoder):

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from asymfusion_ros.errors import ConfigError
 from asymfusion_ros.network.encoders.registry import ENCODERS
-from asymfusion_ros.network.segmentation import NetworkOutput, SegmentationNetwork
+from asymfusion_ros.network.output import NetworkOutput
+from asymfusion_ros.network.segmentation import SegmentationNetwork
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from asymfusion_ros.data.input_spec import GRANULE, InputSpec
+from asymfusion_ros.data.input_spec import InputSpec
 from asymfusion_ros.engine.backends.base import Backend
 from asymfusion_ros.engine.postprocess import confidence_at, labels_at
+from asymfusion_ros.network.views import scaled
 
 
 @dataclass(frozen=True)
@@ -81,12 +82,6 @@ def view_logits(
     found = backend.outputs(view)
     available = [logits for logits in found.logits if logits is not None]
     return {**dict(zip(images, available, strict=True)), "ensemble": found.ensemble}
-
-
-def scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:
-    """The (height, width) of the network's input at this scale, in InputSpec's granules."""
-    height, width = (max(GRANULE, round(side * scale / GRANULE) * GRANULE) for side in size)
-    return height, width
 
 
 def _summed(views: list[Tensor], size: tuple[int, int]) -> Tensor:

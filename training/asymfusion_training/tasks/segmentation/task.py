@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from asymfusion_ros import Segmenter
 from asymfusion_ros.checkpoint import load_checkpoint, save_checkpoint
+from asymfusion_ros.checkpoint.description import views_of
 from asymfusion_ros.data.folder import Folder
 from asymfusion_ros.data.input_spec import InputSpec
 from asymfusion_ros.data.metrics import ConfusionMatrix
@@ -67,6 +68,7 @@ class SegmentationTask:
             self.data["teachers"] = teachers.digests
         torch.manual_seed(loop.seed)
         self.network: SegmentationNetwork = build_network(config)
+        self.network.views = views_of(config, spec)
 
     def start(self) -> str:
         """Weights of ImageNet, or of a checkpoint of ours."""

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from asymfusion_ros.checkpoint import load_checkpoint, save_checkpoint
-from asymfusion_ros.checkpoint.description import check_target
+from asymfusion_ros.checkpoint.description import check_target, views_of
 from asymfusion_ros.data.folder import Folder
 from asymfusion_ros.data.input_spec import InputSpec
 from asymfusion_ros.data.labels import NO_LABELS
@@ -73,6 +73,7 @@ class TranslationTask:
                     f"recipe: {name} is {value:g}; it would change the {settings.target} images that are to "
                     "be made: set it to 0"
                 )
+        views_of(config, spec)
         self.data: dict[str, Any] = {"name": folder.name, "target": settings.target}
         torch.manual_seed(loop.seed)
         self.network = Adversaries(build_network(config), settings)

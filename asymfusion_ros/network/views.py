@@ -1,0 +1,114 @@
+"""Several views of a frame, smaller ones and mirror images, and the mean of what is predicted of them: the
+paper's multi-scale evaluation, as a part of the network, so that whatever runs the network does it too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from asymfusion_ros.data.input_spec import GRANULE
+from asymfusion_ros.network.output import NetworkOutput
+
+LEAST = 1e-7  # a probability's: half precision holds no smaller one, and the logarithm of 0 is no number
+
+Inputs = Sequence[Tensor | None]
+
+
+@dataclass(frozen=True)
+class Views:
+    """Which views of its inputs a network predicts.
+
+    scales: the views' height and width as factors of the inputs', 1 among them and none larger. flip: the
+    mirror image of each too. smooth: for each modality whether a pixel of a smaller view may be a mean of its
+    neighbours; all of them where it is empty.
+    """
+
+    scales: tuple[float, ...] = (1.0,)
+    flip: bool = False
+    smooth: tuple[bool, ...] = ()
+
+    @property
+    def single(self) -> bool:
+        """Whether the inputs are predicted as they are, and nothing else."""
+        return self.scales == (1.0,) and not self.flip
+
+    def __len__(self) -> int:
+        """Forward passes of a frame."""
+        return len(self.scales) * (1 + self.flip)
+
+    def __iter__(self) -> Iterator[tuple[float, bool]]:
+        """(scale, whether mirrored) of each, the largest first."""
+        for scale in sorted(self.scales, reverse=True):
+            for mirrored in (False, True)[: 1 + self.flip]:
+                yield scale, mirrored
+
+    def sizes(self, size: Sequence[int]) -> list[tuple[int, int]]:
+        """(height, width) of each view of inputs of this size."""
+        return [scaled(size, scale) for scale, _ in self]
+
+    def mean(self, predict: Callable[[Inputs], NetworkOutput], inputs: Inputs) -> NetworkOutput:
+        """What ``predict`` makes of the views of ``inputs``, N x 3 x H x W each: in the logits' place the
+        logarithm of the mean of the views' softmax, at the resolution of what it makes of the largest."""
+        made = [predict(self._view(inputs, scale, mirrored)) for scale, mirrored in self]
+        mirrored = [mirrored for _, mirrored in self]
+        branches = [
+            [one for one in branch if one is not None] for branch in zip(*(one.logits for one in made))
+        ]
+        return replace(
+            made[0],
+            logits=tuple(_log_mean(branch, mirrored) if branch else None for branch in branches),
+            ensemble=_log_mean([one.ensemble for one in made], mirrored),
+        )
+
+    def _view(self, inputs: Inputs, scale: float, mirrored: bool) -> list[Tensor | None]:
+        smooth = self.smooth or (True,) * len(inputs)
+        return [
+            None if x is None else _resampled(x, scaled(x.shape[-2:], scale), mirrored, own)
+            for x, own in zip(inputs, smooth, strict=True)
+        ]
+
+
+def scaled(size: Sequence[int], scale: float) -> tuple[int, int]:
+    """The (height, width) of a view of inputs of this size."""
+    height, width = (max(GRANULE, round(side * scale / GRANULE) * GRANULE) for side in size)
+    return height, width
+
+
+def _resampled(x: Tensor, size: tuple[int, int], mirrored: bool, smooth: bool) -> Tensor:
+    """N x C x H x W -> N x C x size, as InputSpec resizes an image: bilinearly with antialiasing, or by
+    nearest neighbour. A matrix for each direction says it, which every runtime computes alike; few of them
+    know antialiasing."""
+    height, width = x.shape[-2:]
+    columns = _matrix(width, size[1], smooth, x)
+    if mirrored:
+        columns = columns.flip(0)
+    if size[0] != height:
+        x = _matrix(height, size[0], smooth, x) @ x
+    if mirrored or size[1] != width:
+        x = x @ columns.mT
+    return x
+
+
+def _matrix(source: int, target: int, smooth: bool, like: Tensor) -> Tensor:
+    """target x source: row i holds what each of a line's ``source`` pixels adds to the i-th of ``target``."""
+    unit = torch.eye(source, device=like.device)[None, None]
+    if smooth:
+        rows = F.interpolate(unit, (target, source), mode="bilinear", antialias=True)
+    else:
+        rows = F.interpolate(unit, (target, source), mode="nearest-exact")
+    return rows[0, 0].to(like.dtype)
+
+
+def _log_mean(views: Sequence[Tensor], mirrored: Sequence[bool]) -> Tensor:
+    """Logits of each view -> the logarithm of their mean probabilities, at the first's resolution."""
+    size, made = views[0].shape[-2:], []
+    for logits, back in zip(views, mirrored, strict=True):
+        one = logits.float().flip(-1) if back else logits.float()
+        if one.shape[-2:] != size:
+            one = F.interpolate(one, size, mode="bilinear", align_corners=False)
+        made.append(one.softmax(1))
+    return (sum(made[1:], made[0]) / len(made)).clamp(min=LEAST).log()
