@@ -82,6 +82,9 @@ def _resampled(x: Tensor, size: tuple[int, int], mirrored: bool, smooth: bool) -
     """N x C x H x W -> N x C x size, as InputSpec resizes an image: bilinearly with antialiasing, or by
     nearest neighbour. A matrix for each direction says it, which every runtime computes alike; few of them
     know antialiasing."""
+    if torch.is_autocast_enabled(x.device.type):  # whose bf16 would leave a metre of depth in centimetres
+        with torch.autocast(x.device.type, enabled=False):
+            return _resampled(x, size, mirrored, smooth)
     height, width = x.shape[-2:]
     columns = _matrix(width, size[1], smooth, x)
     if mirrored:

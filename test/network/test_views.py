@@ -85,13 +85,15 @@ def test_with_flip_a_mirrored_frame_has_a_mirrored_result(network, inputs):
     assert not torch.allclose(network([x.flip(-1) for x in inputs]).ensemble.flip(-1), straight, atol=1e-2)
 
 
+@pytest.mark.parametrize("lower", [False, True])
 @torch.inference_mode()
-def test_a_view_of_what_is_not_smooth_has_no_values_of_its_own(network, inputs):
+def test_a_view_of_what_is_not_smooth_has_no_values_of_its_own(network, inputs, lower):
     seen = []
     network.views = Views((1.0, 0.5), True, (True, False))
     with_hook = network.encoder.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
     try:
-        network(inputs)
+        with torch.autocast("cpu", torch.bfloat16, enabled=lower):
+            network(inputs)
     finally:
         with_hook.remove()
     assert [tuple(one.shape[-2:]) for one in seen] == [(48, 72), (48, 72), (24, 32), (24, 32)]
