@@ -1,5 +1,7 @@
 """CutMix: a rectangle of another frame of the batch, the same in images, label and soft labels."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -93,8 +95,7 @@ def test_without_a_teacher_there_is_none():
     assert out.teacher is None and (out.label != batch.label).any()
 
 
-def inputs(tmp_path, name, *changes):
-    """What the network of a run gets in its third step."""
+def trainer_of(tmp_path, name, *changes):
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(
         "network: {architecture: refinenet_lw, encoder: efficientnet_lite0, decoder_channels: 8}\n"
@@ -103,7 +104,7 @@ def inputs(tmp_path, name, *changes):
     fabric = make_fabric("cpu")
     fabric.launch()
     folder = Folder(tmp_path / "data")
-    trainer = make_trainer(
+    return make_trainer(
         load_recipe(str(recipe), list(changes)),
         "mine",
         folder,
@@ -111,6 +112,11 @@ def inputs(tmp_path, name, *changes):
         fabric,
         RunOptions(workers=0),
     )
+
+
+def inputs(tmp_path, name, *changes):
+    """What the network of a run gets in its third step."""
+    trainer = trainer_of(tmp_path, name, *changes)
     batch = next(iter(trainer.loader))
     return batch, trainer.task.inputs(batch, 3)
 
@@ -125,3 +131,13 @@ def test_a_run_gives_its_network_mixed_frames_the_same_ones_again(tmp_path):
     assert (label_again == mixed_label).all() and all((a == b).all() for a, b in zip(given, again))
     _, (_, other, _) = inputs(tmp_path, "other", "cutmix=0.9", "seed=1")
     assert (other != mixed_label).any()
+
+
+def test_the_parts_of_a_step_have_rectangles_of_their_own(tmp_path):
+    """The same images in both, under other names: only the rectangles can differ."""
+    write_folder(tmp_path / "data", frames=4)
+    batch, _ = inputs(tmp_path, "plain")
+    task = trainer_of(tmp_path, "parts", "cutmix=0.9").task
+    other = replace(batch, names=[f"other_{name}" for name in batch.names])
+    (_, one, _), (_, two, _) = (task.inputs(part, 3) for part in (batch, other))
+    assert (one != two).any()

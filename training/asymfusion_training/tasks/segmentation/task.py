@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
+from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
@@ -110,7 +111,8 @@ class SegmentationTask:
         """The network's inputs, of which modality dropout may leave one, the labels, and the soft ones."""
         names = self.config.modalities
         if self.settings.cutmix:
-            rng = np.random.default_rng((self.loop.seed, step, 2))
+            # The first frame's name: the parts of a step, and processes, draw rectangles of their own.
+            rng = np.random.default_rng((self.loop.seed, step, 2, crc32(batch.names[0].encode())))
             batch = cut_and_mixed(batch, self.settings.cutmix, rng)
         assert batch.label is not None
         size = (batch.label.shape[-2], batch.label.shape[-1])
