@@ -15,12 +15,14 @@ from asymfusion_ros.benchmark.stages import clock
 from asymfusion_ros.engine.precision import PRECISIONS
 from asymfusion_ros.inspection.trace import on_meta
 from asymfusion_ros.network import NetworkConfig
+from asymfusion_ros.network.views import Views
 
 REPEATS = 5
 SIDE = 1024  # of the matrices
 # A convolution as decoders have: 3 x 3, from so many channels to as many, at this size.
 CHANNELS, GRID = 128, (60, 80)
 COPIED = 48 << 20  # bytes; no cache holds them
+ONE_VIEW = Views()
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,11 @@ def machine_rate(device: torch.device, precision: str) -> MachineRate:
         )
 
 
-def network_work(config: NetworkConfig, size: tuple[int, int], available: Sequence[str]) -> Work:
-    """size: (height, width) of the inputs. available: the modalities that are there."""
+def network_work(
+    config: NetworkConfig, size: tuple[int, int], available: Sequence[str], views: Views = ONE_VIEW
+) -> Work:
+    """size: (height, width) of the inputs. available: the modalities that are there. views: each of them
+    counts."""
     elements = 0
 
     def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -76,6 +81,7 @@ def network_work(config: NetworkConfig, size: tuple[int, int], available: Sequen
         elements += inputs[0].numel() + output.numel() + sum(one.numel() for one in module.parameters())
 
     network = on_meta(config)
+    network.views = views
     given = [
         torch.zeros(1, 3, *size, device="meta") if name in available else None for name in config.modalities
     ]

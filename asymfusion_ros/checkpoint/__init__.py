@@ -2,6 +2,7 @@
 
 from asymfusion_ros.checkpoint.file import (
     Checkpoint,
+    check_output,
     load_checkpoint,
     save_checkpoint,
 )
@@ -9,6 +10,7 @@ from asymfusion_ros.checkpoint.released import convert_released, released_config
 
 __all__ = [
     "Checkpoint",
+    "check_output",
     "convert_released",
     "load_checkpoint",
     "released_config",

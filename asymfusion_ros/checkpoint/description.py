@@ -146,7 +146,7 @@ def views_of(config: NetworkConfig, spec: InputSpec) -> Views:
     """The views of a frame that the network predicts. Raises ConfigError where they are not possible."""
     modalities = [spec.modality(name) for name in config.modalities]
     views = Views(spec.view_scales, spec.view_flip, tuple(one.smooth for one in modalities))
-    if config.makes_images and not views.single:
+    if config.makes_images and spec.several_views:
         raise ConfigError(
             f"input: view_scales and view_flip average masks, and {config.architecture} makes images: leave "
             "them out"

@@ -17,17 +17,18 @@ from safetensors.torch import save
 from torch import Tensor
 
 from asymfusion_ros import __version__
-from asymfusion_ros.atomic_write import write_whole
+from asymfusion_ros.atomic_write import check_place, write_whole
 from asymfusion_ros.checkpoint.description import ModelDescription, views_of
 from asymfusion_ros.data.input_spec import InputSpec
 from asymfusion_ros.data.labels import LabelSet
 from asymfusion_ros.data.text_file import one_line
-from asymfusion_ros.errors import CheckpointError
+from asymfusion_ros.errors import CheckpointError, ConfigError
 from asymfusion_ros.network import NetworkConfig, SegmentationNetwork, build_network
 from asymfusion_ros.network.layers.norms import is_variance, may_be_missing
 from asymfusion_ros.network.shapes import shapes_alone
 from asymfusion_ros.packaged import checkpoint_file, packaged
 
+SUFFIX = ".safetensors"
 FORMATS = {"F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32, "F64": torch.float64}
 
 
@@ -55,6 +56,14 @@ class Checkpoint(ModelDescription):
     def save(self, path: str | Path) -> None:
         """As it is, each tensor in the format that it has: see ``save_checkpoint``."""
         _write(Path(path), self, self.state_dict)
+
+
+def check_output(path: Path, option: str = "--output") -> None:
+    """For a command that will write a checkpoint in the end. Raises ConfigError for another suffix, which
+    would be read as another kind of file, and UserError for a place that cannot be written."""
+    if path.suffix != SUFFIX:
+        raise ConfigError(f"{option} {path}: name the checkpoint to write, a {SUFFIX} file")
+    check_place(path)
 
 
 def save_checkpoint(

@@ -116,14 +116,12 @@ def _identity(name: str, checkpoint: Checkpoint) -> Iterator[str]:
             ),
         ]
     rows.append(("input", f"{spec.height} x {spec.width} pixels (height x width)"))
-    views = views_of(config, spec)
-    if not views.single:
-        sizes = views.sizes((spec.height, spec.width))
+    if spec.several_views:
+        sizes = _views(checkpoint)
         listed = ", ".join(f"{height} x {width}" for height, width in dict.fromkeys(sizes))
         times = sum(height * width for height, width in sizes) / (spec.height * spec.width)
-        rows.append(
-            ("views", f"{listed}{', mirrored too' if views.flip else ''}: {times:.1f} times the FLOPs below")
-        )
+        mirrored = ", mirrored too" if spec.view_flip else ""
+        rows.append(("views", f"{listed}{mirrored}: {times:.1f} times the FLOPs below"))
     for line in packed(summary(checkpoint.provenance)):
         rows.append(("from" if rows[-1][0] in ("input", "views") else "", line))
     for split, branches in scores(checkpoint.provenance).items():
@@ -136,6 +134,12 @@ def _identity(name: str, checkpoint: Checkpoint) -> Iterator[str]:
         rows.append((check.precision, f"{check.way}: {check}: {taken}"))
     for key, value in rows:
         yield f"  {key:11} {value}"
+
+
+def _views(checkpoint: Checkpoint) -> list[tuple[int, int]]:
+    """(height, width) of each forward pass of a frame."""
+    spec = checkpoint.input_spec
+    return views_of(checkpoint.config, spec).sizes((spec.height, spec.width))
 
 
 def _calibration(checkpoint: Checkpoint) -> Iterator[tuple[str, str]]:
@@ -160,6 +164,7 @@ def _report(name: str, checkpoint: Checkpoint, found: Anatomy) -> dict[str, Any]
         "labels": {"name": checkpoint.labels.name, "names": list(checkpoint.labels.names)},
         "target": checkpoint.target,
         "input": checkpoint.input_spec.to_dict(),
+        "views": [list(size) for size in _views(checkpoint)],
         "provenance": checkpoint.provenance,
         "calibration": {
             "temperatures": dict(checkpoint.temperatures),

@@ -18,7 +18,7 @@ from asymfusion_ros.settings import check_limits, checked, setting
 
 MOST_PIXELS = 2048 * 2048  # of the network's input: twice Cityscapes' 1024 x 2048, in about 1 GB of features
 LONGEST_SIDE = 4096
-MOST_SCALES = 8
+MOST_SCALES = 8  # each is a forward pass, and a second one mirrored
 GRANULE = 8  # network sizes are multiples of this: odd ones waste time in padding and are no better
 
 
@@ -114,6 +114,11 @@ class InputSpec:
         }
         found = {name: (image.modality(name), image.stats(name)) for name, image in described.items()}
         object.__setattr__(self, "_described", found)  # every frame asks: worked out once
+
+    @property
+    def several_views(self) -> bool:
+        """Whether a frame is predicted more than once."""
+        return self.view_scales != (1.0,) or self.view_flip
 
     def modality(self, name: str) -> Modality:
         """The modality of a name. Raises ConfigError for one that neither is known nor described."""

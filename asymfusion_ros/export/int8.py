@@ -14,7 +14,7 @@ import onnx
 
 from asymfusion_ros.engine.precision import EXACT_CONVOLUTIONS
 from asymfusion_ros.errors import ConfigError
-from asymfusion_ros.export.depth import convolution_depths
+from asymfusion_ros.export.depth import after_the_network, convolution_depths
 
 Inputs = Mapping[str, npt.NDArray[np.float32]]
 
@@ -39,7 +39,8 @@ def to_int8(model: onnx.ModelProto, frames: Sequence[Inputs]) -> onnx.ModelProto
     frames: what each modality's input is on some frames, 1 x 3 x H x W, as the camera gives them. The ranges
     of all tensors are taken from them, and what rounding does to each convolution's mean is put right (fast
     bias correction), for each graph and each modality apart: shared weights get a range for each modality's
-    norm. The first EXACT_CONVOLUTIONS of each path stay in float32. The argument is left as it is.
+    norm. The first EXACT_CONVOLUTIONS of each path stay in float32, and so do the probabilities that are
+    averaged over several views. The argument is left as it is.
     """
     require_int8()
     import nncf
@@ -48,6 +49,7 @@ def to_int8(model: onnx.ModelProto, frames: Sequence[Inputs]) -> onnx.ModelProto
     merged = _merged(model)
     depths = convolution_depths(merged)
     exact = [node.name for node in merged.graph.node if depths[node.output[0]] <= EXACT_CONVOLUTIONS]
+    exact = list(dict.fromkeys([*exact, *after_the_network(merged)]))
     return nncf.quantize(
         merged,
         nncf.Dataset([dict(frame) for frame in frames]),

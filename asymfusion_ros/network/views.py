@@ -13,7 +13,9 @@ from torch.nn import functional as F
 from asymfusion_ros.data.input_spec import GRANULE
 from asymfusion_ros.network.output import NetworkOutput
 
-LEAST = 1e-7  # a probability's: half precision holds no smaller one, and the logarithm of 0 is no number
+# The least probability whose logarithm is taken, half precision's smallest normal number: of less, a runtime
+# may make 0, whose logarithm is no number.
+LEAST = 2.0**-14
 
 Inputs = Sequence[Tensor | None]
 
@@ -35,10 +37,6 @@ class Views:
     def single(self) -> bool:
         """Whether the inputs are predicted as they are, and nothing else."""
         return self.scales == (1.0,) and not self.flip
-
-    def __len__(self) -> int:
-        """Forward passes of a frame."""
-        return len(self.scales) * (1 + self.flip)
 
     def __iter__(self) -> Iterator[tuple[float, bool]]:
         """(scale, whether mirrored) of each, the largest first."""
@@ -79,31 +77,27 @@ def scaled(size: Sequence[int], scale: float) -> tuple[int, int]:
 
 
 def _resampled(x: Tensor, size: tuple[int, int], mirrored: bool, smooth: bool) -> Tensor:
-    """N x C x H x W -> N x C x size, as InputSpec resizes an image: bilinearly with antialiasing, or by
-    nearest neighbour. A matrix for each direction says it, which every runtime computes alike; few of them
-    know antialiasing."""
-    if torch.is_autocast_enabled(x.device.type):  # whose bf16 would leave a metre of depth in centimetres
-        with torch.autocast(x.device.type, enabled=False):
-            return _resampled(x, size, mirrored, smooth)
-    height, width = x.shape[-2:]
-    columns = _matrix(width, size[1], smooth, x)
-    if mirrored:
-        columns = columns.flip(0)
-    if size[0] != height:
-        x = _matrix(height, size[0], smooth, x) @ x
-    if mirrored or size[1] != width:
-        x = x @ columns.mT
-    return x
+    """N x C x H x W -> N x C x size: bilinearly with antialiasing, or by nearest neighbour."""
+    if tuple(x.shape[-2:]) != size:
+        if torch.compiler.is_compiling():
+            for along, (source, target) in enumerate(zip(x.shape[-2:], size)):
+                x = _in_a_graph(x, along - 2, source, target, smooth)
+        else:
+            mode = "bilinear" if smooth else "nearest-exact"
+            x = F.interpolate(x, size, mode=mode, antialias=smooth)
+    return x.flip(-1) if mirrored else x
 
 
-def _matrix(source: int, target: int, smooth: bool, like: Tensor) -> Tensor:
-    """target x source: row i holds what each of a line's ``source`` pixels adds to the i-th of ``target``."""
-    unit = torch.eye(source, device=like.device)[None, None]
-    if smooth:
-        rows = F.interpolate(unit, (target, source), mode="bilinear", antialias=True)
-    else:
-        rows = F.interpolate(unit, (target, source), mode="nearest-exact")
-    return rows[0, 0].to(like.dtype)
+def _in_a_graph(x: Tensor, along: int, source: int, target: int, smooth: bool) -> Tensor:
+    """The same along one dimension, by a product with constants or a choice of pixels: antialiasing is known
+    to few of the runtimes that graphs are exported for."""
+    if not smooth:
+        numbers = torch.arange(source, dtype=torch.float32, device=x.device)[None, None]
+        return x.index_select(along, F.interpolate(numbers, target, mode="nearest-exact")[0, 0].long())
+    # Row i holds what each of ``source`` pixels in a line adds to the i-th of ``target``.
+    unit = torch.eye(source, device=x.device)[None, None]
+    rows = F.interpolate(unit, (target, source), mode="bilinear", antialias=True)[0, 0].to(x.dtype)
+    return rows @ x if along == -2 else x @ rows.mT
 
 
 def _log_mean(views: Sequence[Tensor], mirrored: Sequence[bool]) -> Tensor:

@@ -121,10 +121,14 @@ def test_evaluate_scores_what_the_engine_shows(files, tmp_path):
 
 def test_what_was_measured_of_one_view_is_left_out(tmp_path):
     plain = write_checkpoint(tmp_path / "plain.safetensors", EXPORTED)
-    replace(load_checkpoint(plain), temperatures={"rgb": 2.0}).save(plain)
+    measured = {"val": {"ensemble": {"mean_iou": 0.3}}, "calibrated": {"frames": 2}}
+    before = replace(load_checkpoint(plain), temperatures={"rgb": 2.0})
+    replace(before, provenance={**before.provenance, **measured}).save(plain)
     made = tmp_path / "made.safetensors"
     assert multiscale(plain, "--flip", "--output", made) == 0
-    assert load_checkpoint(made).temperatures == {}
+    after = load_checkpoint(made)
+    assert after.temperatures == {}
+    assert after.provenance == {**before.provenance, "views_of": "plain.safetensors"}
 
 
 @pytest.mark.parametrize(
@@ -134,8 +138,9 @@ def test_what_was_measured_of_one_view_is_left_out(tmp_path):
         (("--scales", "0", "1"), "--scales: 0 is not a factor above 0"),
         (("--scales", "nan", "1"), "--scales: nan is not a factor above 0"),
         (("--scales", "1", "20"), "--scales: 20 is not a factor above 0 and at most 8"),
-        (("--scales", "1", "1"), "must be different factors above 0"),
-        (("--scales", *(f"0.{i}" for i in range(1, 10)), "1"), "10 sizes are too many: use at most 8"),
+        (("--scales", "1", "1.01"), "--scales: 1 and 1.01 are both 64x48, in steps of 8 pixels: give one"),
+        (("--scales", "1.01"), "one size and no mirror image is what the checkpoint does"),
+        (("--scales", *(f"{0.2 * i:.1f}" for i in range(1, 10))), "9 sizes are too many: use at most 8"),
     ],
 )
 def test_views_that_are_not_possible_are_refused(files, tmp_path, capsys, arguments, message):
@@ -147,6 +152,53 @@ def test_views_that_are_not_possible_are_refused(files, tmp_path, capsys, argume
 def test_views_of_views_are_refused(files, tmp_path, capsys):
     said = refused(capsys, "multiscale", files[1], "--flip", "--output", tmp_path / "made.safetensors")
     assert "already averages several views" in said
+    folder = write_folder(tmp_path / "data", 8)
+    said = refused(capsys, "evaluate", files[1], "--data", folder, "--flip")
+    assert "made.safetensors averages several views by itself: leave out --scales and --flip" in said
+    options = ("--set", f"teachers=[{files[1]}]", "--set", "pretrained=none", "--output", tmp_path / "run")
+    said = refused(capsys, "train", "--data", folder, "--device", "cpu", "--workers", "0", *options)
+    assert "averages several views by itself: give the checkpoint that it was made of" in said
+
+
+def test_another_suffix_is_refused(files, tmp_path, capsys):
+    """As an .onnx file it would be read as what it is not."""
+    said = refused(capsys, "multiscale", files[0], "--flip", "--output", tmp_path / "made.onnx")
+    assert "name the checkpoint to write, a .safetensors file" in said
+    said = refused(capsys, "soup", files[0], files[1], "--output", tmp_path / "made.onnx")
+    assert "name the checkpoint to write, a .safetensors file" in said
+
+
+def test_a_recipe_with_views_trains_one_and_scores_their_mean(tmp_path):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        "network: {architecture: refinenet_lw, encoder: efficientnet_lite0, decoder_channels: 8}\n"
+        "input: {height: 48, width: 64, view_scales: [1.0, 0.5], view_flip: true}\n"
+        "pretrained: none\nepochs: 1\nbatch: 4\n"
+    )
+    folder, run = write_folder(tmp_path / "data", 4), tmp_path / "run"
+    words = [
+        "train",
+        "--data",
+        folder,
+        "--recipe",
+        recipe,
+        "--output",
+        run,
+        "--workers",
+        "0",
+        "--device",
+        "cpu",
+    ]
+    assert main([str(word) for word in words]) == 0
+    checkpoint = load_checkpoint(run / "last.safetensors")
+    assert (checkpoint.input_spec.view_scales, checkpoint.input_spec.view_flip) == ((1.0, 0.5), True)
+    report = tmp_path / "report.json"
+    assert (
+        main(["evaluate", str(run / "last.safetensors"), "--data", str(folder), "--json", str(report)]) == 0
+    )
+    told = json.loads((run / "history.jsonl").read_text().splitlines()[-1])
+    again = json.loads(report.read_text())["branches"]["ensemble"]["mean_iou"]
+    assert again == pytest.approx(told["val"]["ensemble"]["mean_iou"], abs=0.01)  # stored in half precision
 
 
 def test_directions_are_not_mirrored(tmp_path, capsys):

@@ -21,6 +21,7 @@ from asymfusion_ros.benchmark.plain import PlainEager
 from asymfusion_ros.checkpoint import load_checkpoint
 from asymfusion_ros.cli.main import main
 from asymfusion_ros.data.input_spec import InputSpec
+from asymfusion_ros.network.views import Views
 
 STAGES = {"upload", "preprocess", "network", "postprocess", "download"}
 
@@ -119,6 +120,12 @@ def test_what_a_network_asks_of_the_machine_by_hand():
     one, both = (network_work(config, (48, 64), names) for names in (("depth",), ("rgb", "depth")))
     assert both.gflop == pytest.approx(2 * one.gflop, rel=1e-6)
     assert one.elements < both.elements < 2 * one.elements  # the weights are read once
+    # 64 x 64 pixels, 32 x 32, and both mirrored: 2 x (1 + 1/4) times the work of one view
+    single, several = (
+        network_work(config, (64, 64), ("depth",), views)
+        for views in (Views(), Views((1.0, 0.5), True, (True, False)))
+    )
+    assert several.gflop == pytest.approx(2.5 * single.gflop, rel=1e-6)
     rate = MachineRate("fp32", matrix=100.0, convolution=50.0, copy=10.0)
     # 2 GFLOP in 40 ms are 50 GFLOP/s; 0.02 thousand million elements of 4 bytes are 2 GB/s.
     assert shares(Work(2.0, 0.02), rate, 40.0) == {

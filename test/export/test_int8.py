@@ -16,6 +16,7 @@ from asymfusion_ros.engine.export_metadata import EXPORT
 from asymfusion_ros.engine.exported import load_exported
 from asymfusion_ros.errors import CheckpointError, ConfigError, UserError
 from asymfusion_ros.export.accept import accepted, check_agreement
+from asymfusion_ros.export.depth import after_the_network
 from asymfusion_ros.export.onnx_file import describe
 from asymfusion_ros.export.verify import Agreement
 
@@ -165,3 +166,23 @@ def test_calls_that_do_not_go_together(files, tmp_path, capsys):
     ]
     assert "--precision int8 goes with --format onnx" in refused(capsys, *engine)
     assert not list(tmp_path.iterdir())
+
+
+def test_what_is_made_of_probabilities_is_not_quantised():
+    """Between two views and their mean; the softmax that an attention multiplies features with is another."""
+    nodes = [
+        onnx.helper.make_node("Softmax", ["x"], ["weights"], name="attention"),
+        onnx.helper.make_node("Mul", ["x", "weights"], ["attended"], name="attends"),
+        onnx.helper.make_node("Conv", ["attended", "w"], ["logits"], name="classifier"),
+        onnx.helper.make_node("Softmax", ["logits"], ["one"], name="probabilities"),
+        onnx.helper.make_node("Softmax", ["logits"], ["other"], name="of the other view"),
+        onnx.helper.make_node("Add", ["one", "other"], ["sum"], name="sum"),
+        onnx.helper.make_node("Log", ["sum"], ["log"], name="log"),
+    ]
+    graph = onnx.helper.make_graph(nodes, "two views", [], [])
+    assert after_the_network(onnx.helper.make_model(graph)) == [
+        "probabilities",
+        "of the other view",
+        "sum",
+        "log",
+    ]

@@ -7,6 +7,7 @@ from torch import nn
 from asymfusion_ros.engine.fold import fold_norms
 from asymfusion_ros.export.unstack import Graph, unstacked
 from asymfusion_ros.network import NetworkConfig, build_network
+from asymfusion_ros.network.views import Views
 
 SIZE = (33, 47)
 THREE = ("rgb", "depth", "thermal")
@@ -54,6 +55,20 @@ def test_the_answer_is_the_networks(architecture, encoder, settings, available):
     with torch.no_grad():
         for found, expected in zip(module(*images), graph(*images), strict=True):
             torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5 * float(expected.abs().max()))
+
+
+def test_several_views_are_in_the_graph_without_antialiasing():
+    """Few runtimes know that; RGB is resized with it, depth by nearest neighbour."""
+    network = network_of("refinenet_lw", "efficientnet_lite0")
+    network.views = Views((1.0, 0.6), True, (True, False))
+    graph = Graph(network, (0, 1), branches=True)
+    images = tuple(torch.randn(1, 3, 48, 64) for _ in range(2))
+    module = unstacked(graph, images)
+    with torch.no_grad():
+        for found, expected in zip(module(*images), graph(*images), strict=True):
+            torch.testing.assert_close(found.exp(), expected.exp(), rtol=1e-4, atol=1e-6)
+    used = {str(node.target) for node in module.graph.nodes if node.op == "call_function"}
+    assert not any("_aa" in one or "nearest" in one for one in used)
 
 
 def test_each_modality_has_its_own_convolutions_and_no_stack_is_left():

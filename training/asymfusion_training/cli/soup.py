@@ -9,8 +9,7 @@ from pathlib import Path
 
 import torch
 
-from asymfusion_ros.atomic_write import check_place
-from asymfusion_ros.checkpoint import load_checkpoint, save_checkpoint
+from asymfusion_ros.checkpoint import check_output, load_checkpoint, save_checkpoint
 from asymfusion_ros.data.folder import Folder
 from asymfusion_ros.engine.device import choose_device
 from asymfusion_ros.errors import ConfigError
@@ -51,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     paths = list(dict.fromkeys(args.checkpoints))
     if len(paths) < 2:
         raise ConfigError(f"{paths[0]} alone cannot be averaged: give two or more checkpoints")
-    check_place(args.output)
+    check_output(args.output)
     found = {path: load_checkpoint(path) for path in paths}
     check_alike(found)
     checkpoints = list(found.values())

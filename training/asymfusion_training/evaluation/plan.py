@@ -9,7 +9,7 @@ from pathlib import Path
 from lightning_fabric import Fabric
 
 from asymfusion_ros.atomic_write import check_place, make_folder
-from asymfusion_ros.checkpoint import Checkpoint, load_checkpoint
+from asymfusion_ros.checkpoint import Checkpoint, check_output, load_checkpoint
 from asymfusion_ros.data.folder import Folder
 from asymfusion_ros.errors import ConfigError, UserError
 from asymfusion_training.evaluation.job import Job
@@ -47,7 +47,7 @@ def make_plan(args: argparse.Namespace) -> Plan:
         _check_calibration(args.calibrate, settings)
     if args.check_precisions is not None:
         _check_calibration(args.check_precisions, settings, "--check-precisions")
-    for path in (args.json, args.confusion, args.reliability, args.calibrate, args.check_precisions):
+    for path in (args.json, args.confusion, args.reliability):
         if path is not None:
             check_place(path)
     for option, path in (("--confusion", args.confusion), ("--reliability", args.reliability)):
@@ -65,6 +65,8 @@ def _job(
     path: str, checkpoint: Checkpoint, args: argparse.Namespace, folder: Folder, settings: ScoringSettings
 ) -> Job:
     check_labels(checkpoint, folder, path)
+    if settings.several_views and checkpoint.input_spec.several_views:
+        raise ConfigError(f"{path} averages several views by itself: leave out --scales and --flip")
     has = checkpoint.config.modalities
     given = has if args.modalities is None else tuple(name for name in has if name in args.modalities)
     kinds = {checkpoint.input_spec.modality(name).kind for name in given}
@@ -111,8 +113,7 @@ def frame_names(args: argparse.Namespace, folder: Folder) -> list[str]:
 
 
 def _check_calibration(output: Path, settings: ScoringSettings, option: str = "--calibrate") -> None:
-    if output.suffix != ".safetensors":
-        raise ConfigError(f"{option} {output}: name the checkpoint to write, a .safetensors file")
+    check_output(output, option)
     if settings.several_views or settings.depth_holes:
         raise ConfigError(
             f"{option} takes the frames as they are: leave out --scales, --flip and --depth-holes"

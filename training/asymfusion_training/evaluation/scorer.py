@@ -32,8 +32,8 @@ class Scorer:
     """``backend`` gets only these ``modalities``, which are in the network's order.
 
     masks: a folder for the ensemble's labels, or None. temperature: of the ensemble's confidence, None where
-    that is not counted, which it never is with several views, as the engine takes none. Raises UserError for
-    a frame that cannot be read, and for a mask that cannot be written.
+    that is not counted, which it never is with ``settings.scales`` or ``flip``: the engine takes none. Raises
+    UserError for a frame that cannot be read, and for a mask that cannot be written.
     """
 
     backend: Backend

@@ -99,6 +99,12 @@ class Teachers:
             Segmenter.from_checkpoint(path, str(device), "fp32", scored_by(path))
             for path in self.settings.teachers
         ]
+        for path, segmenter in zip(self.settings.teachers, segmenters):
+            if segmenter.checkpoint.input_spec.several_views:
+                raise UserError(
+                    f"teachers: {path} averages several views by itself: give the checkpoint that it was "
+                    "made of, whose views are teacher_scales and teacher_flip"
+                )
         quiet = not (self.fabric.is_global_zero and sys.stderr.isatty())
         for name in tqdm(names, "ask the teachers", unit="frame", disable=quiet):
             frame = self.folder.read(name, self.modalities)
