@@ -2,7 +2,7 @@
 from docs/sensor_monitor.json, and settings.
 
     python docs/tables.py                         write every table anew
-    python docs/tables.py --data data/nyudv2      score the default checkpoint first, and update the JSON
+    python docs/tables.py --data data/nyudv2      score the package's checkpoints first, and update the JSON
 
 A table stands between the lines `<!-- table: NAME -->` and `<!-- end of table -->`.
 """
@@ -95,16 +95,20 @@ def choice_table() -> str:
     return "\n".join(lines) + "\n"
 
 
-def commands(rows: list[dict[str, Any]]) -> str:
-    """The commands that gave the scores."""
-    lines = [f"asymfusion evaluate default --data data/nyudv2 {row['options']}".rstrip() for row in rows]
+def commands(scores: dict[str, list[dict[str, Any]]]) -> str:
+    """The commands that gave the scores of each checkpoint."""
+    lines = [
+        f"asymfusion evaluate {checkpoint} --data data/nyudv2 {row['options']}".rstrip()
+        for checkpoint, rows in scores.items()
+        for row in rows
+    ]
     return "\n".join(["```sh", *lines, "```"]) + "\n"
 
 
 def tables(scores: dict[str, Any]) -> dict[str, str]:
     """Every table by its name."""
-    rows = scores["scores"]
-    found = {"val": score_table(rows), "commands": commands(rows)}
+    found = {f"val {checkpoint}": score_table(rows) for checkpoint, rows in scores["scores"].items()}
+    found["commands"] = commands(scores["scores"])
     found |= {name: difference_table(differences) for name, differences in scores["differences"].items()}
     kinds = {
         "node": NodeSettings,
@@ -127,17 +131,18 @@ def score_again(scores: dict[str, Any], data: str) -> None:
     """Replaces the scores of each row by what its command gives now."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "scores.json"
-        for row in scores["scores"]:
-            command = [sys.executable, "-m", "asymfusion_ros.cli", "evaluate", "default", "--data", data]
-            subprocess.run([*command, *row["options"].split(), "--json", str(report)], check=True)
-            branches = json.loads(report.read_text())["branches"]
-            for name in row["branches"]:
-                row["branches"][name] = {key: round(branches[name][key], 6) for key in COLUMNS}
+        for checkpoint, rows in scores["scores"].items():
+            command = [sys.executable, "-m", "asymfusion_ros.cli", "evaluate", checkpoint, "--data", data]
+            for row in rows:
+                subprocess.run([*command, *row["options"].split(), "--json", str(report)], check=True)
+                branches = json.loads(report.read_text())["branches"]
+                for name in row["branches"]:
+                    row["branches"][name] = {key: round(branches[name][key], 6) for key in COLUMNS}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Write the tables of the documentation.")
-    parser.add_argument("--data", help="score the default checkpoint on this folder first")
+    parser.add_argument("--data", help="score the package's checkpoints on this folder first")
     args = parser.parse_args()
     scores = json.loads(SCORES.read_text())
     if args.data:

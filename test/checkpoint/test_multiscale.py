@@ -11,9 +11,11 @@ from unets import register_tiny_unet, write_translation_checkpoint
 
 from asymfusion_ros import Segmenter
 from asymfusion_ros.checkpoint import load_checkpoint
+from asymfusion_ros.checkpoint.description import views_of
 from asymfusion_ros.cli.main import main
 from asymfusion_ros.data.input_spec import InputSpec
 from asymfusion_ros.errors import ConfigError
+from asymfusion_ros.packaged import packaged
 
 
 def multiscale(*arguments):
@@ -224,3 +226,17 @@ def test_a_checkpoint_without_views_says_nothing_of_them():
     assert not {"view_scales", "view_flip"} & set(SPEC.to_dict())
     spec = replace(SPEC, view_scales=(1, 0.5), view_flip=True)
     assert InputSpec.from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
+
+
+def test_the_packages_accurate_checkpoint_is_the_default_with_views():
+    default, accurate = (load_checkpoint(name) for name in ("default", "accurate"))
+    assert default.state_dict.keys() == accurate.state_dict.keys()
+    assert all(torch.equal(accurate.state_dict[name], value) for name, value in default.state_dict.items())
+    assert not default.input_spec.several_views
+    views = views_of(accurate.config, accurate.input_spec)
+    size = accurate.input_spec.height, accurate.input_spec.width
+    assert list(dict.fromkeys(views.sizes(size))) == [(448, 600), (360, 480), (272, 360)] and views.flip
+    assert accurate.temperatures.keys() == {"rgb+depth", "rgb", "depth"}
+    assert {check.precision for check in accurate.precision_checks} == {"fp16", "bf16"}
+    files = packaged()["default"].parent.iterdir()
+    assert sum(file.stat().st_size for file in files) < 30e6  # what a robot downloads
