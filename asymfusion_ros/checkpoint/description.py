@@ -11,7 +11,7 @@ from typing import Any
 
 from asymfusion_ros.checkpoint.precision_check import PrecisionCheck, read_checks
 from asymfusion_ros.checkpoint.usual_disagreement import UsualDisagreement
-from asymfusion_ros.data.input_spec import InputSpec
+from asymfusion_ros.data.input_spec import GRANULE, InputSpec
 from asymfusion_ros.data.labels import NO_LABELS, LabelSet
 from asymfusion_ros.data.text_file import one_line, parse_json
 from asymfusion_ros.errors import CheckpointError, ConfigError
@@ -145,7 +145,7 @@ def check_target(target: str, spec: InputSpec) -> None:
 def views_of(config: NetworkConfig, spec: InputSpec) -> Views:
     """The views of a frame that the network predicts. Raises ConfigError where they are not possible."""
     modalities = [spec.modality(name) for name in config.modalities]
-    views = Views(spec.view_scales, spec.view_flip, tuple(one.smooth for one in modalities))
+    views = Views(spec.view_scales, spec.view_flip, tuple(one.smooth for one in modalities), GRANULE)
     if config.makes_images and spec.several_views:
         raise ConfigError(
             f"input: view_scales and view_flip average masks, and {config.architecture} makes images: leave "

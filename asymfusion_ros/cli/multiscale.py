@@ -78,7 +78,7 @@ def multiscale(checkpoint: Checkpoint, scales: Sequence[float], flip: bool) -> C
         )
     given: dict[tuple[int, int], float] = {}
     for scale in scales:
-        size = scaled((spec.height, spec.width), scale)
+        size = scaled((spec.height, spec.width), scale, GRANULE)
         if size in given:
             raise ConfigError(
                 f"--scales: {given[size]:g} and {scale:g} are both {size[1]}x{size[0]}, in steps of "

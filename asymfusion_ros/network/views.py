@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from asymfusion_ros.data.input_spec import GRANULE
 from asymfusion_ros.network.output import NetworkOutput
 
 # The least probability whose logarithm is taken, half precision's smallest normal number: of less, a runtime
@@ -26,12 +25,13 @@ class Views:
 
     scales: the views' height and width as factors of the inputs', 1 among them and none larger. flip: the
     mirror image of each too. smooth: for each modality whether a pixel of a smaller view may be a mean of its
-    neighbours; all of them where it is empty.
+    neighbours; all of them where it is empty. step: a view's sides are multiples of it.
     """
 
     scales: tuple[float, ...] = (1.0,)
     flip: bool = False
     smooth: tuple[bool, ...] = ()
+    step: int = 8
 
     @property
     def single(self) -> bool:
@@ -46,7 +46,7 @@ class Views:
 
     def sizes(self, size: Sequence[int]) -> list[tuple[int, int]]:
         """(height, width) of each view of inputs of this size."""
-        return [scaled(size, scale) for scale, _ in self]
+        return [scaled(size, scale, self.step) for scale, _ in self]
 
     def mean(self, predict: Callable[[Inputs], NetworkOutput], inputs: Inputs) -> NetworkOutput:
         """What ``predict`` makes of the views of ``inputs``, N x 3 x H x W each: in the logits' place the
@@ -65,14 +65,14 @@ class Views:
     def _view(self, inputs: Inputs, scale: float, mirrored: bool) -> list[Tensor | None]:
         smooth = self.smooth or (True,) * len(inputs)
         return [
-            None if x is None else _resampled(x, scaled(x.shape[-2:], scale), mirrored, own)
+            None if x is None else _resampled(x, scaled(x.shape[-2:], scale, self.step), mirrored, own)
             for x, own in zip(inputs, smooth, strict=True)
         ]
 
 
-def scaled(size: Sequence[int], scale: float) -> tuple[int, int]:
-    """The (height, width) of a view of inputs of this size."""
-    height, width = (max(GRANULE, round(side * scale / GRANULE) * GRANULE) for side in size)
+def scaled(size: Sequence[int], scale: float, step: int) -> tuple[int, int]:
+    """The (height, width) of a view of inputs of this size, in multiples of ``step``."""
+    height, width = (max(step, round(side * scale / step) * step) for side in size)
     return height, width
 
 

@@ -136,7 +136,10 @@ def broken_files(path):
         "pickle": (lambda p: p.write_bytes(pickle.dumps([1])), "is a pickle"),
         "of another program": (lambda p: save_file({"x": torch.zeros(3)}, p), "lacks format 'asymfusion/1'"),
         "directory": (lambda p: p.mkdir(), "does not exist"),
-        "missing": (lambda p: None, r"does not exist \(name a \.safetensors file, or 'default'\)"),
+        "missing": (
+            lambda p: None,
+            r"does not exist \(name a \.safetensors file, or 'accurate' or 'default'\)",
+        ),
     }
 
 

@@ -7,10 +7,11 @@ from helpers import SPEC, tiny_checkpoint, write_folder
 from torch.nn import functional as F
 
 from asymfusion_ros.data.folder import Folder
+from asymfusion_ros.network.views import scaled
 from asymfusion_training.evaluation.evaluate import evaluate
 from asymfusion_training.evaluation.live_network import LiveNetwork
 from asymfusion_training.evaluation.missing_depth import with_missing
-from asymfusion_training.evaluation.predict import predict, scaled
+from asymfusion_training.evaluation.predict import predict
 from asymfusion_training.evaluation.scoring_settings import ScoringSettings
 
 
@@ -87,10 +88,10 @@ def test_with_flip_a_mirrored_frame_has_mirrored_labels(backend, images):
 
 
 def test_sizes_are_whole_eights():
-    assert scaled((240, 320), 1.0) == (240, 320)
-    assert scaled((240, 320), 0.5) == (120, 160)
-    assert scaled((240, 320), 1.1) == (264, 352)
-    assert scaled((48, 64), 0.01) == (8, 8)
+    assert scaled((240, 320), 1.0, 8) == (240, 320)
+    assert scaled((240, 320), 0.5, 8) == (120, 160)
+    assert scaled((240, 320), 1.1, 8) == (264, 352)
+    assert scaled((48, 64), 0.01, 8) == (8, 8)
 
 
 def test_evaluate_passes_its_settings_on(backend, tmp_path):

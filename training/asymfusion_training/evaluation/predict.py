@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from asymfusion_ros.data.input_spec import InputSpec
+from asymfusion_ros.data.input_spec import GRANULE, InputSpec
 from asymfusion_ros.engine.backends.base import Backend
 from asymfusion_ros.engine.postprocess import confidence_at, labels_at
 from asymfusion_ros.network.views import scaled
@@ -75,7 +75,7 @@ def view_logits(
     """1 x K x h x w of each modality in ``images``, and of ``ensemble``, at the decoder's resolution; with
     ``flip`` 2 x K x h x w, the second mirrored."""
     height, width = next(iter(images.values())).shape[-2:]
-    view_size = scaled(spec.network_size(height, width), scale)
+    view_size = scaled(spec.network_size(height, width), scale, GRANULE)
     view = {name: spec.network_input(name, image, view_size) for name, image in images.items()}
     if flip:
         view = {name: torch.cat([x, x.flip(-1)]) for name, x in view.items()}
