@@ -144,9 +144,11 @@ def check_target(target: str, spec: InputSpec) -> None:
 
 def views_of(config: NetworkConfig, spec: InputSpec) -> Views:
     """The views of a frame that the network predicts. Raises ConfigError where they are not possible."""
+    if not spec.several_views:
+        return Views()
     modalities = [spec.modality(name) for name in config.modalities]
     views = Views(spec.view_scales, spec.view_flip, tuple(one.smooth for one in modalities), GRANULE)
-    if config.makes_images and spec.several_views:
+    if config.makes_images:
         raise ConfigError(
             f"input: view_scales and view_flip average masks, and {config.architecture} makes images: leave "
             "them out"

@@ -93,7 +93,7 @@ def test_a_refusal_from_the_shell(tmp_path):
     assert ran.stdout == ""
     assert ran.stderr == (
         f"asymfusion evaluate: error: checkpoint {missing} does not exist "
-        "(name a .safetensors file, or 'default')\n"
+        "(name a .safetensors file, or 'accurate' or 'default')\n"
     )
 
 
