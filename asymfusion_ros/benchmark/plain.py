@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from asymfusion_ros.checkpoint.description import views_of
 from asymfusion_ros.engine.raw_image import RawImage
 from asymfusion_ros.engine.segmenter import Segmenter
 from asymfusion_ros.network import build_network
@@ -25,7 +24,7 @@ class PlainEager:
         self._segmenter = segmenter
         with torch.device(segmenter.device):
             self._network = build_network(segmenter.checkpoint.config).eval()
-        self._network.views = views_of(segmenter.checkpoint.config, segmenter.checkpoint.input_spec)
+        self._network.views = segmenter.checkpoint.views
 
     @torch.inference_mode()
     def __call__(self, images: Mapping[str, RawImage]) -> Tensor:

@@ -12,7 +12,7 @@ from asymfusion_ros.benchmark.machine_rate import MachineRate, machine_rate, net
 from asymfusion_ros.benchmark.plain import PlainEager
 from asymfusion_ros.benchmark.profile import network_profile
 from asymfusion_ros.benchmark.stages import PLAIN, Frames, Times, measure
-from asymfusion_ros.checkpoint.description import available_key, views_of
+from asymfusion_ros.checkpoint.description import available_key
 from asymfusion_ros.engine.segmenter import Segmenter
 
 
@@ -103,6 +103,5 @@ def _share(
     figures: dict[str, Any],
 ) -> dict[str, float]:
     checkpoint = segmenter.checkpoint
-    views = views_of(checkpoint.config, checkpoint.input_spec)
-    work = network_work(checkpoint.config, size, available, views)
+    work = network_work(checkpoint.config, size, available, checkpoint.views)
     return shares(work, rate, figures["milliseconds"]["network"]["p50"])

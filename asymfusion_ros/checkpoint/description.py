@@ -53,6 +53,16 @@ class ModelDescription:
     target: str | None = field(default=None, kw_only=True)
     precision_checks: Sequence[PrecisionCheck] = field(default=(), kw_only=True)
 
+    @property
+    def views(self) -> Views:
+        """Those of a frame that the network predicts. Raises ConfigError where they are not possible."""
+        return views_of(self.config, self.input_spec)
+
+    @property
+    def view_sizes(self) -> list[tuple[int, int]]:
+        """(height, width) of each view, at the input's own size. Raises ConfigError as ``views`` does."""
+        return self.views.sizes((self.input_spec.height, self.input_spec.width))
+
     def temperature(self, modalities: Iterable[str]) -> float:
         """Of these available modalities, in the network's order; 1 where they were not calibrated."""
         return self.temperatures.get(available_key(modalities), 1.0)

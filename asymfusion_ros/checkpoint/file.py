@@ -18,7 +18,7 @@ from torch import Tensor
 
 from asymfusion_ros import __version__
 from asymfusion_ros.atomic_write import check_place, write_whole
-from asymfusion_ros.checkpoint.description import ModelDescription, views_of
+from asymfusion_ros.checkpoint.description import ModelDescription
 from asymfusion_ros.data.input_spec import InputSpec
 from asymfusion_ros.data.labels import LabelSet
 from asymfusion_ros.data.text_file import one_line
@@ -43,7 +43,7 @@ class Checkpoint(ModelDescription):
     def build(self) -> SegmentationNetwork:
         """The network in evaluation mode, float32, on the CPU."""
         network = build_network(self.config)
-        network.views = views_of(self.config, self.input_spec)
+        network.views = self.views
         # strict: load_checkpoint has compared every name and shape
         network.load_state_dict({name: tensor.float() for name, tensor in self.state_dict.items()})
         return network.eval()

@@ -13,7 +13,6 @@ from typing import Any
 from asymfusion_ros import __version__
 from asymfusion_ros.atomic_write import write_whole
 from asymfusion_ros.checkpoint import Checkpoint, load_checkpoint
-from asymfusion_ros.checkpoint.description import views_of
 from asymfusion_ros.errors import UserError
 from asymfusion_ros.inspection import tables
 from asymfusion_ros.inspection.anatomy import Anatomy, examine
@@ -117,7 +116,7 @@ def _identity(name: str, checkpoint: Checkpoint) -> Iterator[str]:
         ]
     rows.append(("input", f"{spec.height} x {spec.width} pixels (height x width)"))
     if spec.several_views:
-        sizes = _views(checkpoint)
+        sizes = checkpoint.view_sizes
         listed = ", ".join(f"{height} x {width}" for height, width in dict.fromkeys(sizes))
         times = sum(height * width for height, width in sizes) / (spec.height * spec.width)
         mirrored = ", mirrored too" if spec.view_flip else ""
@@ -134,12 +133,6 @@ def _identity(name: str, checkpoint: Checkpoint) -> Iterator[str]:
         rows.append((check.precision, f"{check.way}: {check}: {taken}"))
     for key, value in rows:
         yield f"  {key:11} {value}"
-
-
-def _views(checkpoint: Checkpoint) -> list[tuple[int, int]]:
-    """(height, width) of each forward pass of a frame."""
-    spec = checkpoint.input_spec
-    return views_of(checkpoint.config, spec).sizes((spec.height, spec.width))
 
 
 def _calibration(checkpoint: Checkpoint) -> Iterator[tuple[str, str]]:
@@ -164,7 +157,7 @@ def _report(name: str, checkpoint: Checkpoint, found: Anatomy) -> dict[str, Any]
         "labels": {"name": checkpoint.labels.name, "names": list(checkpoint.labels.names)},
         "target": checkpoint.target,
         "input": checkpoint.input_spec.to_dict(),
-        "views": [list(size) for size in _views(checkpoint)],
+        "views": [list(size) for size in checkpoint.view_sizes],
         "provenance": checkpoint.provenance,
         "calibration": {
             "temperatures": dict(checkpoint.temperatures),

@@ -51,8 +51,8 @@ def run(args: argparse.Namespace) -> int:
         if name not in ("calibrated", *scores(made.provenance))
     }
     replace(made, provenance={**provenance, "views_of": Path(args.checkpoint).name}).save(args.output)
-    before, after = (sum(height * width for height, width in _sizes(one)) for one in (checkpoint, made))
-    listed = ", ".join(f"{width}x{height}" for height, width in dict.fromkeys(_sizes(made)))
+    before, after = (sum(height * width for height, width in one.view_sizes) for one in (checkpoint, made))
+    listed = ", ".join(f"{width}x{height}" for height, width in dict.fromkeys(made.view_sizes))
     print(
         f"{args.output}: a frame is predicted at {listed}{', mirrored too' if args.flip else ''}: "
         f"{after / before:.1f} times the work of {args.checkpoint}\n"
@@ -94,8 +94,3 @@ def multiscale(checkpoint: Checkpoint, scales: Sequence[float], flip: bool) -> C
     return replace(
         checkpoint, input_spec=spec, temperatures={}, disagreements={}, precision_checks=(), file=None
     )
-
-
-def _sizes(checkpoint: Checkpoint) -> list[tuple[int, int]]:
-    spec = checkpoint.input_spec
-    return views_of(checkpoint.config, spec).sizes((spec.height, spec.width))

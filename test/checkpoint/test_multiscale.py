@@ -11,7 +11,6 @@ from unets import register_tiny_unet, write_translation_checkpoint
 
 from asymfusion_ros import Segmenter
 from asymfusion_ros.checkpoint import load_checkpoint
-from asymfusion_ros.checkpoint.description import views_of
 from asymfusion_ros.cli.main import main
 from asymfusion_ros.data.input_spec import InputSpec
 from asymfusion_ros.errors import ConfigError
@@ -233,9 +232,8 @@ def test_the_packages_accurate_checkpoint_is_the_default_with_views():
     assert default.state_dict.keys() == accurate.state_dict.keys()
     assert all(torch.equal(accurate.state_dict[name], value) for name, value in default.state_dict.items())
     assert not default.input_spec.several_views
-    views = views_of(accurate.config, accurate.input_spec)
-    size = accurate.input_spec.height, accurate.input_spec.width
-    assert list(dict.fromkeys(views.sizes(size))) == [(448, 600), (360, 480), (272, 360)] and views.flip
+    assert list(dict.fromkeys(accurate.view_sizes)) == [(448, 600), (360, 480), (272, 360)]
+    assert accurate.views.flip
     assert accurate.temperatures.keys() == {"rgb+depth", "rgb", "depth"}
     assert {check.precision for check in accurate.precision_checks} == {"fp16", "bf16"}
     files = packaged()["default"].parent.iterdir()
