@@ -145,6 +145,14 @@ def _standardised(x: Tensor, stats: Stats) -> Tensor:
     return (x - mean) / std
 
 
+def turned(image: Tensor, modality: Modality) -> Tensor:
+    """N x C x H x W in the physical unit -> the values that the mirrored scene has, at the places of the
+    image's own: of a vector's image x has the other sign, of others nothing changes."""
+    if not modality.vector:
+        return image
+    return torch.cat([255 - image[:, :1], image[:, 1:]], 1)
+
+
 # Of values from 0 to 255: onto -1 to 1; and of edges, most of which are near 0.
 UNIT, SPARSE = Stats((127.5,), (127.5,)), Stats((20.0,), (40.0,))
 

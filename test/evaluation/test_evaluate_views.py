@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from helpers import SPEC, tiny_checkpoint, write_folder
+from helpers import SPEC, tiny_checkpoint, tiny_config, write_folder
 from torch.nn import functional as F
 
 from asymfusion_ros.data.folder import Folder
+from asymfusion_ros.network import build_network
 from asymfusion_ros.network.views import scaled
 from asymfusion_training.evaluation.evaluate import evaluate
 from asymfusion_training.evaluation.live_network import LiveNetwork
@@ -85,6 +86,24 @@ def test_with_flip_a_mirrored_frame_has_mirrored_labels(backend, images):
         found = predict(backend, SPEC, mirrored, flip=flip).labels["ensemble"]
         same = (found.flip(-1) == labels).float().mean()
         assert least <= same <= most
+
+
+@torch.inference_mode()
+def test_with_flip_a_mirrored_normal_looks_the_other_way(tmp_path, images):
+    """A wall that faces left is, in the mirror, one that faces right: red, x, is 255 less what it was."""
+    normal = images["rgb"]
+    facing = torch.stack([255 - normal[:, 0], normal[:, 1], normal[:, 2]], 1).flip(-1)
+    depth = images["depth"]
+    network = LiveNetwork(build_network(tiny_config(("normal", "depth"))).eval())
+    settings = {"scales": (0.75, 1.0), "flip": True}
+    here = predict(network, SPEC, {"normal": normal, "depth": depth}, **settings).labels
+    there = predict(network, SPEC, {"normal": facing, "depth": depth.flip(-1)}, **settings).labels
+    for branch, labels in here.items():
+        assert (there[branch].flip(-1) == labels).float().mean() > 0.999
+    as_a_colour = predict(
+        network, SPEC, {"normal": normal.flip(-1), "depth": depth.flip(-1)}, **settings
+    ).labels
+    assert (as_a_colour["normal"].flip(-1) == here["normal"]).float().mean() < 0.99
 
 
 def test_sizes_are_whole_eights():

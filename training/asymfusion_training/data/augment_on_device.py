@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from asymfusion_ros.data.labels import VOID
-from asymfusion_ros.data.modality import Modality
+from asymfusion_ros.data.modality import Modality, turned
 from asymfusion_training.data.change import Augmentation, Change, Size
 
 
@@ -37,9 +37,7 @@ def augmented_on_device(
             window = _window(_resized(image[name][None], modality, change), change, size, modality.fill)
             if modality.kind == "colour" and change.blur:
                 window = _blurred(window, change.blur)
-            if change.mirrored and modality.vector:
-                window[:, 0] = 255 - window[:, 0]
-            windows.append(window)
+            windows.append(turned(window, modality) if change.mirrored else window)
         made[name] = torch.cat(windows)
         if modality.kind == "colour" and not augmentation.recolours:
             made[name] = made[name].round().clamp(0, 255).to(torch.uint8)

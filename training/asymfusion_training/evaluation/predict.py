@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from asymfusion_ros.data.input_spec import GRANULE, InputSpec
+from asymfusion_ros.data.modality import turned
 from asymfusion_ros.engine.backends.base import Backend
 from asymfusion_ros.engine.postprocess import confidence_at, labels_at
 from asymfusion_ros.network.views import scaled
@@ -76,9 +77,12 @@ def view_logits(
     ``flip`` 2 x K x h x w, the second mirrored."""
     height, width = next(iter(images.values())).shape[-2:]
     view_size = scaled(spec.network_size(height, width), scale, GRANULE)
-    view = {name: spec.network_input(name, image, view_size) for name, image in images.items()}
-    if flip:
-        view = {name: torch.cat([x, x.flip(-1)]) for name, x in view.items()}
+    view = {}
+    for name, image in images.items():
+        x = mirror = spec.network_input(name, image, view_size)
+        if flip and spec.modality(name).vector:
+            mirror = spec.network_input(name, turned(image, spec.modality(name)), view_size)
+        view[name] = torch.cat([x, mirror.flip(-1)]) if flip else x
     found = backend.outputs(view)
     available = [logits for logits in found.logits if logits is not None]
     return {**dict(zip(images, available, strict=True)), "ensemble": found.ensemble}
