@@ -18,8 +18,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from asymfusion_ros.engine.allocator import keep_freed_memory
 from asymfusion_ros.network import SegmentationNetwork, build_network
-from asymfusion_training.loop.allocator import keep_freed_memory
 from asymfusion_training.loop.devices import make_fabric
 from asymfusion_training.loop.optimiser import make_optimiser
 from asymfusion_training.recipe import Recipe, load_recipe

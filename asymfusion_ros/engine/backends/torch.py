@@ -14,6 +14,7 @@ from torch import Tensor
 
 from asymfusion_ros.checkpoint import Checkpoint
 from asymfusion_ros.checkpoint.description import ModelDescription
+from asymfusion_ros.engine.allocator import keep_freed_memory
 from asymfusion_ros.engine.backends.base import Inputs
 from asymfusion_ros.engine.backends.recording import Recorded, Tensors, graphs
 from asymfusion_ros.engine.device import choose_device
@@ -39,6 +40,8 @@ class TorchBackend:
                 "backend torch runs checkpoints, not exported files: use openvino or onnxruntime"
             )
         self.device = choose_device(device)
+        if self.device.type == "cpu":
+            keep_freed_memory()
         subject = "this GPU" if self.device.type == "cuda" else "this processor"
         chosen = choose_precision(
             precision, fast_precisions(self.device), checkpoint.precision_checks, "torch", subject

@@ -11,6 +11,7 @@ from dataclasses import replace
 from asymfusion_ros.atomic_write import make_folder, write_whole
 from asymfusion_ros.data.folder import Folder
 from asymfusion_ros.data.labels import BUILT_IN
+from asymfusion_ros.engine.allocator import keep_freed_memory
 from asymfusion_ros.errors import ConfigError
 from asymfusion_training.ablation.compare import Bootstrap, agreement, orderings
 from asymfusion_training.ablation.measure import image_measure
@@ -33,7 +34,6 @@ from asymfusion_training.evaluation.image_scores import IMAGE_SCORES
 from asymfusion_training.evaluation.inception_scores import INCEPTION_SCORES, check_inception
 from asymfusion_training.evaluation.scoring_settings import ScoringSettings
 from asymfusion_training.folder_lock import locked
-from asymfusion_training.loop.allocator import keep_freed_memory
 from asymfusion_training.recipe import Recipe, load_recipe
 from asymfusion_training.run import training_fabric
 

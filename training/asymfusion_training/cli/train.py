@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 
 from asymfusion_ros.data.folder import Folder
+from asymfusion_ros.engine.allocator import keep_freed_memory
 from asymfusion_training.cli.run_options import add_run_options, run_options
-from asymfusion_training.loop.allocator import keep_freed_memory
 from asymfusion_training.recipe import load_recipe, settings_tables
 from asymfusion_training.run import make_trainer, training_fabric
 

@@ -23,7 +23,6 @@ from asymfusion_ros.errors import UserError
 from asymfusion_training.evaluation.counts import SplitSum
 from asymfusion_training.evaluation.scorer import Scorer
 from asymfusion_training.evaluation.scoring_settings import ScoringSettings
-from asymfusion_training.loop.allocator import keep_freed_memory
 from asymfusion_training.loop.devices import end_process_group_at_exit
 
 
@@ -63,8 +62,6 @@ def run_jobs(fabric: Fabric, jobs: Sequence[Job], names: Sequence[str]) -> list[
     """
     if fabric.world_size > 1:
         end_process_group_at_exit()
-    if fabric.device.type == "cpu":
-        keep_freed_memory()
     found: list[SplitSum] = []
     for job in jobs:
         counts = _shared_out(fabric, job, names)
