@@ -65,12 +65,14 @@ student)
     ;;
 refinenet101) train refinenet101 --recipe nyudv2_refinenet101 --set "pretrained=${PRETRAINED:-imagenet}" ;;
 scores)
+    rgb=$OUTPUT/rgb/best.safetensors
     for run in lite2 individual rgb student refinenet101; do
         [ -f "$OUTPUT/$run/best.safetensors" ] || continue
-        against=$OUTPUT/rgb/best.safetensors
-        [ $run = student ] && against=default
-        compare=(--bootstrap --against "$against")
-        { [ $run = rgb ] || { [ $run != student ] && [ ! -f "$against" ]; }; } && compare=()
+        compare=()
+        case $run in
+        lite2 | individual) [ -f "$rgb" ] && compare=(--bootstrap --against "$rgb") ;;
+        student) compare=(--bootstrap --against default) ;;
+        esac
         evaluate $run --json "$OUTPUT/$run.json" --confusion "$OUTPUT/$run.png" ${compare[@]+"${compare[@]}"} |
             tee "$OUTPUT/$run.txt"
         [ $run = rgb ] && continue

@@ -89,7 +89,7 @@ def test_with_flip_a_mirrored_frame_has_mirrored_labels(backend, images):
 
 
 @torch.inference_mode()
-def test_with_flip_a_mirrored_normal_looks_the_other_way(tmp_path, images):
+def test_with_flip_a_mirrored_normal_looks_the_other_way(images):
     """A wall that faces left is, in the mirror, one that faces right: red, x, is 255 less what it was."""
     normal = images["rgb"]
     facing = torch.stack([255 - normal[:, 0], normal[:, 1], normal[:, 2]], 1).flip(-1)

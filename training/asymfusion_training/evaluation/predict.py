@@ -79,10 +79,11 @@ def view_logits(
     view_size = scaled(spec.network_size(height, width), scale, GRANULE)
     view = {}
     for name, image in images.items():
-        x = mirror = spec.network_input(name, image, view_size)
-        if flip and spec.modality(name).vector:
-            mirror = spec.network_input(name, turned(image, spec.modality(name)), view_size)
-        view[name] = torch.cat([x, mirror.flip(-1)]) if flip else x
+        view[name] = spec.network_input(name, image, view_size)
+        if flip:
+            facing = turned(image, spec.modality(name))
+            mirror = view[name] if facing is image else spec.network_input(name, facing, view_size)
+            view[name] = torch.cat([view[name], mirror.flip(-1)])
     found = backend.outputs(view)
     available = [logits for logits in found.logits if logits is not None]
     return {**dict(zip(images, available, strict=True)), "ensemble": found.ensemble}
